@@ -1,0 +1,55 @@
+# Sets up everything in .venv on a machine that has Python 3.11 or newer and a C++ compiler, then runs.
+#   make demo    the three parties on one machine       make lint     ruff and mypy
+#   make test    the tests                              make assure   the long campaigns
+#   make bench   the benchmarks                         make clean    remove what was built here
+# PYTHON=/path/to/python3.12 chooses the interpreter; PYTEST_FLAGS is handed to pytest.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+PYTEST_FLAGS ?= -q
+VENV := .venv
+LOG := $(VENV)/install.log
+
+# One stamp for each kind of build: asking for another kind builds again.
+KIND := $(VFLFAST_REQUIRE_NATIVE)-$(VFLFAST_NO_NATIVE)-$(VFLFAST_NO_GMP)-$(VFL_VERIFY)
+STAMP := $(VENV)/.installed$(KIND)
+
+.PHONY: demo test lint bench assure install clean
+
+demo: $(STAMP)
+	$(VENV)/bin/vflfast demo
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest tests $(PYTEST_FLAGS)
+
+lint: $(STAMP)
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m mypy
+
+bench: $(STAMP)
+	$(VENV)/bin/python -m pytest bench --benchmark-only $(PYTEST_FLAGS)
+
+assure: $(STAMP)
+	$(VENV)/bin/python -m pytest tests -m slow $(PYTEST_FLAGS)
+
+install: $(STAMP)
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "vflfast needs Python 3.11 or newer; '$(or $(PYTHON),python3)' is missing or older. Name one: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; fi
+	@echo "setting up $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV)
+
+# Editable, so that edits of the Python sources take effect at once. pip's words go to a log, because they name hosts.
+$(STAMP): pyproject.toml setup.py $(wildcard csrc/*) | $(VENV)/bin/python
+	@echo "installing vflfast and what it needs (a few minutes the first time; log: $(LOG))"
+	@rm -f $(VENV)/.installed*
+	@$(VENV)/bin/python -m pip install --editable '.[parquet,test]' >$(LOG) 2>&1 </dev/null || { \
+		sed -E 's#[a-z+]+://[^ ,)]*#(index)#g; s#host=[^,)]*#host=(index)#g' $(LOG) | tail -n 40 >&2; \
+		echo "installation failed; the whole log is in $(LOG)" >&2; exit 1; }
+	@ls vflfast/_core*.so >/dev/null 2>&1 || echo "note: there is no native core (why: $(LOG)); vflfast computes on gmpy2, slowly"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info vflfast/_core*.so .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis

@@ -1,0 +1,385 @@
+// The Python face of the core: checks shapes, releases the GIL, calls the batched functions. The only file that knows Python.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "coded_product.h"
+#include "paillier.h"
+
+namespace py = pybind11;
+using vfl::word;
+
+namespace {
+
+// C-contiguous little-endian arrays only; anything else is rejected by pybind11 (no implicit conversion).
+using Words = py::array_t<word, py::array::c_style>;
+using ModulusPtr = std::shared_ptr<vfl::Modulus>;
+
+void require(bool condition, const char* message) {
+    if (!condition) throw std::invalid_argument(message);
+}
+
+std::size_t length(const Words& array, int axis = 0) { return static_cast<std::size_t>(array.shape(axis)); }
+
+// An array of shape (count, width), any count.
+std::size_t check_limbs(const Words& array, std::size_t width, const char* message) {
+    require(array.ndim() == 2 && length(array, 1) == width, message);
+    return length(array);
+}
+
+std::size_t check_rows(const vfl::Modulus& m, const Words& array) {
+    require(array.ndim() == 3 && length(array, 1) == 2 && length(array, 2) == static_cast<std::size_t>(m.digits),
+            "rows must have shape (count, 2, digits)");
+    return length(array);
+}
+
+Words new_rows(const vfl::Modulus& m, std::size_t count) {
+    return Words({static_cast<py::ssize_t>(count), py::ssize_t{2}, static_cast<py::ssize_t>(m.digits)});
+}
+
+Words new_limbs(std::size_t count, int width) { return Words({static_cast<py::ssize_t>(count), static_cast<py::ssize_t>(width)}); }
+
+std::vector<word> to_vector(const Words& array) { return std::vector<word>(array.data(), array.data() + array.size()); }
+
+const vfl::Kernel* find_kernel(const std::string& name) {
+    for (const vfl::Kernel* const* k = vfl::kernels(); *k; ++k) {
+        if (name == (*k)->name && (*k)->supported()) return *k;
+    }
+    throw std::invalid_argument("no such kernel on this machine: " + name);
+}
+
+void fill_modulus(vfl::Modulus& m, const std::string& kernel, int limbs, const Words& n, const Words& n_limbs, word n_neg_inv,
+                  const Words& r_squared, const Words& one, const Words& chunks) {
+    m.kernel = find_kernel(kernel);
+    m.digits = static_cast<int>(n.size());
+    m.limbs = limbs;
+    const std::size_t digits = static_cast<std::size_t>(m.digits);
+    require(m.digits >= 2 && m.digits < vfl::MAX_DIGITS && limbs >= 1 && limbs < m.digits + 1, "modulus too long for the core");
+    require(m.digits * m.kernel->radix >= limbs * 64 && static_cast<int>(n_limbs.size()) == limbs, "limbs and digits disagree");
+    require(static_cast<std::size_t>(r_squared.size()) == digits && static_cast<std::size_t>(one.size()) == 2 * digits &&
+                chunks.size() > 0 && static_cast<std::size_t>(chunks.size()) % (2 * digits) == 0,
+            "constants of the wrong length");
+    m.n = to_vector(n);
+    m.n_limbs = to_vector(n_limbs);
+    m.n_neg_inv = n_neg_inv;
+    m.r_squared = to_vector(r_squared);
+    m.one = to_vector(one);
+    m.chunks = to_vector(chunks);
+}
+
+Words import_rows(const vfl::Modulus& m, const Words& limbs, int threads) {
+    require(limbs.ndim() == 2 && length(limbs, 1) <= static_cast<std::size_t>(m.n_chunks() * m.limbs), "numbers too long for this modulus");
+    Words rows = new_rows(m, length(limbs));
+    word* out = rows.mutable_data();
+    const int size = static_cast<int>(length(limbs, 1));
+    const std::size_t count = length(limbs);
+    py::gil_scoped_release release;
+    vfl::import_rows(m, out, limbs.data(), size, count, threads);
+    return rows;
+}
+
+Words export_rows(const vfl::Modulus& m, const Words& rows, int threads) {
+    const std::size_t count = check_rows(m, rows);
+    Words limbs = new_limbs(count, 2 * m.limbs);
+    word* out = limbs.mutable_data();
+    py::gil_scoped_release release;
+    vfl::export_rows(m, out, rows.data(), count, threads);
+    return limbs;
+}
+
+Words multiply_rows(const vfl::Modulus& m, const Words& a, const Words& b, int threads) {
+    const std::size_t count = check_rows(m, a), other = check_rows(m, b);
+    require(other == count || other == 1, "vectors of different lengths");
+    Words rows = new_rows(m, count);
+    word* out = rows.mutable_data();
+    py::gil_scoped_release release;
+    vfl::multiply_rows(m, out, a.data(), b.data(), other == count ? static_cast<std::size_t>(m.row()) : 0, count, threads);
+    return rows;
+}
+
+Words add_plain_rows(const vfl::Modulus& m, const Words& a, const Words& plain, int threads) {
+    const std::size_t count = check_rows(m, a);
+    require(check_limbs(plain, static_cast<std::size_t>(m.limbs), "plaintexts must have shape (count, limbs)") == count,
+            "as many plaintexts as ciphertexts");
+    Words rows = new_rows(m, count);
+    word* out = rows.mutable_data();
+    py::gil_scoped_release release;
+    vfl::add_plain_rows(m, out, a.data(), plain.data(), count, threads);
+    return rows;
+}
+
+Words power_rows(const vfl::Modulus& m, const Words& a, const Words& exponents, int threads) {
+    const std::size_t count = check_rows(m, a);
+    require(exponents.ndim() == 2 && (length(exponents) == count || length(exponents) == 1) && length(exponents, 1) >= 1,
+            "exponents must have shape (count or 1, limbs)");
+    const int size = static_cast<int>(length(exponents, 1));
+    const std::size_t stride = length(exponents) == count ? length(exponents, 1) : 0;
+    Words rows = new_rows(m, count);
+    word* out = rows.mutable_data();
+    py::gil_scoped_release release;
+    if (count) vfl::power_rows_var(m, out, a.data(), exponents.data(), size, stride, count, threads);
+    return rows;
+}
+
+Words product_of_rows(const vfl::Modulus& m, const Words& a, int threads) {
+    const std::size_t count = check_rows(m, a);
+    require(count > 0, "product of no rows");
+    Words rows = new_rows(m, 1);
+    word* out = rows.mutable_data();
+    py::gil_scoped_release release;
+    vfl::product_of_rows(m, out, a.data(), count, threads);
+    return rows;
+}
+
+std::pair<Words, Words> chain_rows(const vfl::Modulus& m, const Words& rows, std::size_t chain, int threads) {
+    const std::size_t count = check_rows(m, rows);
+    require(count > 0 && chain > 0, "no rows to invert");
+    Words prefixes = new_limbs(count, m.digits), totals = new_limbs((count + chain - 1) / chain, m.limbs);
+    word *prefix = prefixes.mutable_data(), *total = totals.mutable_data();
+    {
+        py::gil_scoped_release release;
+        vfl::chain_rows(m, prefix, total, rows.data(), count, chain, threads);
+    }
+    return {prefixes, totals};
+}
+
+Words unchain_rows(const vfl::Modulus& m, const Words& prefixes, const Words& inverted, const Words& rows, std::size_t chain, int threads) {
+    const std::size_t count = check_rows(m, rows);
+    require(check_limbs(prefixes, static_cast<std::size_t>(m.digits), "prefixes of the wrong width") == count, "as many prefixes as rows");
+    require(chain > 0 && check_limbs(inverted, static_cast<std::size_t>(m.limbs), "inverses of the wrong width") == (count + chain - 1) / chain,
+            "one inverse a chain");
+    Words inverses = new_limbs(count, m.digits);
+    word* out = inverses.mutable_data();
+    py::gil_scoped_release release;
+    vfl::unchain_rows(m, out, prefixes.data(), inverted.data(), rows.data(), count, chain, threads);
+    return inverses;
+}
+
+template <void (*Function)(const vfl::Modulus&, word*, const word*, const word*, std::size_t, int)>
+Words with_inverses(const vfl::Modulus& m, const Words& rows, const Words& inverses, int threads) {
+    const std::size_t count = check_rows(m, rows);
+    require(check_limbs(inverses, static_cast<std::size_t>(m.digits), "inverses of the wrong width") == count, "as many inverses as rows");
+    Words result = new_rows(m, count);
+    word* out = result.mutable_data();
+    py::gil_scoped_release release;
+    Function(m, out, rows.data(), inverses.data(), count, threads);
+    return result;
+}
+
+// A fixed base under construction: the table as plain rows, then completed with logarithms.
+class BaseTable {
+  public:
+    BaseTable(ModulusPtr m, const Words& base, int alpha_bits, int window, int threads) : m_(std::move(m)) {
+        require(check_rows(*m_, base) == 1, "one base");
+        require(window >= 1 && window <= 12 && alpha_bits >= 1 && alpha_bits / window < 4000, "window or exponent length out of range");
+        const word* row = base.data();
+        py::gil_scoped_release release;
+        base_ = std::make_unique<vfl::FixedBase>(*m_, row, alpha_bits, window, threads);
+    }
+
+    // The table as rows, shared memory: take logarithms of it in place.
+    Words entries(py::object self) {
+        return Words({static_cast<py::ssize_t>(base_->n_entries()), py::ssize_t{2}, static_cast<py::ssize_t>(m_->digits)}, base_->entries(), self);
+    }
+
+    Words encrypt(const py::object& start, const py::object& plain, const Words& alphas, int threads) const {
+        const std::size_t count = check_limbs(alphas, static_cast<std::size_t>(base_->alpha_limbs()), "exponents of the wrong width");
+        Words start_rows, plain_limbs;
+        if (!start.is_none()) {
+            start_rows = start.cast<Words>();
+            require(check_rows(*m_, start_rows) == count, "as many exponents as ciphertexts");
+        }
+        if (!plain.is_none()) {
+            plain_limbs = plain.cast<Words>();
+            require(check_limbs(plain_limbs, static_cast<std::size_t>(m_->limbs), "plaintexts of the wrong width") == count,
+                    "as many exponents as plaintexts");
+        }
+        Words rows = new_rows(*m_, count);
+        word* out = rows.mutable_data();
+        const word* from = start.is_none() ? nullptr : start_rows.data();
+        const word* add = plain.is_none() ? nullptr : plain_limbs.data();
+        py::gil_scoped_release release;
+        vfl::encrypt_rows(*m_, *base_, out, from, add, alphas.data(), count, threads);
+        return rows;
+    }
+
+    int alpha_limbs() const { return base_->alpha_limbs(); }
+
+  private:
+    ModulusPtr m_;
+    std::unique_ptr<vfl::FixedBase> base_;
+};
+
+Words pack_rows(const vfl::Modulus& m, const Words& a, std::size_t slots, int slot_bits, int threads) {
+    const std::size_t count = check_rows(m, a);
+    require(slots > 0 && slot_bits > 0, "slots and slot_bits must be positive");
+    Words rows = new_rows(m, (count + slots - 1) / slots);
+    word* out = rows.mutable_data();
+    py::gil_scoped_release release;
+    vfl::pack_rows(m, out, a.data(), count, slots, slot_bits, threads);
+    return rows;
+}
+
+using Patterns = py::array_t<std::uint16_t, py::array::c_style>;
+using RowList = py::array_t<std::uint32_t, py::array::c_style>;
+using BlockTuple = std::tuple<std::vector<int>, Patterns, py::object, int>;
+
+vfl::CodedBlock make_block(const std::vector<int>& counts, const Patterns& patterns, const py::object& rows, int modal,
+                           std::size_t first_class, std::size_t n_rows) {
+    vfl::CodedBlock block;
+    block.class_counts = counts;
+    block.modal = modal;
+    block.first_class = first_class;
+    block.entries = static_cast<std::size_t>(patterns.size());
+    block.patterns = patterns.data();
+    const std::size_t n_patterns = block.n_patterns();
+    require(!counts.empty() && n_patterns <= 65536, "a block has 1 to 65536 patterns");
+    if (rows.is_none()) {
+        require(block.entries == n_rows, "a dense block has one pattern a row");
+    } else {
+        require(py::isinstance<RowList>(rows), "rows must be a C-contiguous uint32 array");
+        const RowList list = py::reinterpret_borrow<RowList>(rows);
+        require(static_cast<std::size_t>(list.size()) == block.entries, "a sparse block has one pattern an entry");
+        block.rows = list.data();
+        for (std::size_t i = 0; i < block.entries; ++i) {
+            require(block.rows[i] < n_rows && (i == 0 || block.rows[i - 1] < block.rows[i]), "rows must ascend within the table");
+        }
+    }
+    for (std::size_t i = 0; i < block.entries; ++i) require(block.patterns[i] < n_patterns, "pattern above the block's count");
+    return block;
+}
+
+Words class_sums(const vfl::Modulus& m, const Words& log_rows, const std::vector<BlockTuple>& tuples, std::size_t segments, int threads) {
+    const std::size_t n_rows = check_rows(m, log_rows);
+    require(!tuples.empty() && n_rows > 0 && segments > 0, "no rows, no blocks or no segments");
+    std::vector<vfl::CodedBlock> blocks;
+    std::size_t n_classes = 0;
+    for (const auto& [counts, patterns, rows, modal] : tuples) {
+        blocks.push_back(make_block(counts, patterns, rows, modal, n_classes, n_rows));
+        for (int count : counts) {
+            require(count >= 1, "a feature has at least one class");
+            n_classes += static_cast<std::size_t>(count);
+        }
+    }
+    Words sums = new_rows(m, n_classes);
+    word* out = sums.mutable_data();
+    py::gil_scoped_release release;
+    vfl::class_sums(m, out, n_classes, log_rows.data(), n_rows, blocks, segments, threads);
+    return sums;
+}
+
+using Exponents = py::array_t<std::int64_t, py::array::c_style>;
+
+std::pair<Words, Words> combine_columns(const vfl::Modulus& m, const Words& sums, const Exponents& first_classes, const Exponents& n_classes,
+                                        const Exponents& exponents, int threads) {
+    const std::size_t rows = check_rows(m, sums), count = static_cast<std::size_t>(first_classes.size());
+    require(exponents.ndim() == 2 && static_cast<std::size_t>(exponents.shape(0)) == count && n_classes.size() == first_classes.size(),
+            "one row of exponents a column");
+    std::vector<vfl::CodedColumn> columns;
+    for (std::size_t j = 0; j < count; ++j) {
+        const std::int64_t first = first_classes.data()[j], classes = n_classes.data()[j];
+        require(first >= 0 && classes >= 1 && static_cast<std::size_t>(first + classes) <= rows && classes <= exponents.shape(1),
+                "a column's classes lie outside the class sums");
+        columns.push_back({static_cast<std::size_t>(first), static_cast<std::size_t>(classes),
+                           exponents.data() + j * static_cast<std::size_t>(exponents.shape(1))});
+    }
+    Words positive = new_rows(m, count), negative = new_rows(m, count);
+    word *plus = positive.mutable_data(), *minus = negative.mutable_data();
+    {
+        py::gil_scoped_release release;
+        vfl::combine_columns(m, plus, minus, sums.data(), columns, threads);
+    }
+    return {positive, negative};
+}
+
+class Decryptor {
+  public:
+    Decryptor(int limbs, const py::tuple& p, const py::tuple& q, const Words& q_inverse) {
+        fill_branch(key_.p, p);
+        fill_branch(key_.q, q);
+        key_.q_inverse = to_vector(q_inverse);
+        key_.limbs = limbs;
+        require(key_.p.prime.limbs == key_.q.prime.limbs && limbs <= 2 * key_.p.prime.limbs &&
+                    key_.q_inverse.size() == static_cast<std::size_t>(key_.p.prime.digits),
+                "primes of different lengths");
+    }
+
+    std::pair<Words, bool> decrypt(const Words& ciphertexts, int threads) const {
+        const std::size_t count = check_limbs(ciphertexts, static_cast<std::size_t>(2 * key_.limbs), "ciphertexts of the wrong width");
+        Words plain = new_limbs(count, key_.limbs);
+        word* out = plain.mutable_data();
+        bool sound;
+        {
+            py::gil_scoped_release release;
+            sound = vfl::decrypt_limbs(key_, out, ciphertexts.data(), count, threads);
+        }
+        return {plain, sound};
+    }
+
+  private:
+    static void fill_branch(vfl::Branch& branch, const py::tuple& parts) {
+        require(parts.size() == 10, "a branch has a modulus, an exponent and a scale");
+        fill_modulus(branch.prime, parts[0].cast<std::string>(), parts[1].cast<int>(), parts[2].cast<Words>(), parts[3].cast<Words>(),
+                     parts[4].cast<word>(), parts[5].cast<Words>(), parts[6].cast<Words>(), parts[7].cast<Words>());
+        branch.exponent = to_vector(parts[8].cast<Words>());
+        branch.scale = to_vector(parts[9].cast<Words>());
+        require(branch.scale.size() == static_cast<std::size_t>(branch.prime.digits), "scale of the wrong width");
+    }
+
+    vfl::PrivateKey key_;
+};
+
+std::vector<py::tuple> kernel_list() {
+    std::vector<py::tuple> list;
+    for (const vfl::Kernel* const* k = vfl::kernels(); *k; ++k) {
+        list.push_back(py::make_tuple((*k)->name, (*k)->lanes, (*k)->radix, (*k)->supported()));
+    }
+    return list;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+    module.doc() = "Paillier arithmetic on batches of 64-bit limbs; see csrc/README.md.";
+#ifdef VFL_HAVE_GMP
+    module.attr("has_gmp") = true;
+#else
+    module.attr("has_gmp") = false;
+#endif
+    module.def("kernels", &kernel_list);
+    module.def("digits", [](const std::string& kernel, int bits) { return find_kernel(kernel)->digits(bits); });
+
+    py::class_<vfl::Modulus, ModulusPtr>(module, "Modulus")
+        .def(py::init([](const std::string& kernel, int limbs, const Words& n, const Words& n_limbs, word n_neg_inv, const Words& r_squared,
+                         const Words& one, const Words& chunks) {
+            auto m = std::make_shared<vfl::Modulus>();
+            fill_modulus(*m, kernel, limbs, n, n_limbs, n_neg_inv, r_squared, one, chunks);
+            return m;
+        }))
+        .def_readonly("digits", &vfl::Modulus::digits)
+        .def("import_rows", &import_rows)
+        .def("export_rows", &export_rows)
+        .def("multiply", &multiply_rows)
+        .def("add_plain", &add_plain_rows)
+        .def("power", &power_rows)
+        .def("product", &product_of_rows)
+        .def("chain", &chain_rows)
+        .def("unchain", &unchain_rows)
+        .def("logs", &with_inverses<vfl::log_rows>)
+        .def("invert", &with_inverses<vfl::invert_rows>)
+        .def("pack", &pack_rows)
+        .def("class_sums", &class_sums)
+        .def("combine", &combine_columns);
+
+    py::class_<BaseTable>(module, "BaseTable")
+        .def(py::init<ModulusPtr, const Words&, int, int, int>())
+        .def("entries", [](py::object self) { return self.cast<BaseTable&>().entries(self); })
+        .def("encrypt", &BaseTable::encrypt)
+        .def_property_readonly("alpha_limbs", &BaseTable::alpha_limbs);
+
+    py::class_<Decryptor>(module, "Decryptor").def(py::init<int, const py::tuple&, const py::tuple&, const Words&>()).def("decrypt", &Decryptor::decrypt);
+}

@@ -1,0 +1,69 @@
+// The contract: Modulus (precomputed constants) and Kernel (function table) for numbers modulo n^2 held as pairs.
+//
+// A pair (a0, a1) stands for a0 + a1*n modulo n^2, in Montgomery form with R = 2^(radix*digits). Neither component is
+// canonical. Stored ("row") form: 2*digits words, a0 then a1. Working ("block") form: digit-major over the kernel's lanes,
+// word d of lane j at [d*lanes + j]. README.md has the derivation and the ranges.
+#pragma once
+
+#include <vector>
+
+#include "limbs.h"
+
+namespace vfl {
+
+constexpr int MAX_LANES = 8;
+constexpr int MAX_DIGITS = 80;  // 4096 bits: 65 limbs of 64 bits, or 79 digits of 52
+
+struct Kernel;
+
+// A number of which only R-sized lazy ranges are known is called a residue; "canonical" means in [0, n).
+struct Modulus {
+    const Kernel* kernel = nullptr;
+    int digits = 0;                // digits of one residue
+    int limbs = 0;                 // 64-bit limbs of one canonical residue
+    word n_neg_inv = 0;            // -n^-1 modulo 2^radix
+    std::vector<word> n;           // digits
+    std::vector<word> n_limbs;     // limbs
+    std::vector<word> r_squared;   // R^2 mod n, digits
+    std::vector<word> one;         // R mod n^2 as a pair: the row of the number 1
+    std::vector<word> chunks;      // pairs of 2^(64*limbs*i) * R^2 mod n^2: what import multiplies limb chunk i by
+
+    int row() const { return 2 * digits; }
+    int n_chunks() const { return static_cast<int>(chunks.size()) / row(); }
+};
+
+// Ranges, with N = 2^(64*limbs) (n itself for the sizes in use): operands are < 2^8 * N in each component; results are
+// r0 < 2n and r1 < 4n, of normalised digits, for operands < 16n (R >= 2^12 n). The result may be an operand.
+struct Kernel {
+    const char* name;
+    int lanes;
+    int radix;
+    int (*digits)(int bits);  // for an n of that many bits
+    bool (*supported)();
+
+    void (*mul)(const Modulus&, word* r, const word* a, const word* b);          // pair * pair / R
+    void (*sqr)(const Modulus&, word* r, const word* a);                         // pair^2 / R
+    void (*mul_residue)(const Modulus&, word* r, const word* a, const word* b);  // pair * (b, 0) / R, b per lane
+    void (*mul_residue_broadcast)(const Modulus&, word* r, const word* a, const word* b);  // b: one number for all lanes
+    void (*redc)(const Modulus&, word* r, const word* a);                        // pair / R: out of Montgomery form
+    // One residue: a * b / R mod n, result < 2n, for a < 16n and b < R/16 (a sum of logarithms may be that long).
+    void (*redc_mul)(const Modulus&, word* r, const word* a, const word* b);
+
+    void (*add)(const Modulus&, word* r, const word* a, const word* b);          // one residue: a + b
+    void (*negate)(const Modulus&, word* r, const word* a);                      // one residue: 4n - a, a < 4n
+
+    // Row arithmetic on the logarithmic component: acc += x without reduction, at most 2^12 - 2 times between two calls
+    // of carry_row, which normalises digits and brings acc below R/16.
+    void (*accumulate_row)(const Modulus&, word* acc, const word* x);
+    void (*carry_row)(const Modulus&, word* acc);
+
+    void (*gather)(word* block, const word* const* rows, int words);   // rows of all lanes -> block
+    void (*scatter)(word* const* rows, const word* block, int words);  // block -> rows of all lanes
+};
+
+extern const Kernel portable_kernel;
+
+// The kernels this build has, best first, ended by nullptr (dispatch.cpp).
+const Kernel* const* kernels();
+
+}  // namespace vfl

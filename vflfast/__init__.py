@@ -1,0 +1,34 @@
+"""vflfast: three-party vertical federated logistic regression on Paillier encryption.
+
+The public names below are loaded on first use, so that ``import vflfast`` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "PublicKey": ".crypto.paillier",
+    "PrivateKey": ".crypto.paillier",
+    "generate_keypair": ".crypto.paillier",
+    "CipherVector": ".crypto.paillier",
+    "WireVector": ".crypto.paillier",
+    "CodedMatrix": ".crypto.coded",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> object:
+    """Load the public name `name` from its module on first use."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_PUBLIC[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Paillier on vectors: keys, ciphertext vectors, fixed point, packing, the coded product."""

@@ -1,0 +1,205 @@
+"""The gmpy2 fallback: the core's interface on Python integers, for machines without a compiler.
+
+Vectors are object arrays of mpz. Same results bit for bit; speed is gmpy2's, with its list calls where they fit because they
+release the interpreter lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gmpy2
+import numpy as np
+import numpy.typing as npt
+from gmpy2 import mpz
+
+from ..errors import CheckError, CiphertextError
+from . import limbs as lm
+from .backend import Block, FixedBase, PrivateContext, PublicContext, Vector
+from .limbs import Limbs
+
+
+def _vector(values: list[Any]) -> Vector:
+    vector = np.empty(len(values), dtype=object)
+    vector[:] = values
+    return vector
+
+
+class GmpyBackend:
+    """Arithmetic on gmpy2."""
+
+    name = "gmpy2"
+    lanes = 1
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def public(self, n: int) -> PublicContext:
+        """Return the arithmetic modulo n²."""
+        return GmpyPublic(n)
+
+    def private(self, p: int, q: int) -> PrivateContext:
+        """Return decryption for n = p·q."""
+        return GmpyPrivate(p, q)
+
+
+class GmpyPublic:
+    """Arithmetic modulo n² on mpz."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.limbs = lm.limb_count(n.bit_length())
+        self._n = mpz(n)
+        self._square = self._n**2
+
+    def load(self, wire: Limbs) -> Vector:
+        """Return wire ciphertexts as a vector."""
+        return _vector([mpz(c) for c in lm.to_ints(wire)])
+
+    def store(self, vector: Vector) -> Limbs:
+        """Return canonical ciphertexts, shape (count, 2·limbs)."""
+        return lm.from_ints(vector, 2 * self.limbs)
+
+    def one(self, count: int) -> Vector:
+        """Return `count` times the number 1."""
+        return _vector([mpz(1)] * count)
+
+    def multiply(self, a: Vector, b: Vector) -> Vector:
+        """Return a·b, row by row; b may have one row."""
+        return self._reduced(a * b)
+
+    def add_plain(self, a: Vector, plain: Limbs) -> Vector:
+        """Return a·(1 + n)^plain."""
+        return self._reduced(a * self._plain(plain))
+
+    def power(self, a: Vector, exponents: Limbs) -> Vector:
+        """Return a^exponent; one row of exponents serves all."""
+        powers = [mpz(e) for e in lm.to_ints(exponents)]
+        if len(powers) == 1:
+            return _vector(gmpy2.powmod_base_list(list(a), powers[0], self._square))
+        return _vector([gmpy2.powmod(c, e, self._square) for c, e in zip(a, powers, strict=True)])
+
+    def invert(self, a: Vector) -> Vector:
+        """Return the inverses modulo n²."""
+        try:
+            return _vector([gmpy2.invert(c, self._square) for c in a])
+        except ZeroDivisionError:
+            raise CiphertextError("ciphertexts", "one shares a factor with n") from None
+
+    def product(self, a: Vector) -> Vector:
+        """Return the product of all rows, one row."""
+        return _vector([self._multiply_all(a)])
+
+    def fixed_base(self, base: int, alpha_bits: int, window: int) -> FixedBase:
+        """Return powers of one base; gmpy2 keeps no table."""
+        return GmpyBase(self, base)
+
+    def pack(self, a: Vector, slots: int, slot_bits: int) -> Vector:
+        """Return rows packed `slots` at a time by Horner's rule."""
+        shift, packed = mpz(1) << slot_bits, []
+        for start in range(0, len(a), slots):
+            total = mpz(1)
+            for c in a[start : start + slots][::-1]:
+                total = gmpy2.powmod(total, shift, self._square) * c % self._square
+            packed.append(total)
+        return _vector(packed)
+
+    def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int) -> Vector:
+        """Return the product of the rows of every block's every feature's every class."""
+        return _vector([total for block in blocks for total in self._block_sums(a, block)])
+
+    def combine(
+        self, sums: Vector, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], exponents: npt.NDArray[np.int64]
+    ) -> tuple[Vector, Vector]:
+        """Return Π sums^exponent over positive and over negative exponents."""
+        sides: tuple[list[Any], list[Any]] = ([], [])
+        for start, count, row in zip(first, counts, exponents, strict=True):
+            for sign, side in zip((1, -1), sides, strict=True):
+                side.append(self._weighted(sums[start : start + count], row[:count] * sign))
+        return _vector(sides[0]), _vector(sides[1])
+
+    def _weighted(self, sums: Vector, exponents: npt.NDArray[np.int64]) -> mpz:
+        """Return Π S_v^e_v over e_v > 0: falling classes, each gap one power of the running product."""
+        order = sorted(((int(e), v) for v, e in enumerate(exponents) if e > 0), reverse=True)
+        running = result = mpz(1)
+        for i, (exponent, v) in enumerate(order):
+            running = running * sums[v] % self._square
+            gap = exponent - (order[i + 1][0] if i + 1 < len(order) else 0)
+            if gap:
+                result = result * (running if gap == 1 else gmpy2.powmod(running, gap, self._square)) % self._square
+        return result
+
+    def _block_sums(self, a: Vector, block: Block) -> list[Any]:
+        buckets: dict[int, Any] = {}
+        rows = range(len(a)) if block.rows is None else block.rows.tolist()
+        for row, pattern in zip(rows, block.patterns.tolist(), strict=True):
+            if pattern != block.modal:
+                held = buckets.get(pattern)
+                buckets[pattern] = a[row] if held is None else held * a[row] % self._square
+        sums: list[Any] = []
+        stride = 1
+        for count in block.class_counts:
+            totals = [mpz(1)] * count
+            for pattern, value in buckets.items():
+                v = pattern // stride % count
+                totals[v] = totals[v] * value % self._square
+            sums.extend(totals)
+            stride *= count
+        return sums
+
+    def _plain(self, plain: Limbs) -> Vector:
+        return _vector([1 + m * self._n for m in lm.to_ints(plain)])
+
+    def _reduced(self, products: Vector) -> Vector:
+        return _vector([c % self._square for c in products])
+
+    def _multiply_all(self, values: Vector) -> mpz:
+        total = mpz(1)
+        for value in values:
+            total = total * value % self._square
+        return total
+
+
+class GmpyBase:
+    """Powers of one base by gmpy2's list call."""
+
+    def __init__(self, context: GmpyPublic, base: int) -> None:
+        self.context = context
+        self.base = mpz(base)
+
+    def encrypt(self, start: Vector | None, plain: Limbs | None, alphas: Limbs) -> Vector:
+        """Return start · (1 + n)^plain · base^alpha."""
+        exponents = [mpz(alpha) for alpha in lm.to_ints(alphas)]
+        vector = _vector(gmpy2.powmod_exp_list(self.base, exponents, self.context._square)) if exponents else _vector([])
+        if plain is not None:
+            vector = self.context.add_plain(vector, plain)
+        return vector if start is None else self.context.multiply(vector, start)
+
+
+class GmpyPrivate:
+    """CRT decryption on mpz, with the same fault check as the core."""
+
+    def __init__(self, p: int, q: int) -> None:
+        self.n_limbs = lm.limb_count((p * q).bit_length())
+        self.p, self.q = mpz(p), mpz(q)
+        self.scales = gmpy2.invert(-self.q, self.p), gmpy2.invert(-self.p, self.q)
+        self.q_inverse = gmpy2.invert(self.q, self.p)
+
+    def decrypt(self, wire: Limbs) -> Limbs:
+        """Return plaintexts in [0, n), shape (count, limbs); CheckError on a fault."""
+        ciphertexts = [mpz(c) for c in lm.to_ints(wire)]
+        mod_p = self._branch(ciphertexts, self.p, self.scales[0])
+        mod_q = self._branch(ciphertexts, self.q, self.scales[1])
+        joined = [b + self.q * ((a - b) * self.q_inverse % self.p) for a, b in zip(mod_p, mod_q, strict=True)]
+        return lm.from_ints(joined, self.n_limbs)
+
+    @staticmethod
+    def _branch(ciphertexts: list[Any], prime: Any, scale: Any) -> list[Any]:
+        residues = []
+        for c in ciphertexts:
+            high, low = divmod(gmpy2.powmod_sec(c, prime - 1, prime * prime) if c % prime else mpz(0), prime)
+            if low != 1:
+                raise CheckError("decryption: a CRT branch failed its check; no plaintext is returned")
+            residues.append(high * scale % prime)
+        return residues

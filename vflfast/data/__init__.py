@@ -1,0 +1,1 @@
+"""Tables, binning, protected ids, synthetic data."""

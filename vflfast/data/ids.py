@@ -1,0 +1,243 @@
+"""Customer ids: normalised text, keyed tokens, the common order of the parties' rows."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, InputError
+from ..params import MIN_ID_KEY_BYTES, TOKEN_BYTES
+from .rows import row_numbers
+
+Ids = npt.NDArray[np.object_]
+Tokens = npt.NDArray[np.uint8]
+IdSequence = Sequence[str] | npt.NDArray[Any]
+
+ID_FORMATS = ("text", "phone")
+METHODS = ("hmac", "hash")
+_PHONE = re.compile("[0-9]{11}")
+
+logger = logging.getLogger(__name__)
+
+
+def normalise(ids: IdSequence, id_format: str = "text", *, name: str = "ids") -> Ids:
+    """Return the ids as an object array of text that is equal wherever the customer is the same ([0088]).
+
+    "phone" takes exactly 11 ASCII digits. "text" takes printable text without outer spaces, in Unicode form NFC.
+
+    Parameters
+    ----------
+    ids
+        n texts; numbers are refused, they have lost their leading zeros.
+    id_format
+        "text" or "phone".
+    name
+        What error messages call the ids.
+
+    Raises
+    ------
+    InputError
+        Unknown format, or not a list of ids.
+    DataError
+        An id that is missing or malformed; the message lists row numbers, never ids.
+    """
+    if id_format not in ID_FORMATS:
+        raise InputError("id_format", f"must be one of {', '.join(ID_FORMATS)}")
+    array = _text_array(ids, name)
+    if id_format == "phone":
+        bad = [row for row, text in enumerate(array) if not _PHONE.fullmatch(text)]
+        wanted = "not 11 ASCII digits (no +86, no spaces, no full-width digits)"
+    else:
+        bad = [row for row, text in enumerate(array) if not _is_plain(text)]
+        wanted = "outer spaces or unprintable characters"
+        array[:] = [unicodedata.normalize("NFC", text) for text in array]
+    if bad:
+        raise DataError(name, f"{wanted} in {row_numbers(bad)}")
+    return array
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() and text == text.strip()
+
+
+def _text_array(ids: object, name: str) -> Ids:
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, (Sequence, np.ndarray)):
+        raise InputError(name, "must be a list or a one-dimensional array of text")
+    array = np.empty(len(ids), dtype=object)
+    if array.size == 0 or np.ndim(ids) > 1:
+        raise DataError(name, "needs at least one id, in one dimension")
+    array[:] = [str(text) if isinstance(text, str) else None for text in ids]
+    bad = [row for row, text in enumerate(array) if not text]
+    if bad:
+        raise DataError(name, f"missing, or not text, in {row_numbers(bad)}")
+    return array
+
+
+def protect(ids: IdSequence, *, method: str = "hmac", key: bytes | None = None) -> Tokens:
+    """Return the token HMAC-SHA256(key, id), or SHA-256(id), of every normalised id ([0092], [0095]).
+
+    Parameters
+    ----------
+    ids
+        n normalised ids (see `normalise`).
+    method
+        "hmac": useless to whoever lacks the key. "hash": the patent's plain SHA-256; it is logged as a warning
+        because all eleven-digit numbers are enumerated in minutes.
+    key
+        The secret shared by guest and host, at least 16 bytes; only for "hmac".
+
+    Returns
+    -------
+    ndarray
+        uint8, shape (n, 32).
+
+    Raises
+    ------
+    InputError
+        Unknown method, a key that is missing, too short, not bytes, or given to "hash".
+    DataError
+        An id that is missing or not text.
+    """
+    if method not in METHODS:
+        raise InputError("method", f"must be one of {', '.join(METHODS)}")
+    array = _text_array(ids, "ids")
+    encoded = [_utf8(text, row) for row, text in enumerate(array)]
+    if method == "hmac":
+        secret = _check_key(key)
+        digests = [hmac.digest(secret, text, "sha256") for text in encoded]
+    else:
+        if key is not None:
+            raise InputError("key", "is not used by the plain hash; leave it out or choose hmac")
+        logger.warning("ids are protected by a plain hash: all eleven-digit numbers are enumerated in minutes; use hmac with a shared key")
+        digests = [hashlib.sha256(text).digest() for text in encoded]
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, TOKEN_BYTES).copy()
+
+
+def _utf8(text: str, row: int) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # from None: the codec's own message quotes the id
+        raise DataError("ids", f"not valid Unicode in {row_numbers([row])}") from None
+
+
+def _check_key(key: object) -> bytes:
+    if not isinstance(key, bytes):
+        raise InputError("key", "must be bytes, the secret that guest and host share")
+    if len(key) < MIN_ID_KEY_BYTES:
+        raise InputError("key", f"has {len(key)} bytes, needs at least {MIN_ID_KEY_BYTES}")
+    return key
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Rows that all parties share, in one common order.
+
+    Attributes
+    ----------
+    positions
+        For each party int64, shape (n_matched,): the party's own row of each common row. The order is that of the
+        sorted tokens, so it tells nothing of any party's own order.
+    report
+        {"rows": rows per party, "matched": common rows, "share": matched / rows per party}.
+    """
+
+    positions: list[npt.NDArray[np.int64]]
+    report: dict[str, Any]
+
+    @property
+    def n_matched(self) -> int:
+        """Number of common rows."""
+        return int(self.positions[0].size)
+
+    def __repr__(self) -> str:
+        return f"Match(n_parties={len(self.positions)}, n_matched={self.n_matched})"
+
+
+def match(*tokens: Tokens) -> Match:
+    """Intersect the parties' token sets: {t : t in every set}, sorted ([0096]–[0098]).
+
+    Parameters
+    ----------
+    tokens
+        One uint8 array of shape (n_k, 32) for each of two or more parties.
+
+    Raises
+    ------
+    InputError
+        Fewer than two parties, or an array of the wrong type or shape.
+    DataError
+        A token twice in one party's rows, or no token in common.
+    """
+    if len(tokens) < 2:
+        raise InputError("tokens", f"needs the tokens of at least two parties, got {len(tokens)}")
+    checked = [_check_tokens(f"tokens[{party}]", array) for party, array in enumerate(tokens)]
+    ranks = _ranks(checked)
+    n_ranks = max(int(rank.max()) for rank in ranks) + 1
+    held_by = np.zeros(n_ranks, dtype=np.int64)
+    for party, rank in enumerate(ranks):
+        count = np.bincount(rank, minlength=n_ranks)
+        if count.max() > 1:
+            raise DataError(f"tokens[{party}]", f"the same id in {row_numbers(np.flatnonzero(count[rank] > 1))}")
+        held_by += count
+    common = held_by == len(tokens)
+    if not common.any():
+        raise DataError("tokens", "the parties have no id in common; check the id format and the key")
+    positions = [_common_rows(rank, common) for rank in ranks]
+    return Match(positions, _report(checked, int(common.sum())))
+
+
+def _ranks(tokens: list[Tokens]) -> list[npt.NDArray[np.int64]]:
+    """Return for each token its rank among all distinct tokens, sorted as byte strings."""
+    words = np.concatenate(tokens).view(">u8").astype(np.uint64)
+    order = np.lexsort(words.T[::-1])
+    new = np.any(words[order[1:]] != words[order[:-1]], axis=1)
+    rank = np.empty(order.size, dtype=np.int64)
+    rank[order] = np.concatenate(([0], np.cumsum(new)))
+    return np.split(rank, np.cumsum([array.shape[0] for array in tokens])[:-1])
+
+
+def _common_rows(rank: npt.NDArray[np.int64], common: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    order = np.argsort(rank)
+    return order[common[rank[order]]].astype(np.int64)
+
+
+def _report(tokens: list[Tokens], n_matched: int) -> dict[str, Any]:
+    rows = [int(array.shape[0]) for array in tokens]
+    return {"rows": rows, "matched": n_matched, "share": [n_matched / n for n in rows]}
+
+
+def commitment(tokens: Tokens) -> bytes:
+    """Return SHA-256(n as 8 bytes, big-endian ‖ tokens), the fingerprint of a row order.
+
+    Parties compare it before round 1; a difference is an error, never a truncation (protocol §2).
+
+    Parameters
+    ----------
+    tokens
+        uint8, shape (n, 32), in the common order.
+
+    Raises
+    ------
+    InputError
+        Wrong type or shape.
+    """
+    array = _check_tokens("tokens", tokens)
+    return hashlib.sha256(array.shape[0].to_bytes(8, "big") + array.tobytes()).digest()
+
+
+def _check_tokens(name: str, tokens: object) -> Tokens:
+    if not isinstance(tokens, np.ndarray) or tokens.dtype != np.uint8:
+        raise InputError(name, "must be a uint8 array")
+    if tokens.ndim != 2 or tokens.shape[1] != TOKEN_BYTES or tokens.shape[0] == 0:
+        raise InputError(name, f"must have shape (n > 0, {TOKEN_BYTES}), not {tokens.shape}")
+    return np.ascontiguousarray(tokens)

@@ -1,0 +1,256 @@
+"""Table: a party's customers with typed features, read from CSV, Parquet or a pandas DataFrame."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DataError, InputError
+from .columns import KINDS, DateRule, cell_texts, date_rule, read_labels, typed_column
+from .files import ColumnSource, open_columns
+from .ids import Ids, normalise
+from .rows import row_index, row_numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Customers (rows) × typed features of one party.
+
+    Attributes
+    ----------
+    ids
+        shape (n_rows,), object: distinct texts.
+    features
+        n_rows rows; numeric and date columns float64 with NaN for missing, a date as days before the observation
+        date ([0086]); categorical columns text with None for missing.
+    kinds
+        "numeric", "categorical" or "date" of every feature, in column order.
+    labels
+        shape (n_rows,), int8 in {-1, +1}, or None.
+
+    Raises
+    ------
+    InputError, DataError
+        Parts of the wrong type or length, or an id twice.
+    """
+
+    ids: Ids
+    features: pd.DataFrame
+    kinds: dict[str, str]
+    labels: npt.NDArray[np.int8] | None = None
+
+    def __post_init__(self) -> None:
+        _check_ids(self.ids)
+        _check_features(self.features, self.kinds, self.ids.size)
+        if self.labels is not None:
+            _check_labels(self.labels, self.ids.size)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of customers."""
+        return int(self.ids.size)
+
+    def take(self, index: npt.ArrayLike) -> Table:
+        """Return the rows that a boolean mask or distinct positions select, in that order.
+
+        Raises
+        ------
+        InputError
+            Positions outside the table or twice, a mask of another length, nothing selected.
+        """
+        rows = row_index("index", index, self.n_rows)
+        features = self.features.iloc[rows].reset_index(drop=True)
+        return Table(self.ids[rows], features, self.kinds, None if self.labels is None else self.labels[rows])
+
+    def __repr__(self) -> str:
+        return f"Table(n_rows={self.n_rows}, n_features={self.features.shape[1]}, labels={self.labels is not None})"
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    id_column: str = "id",
+    label_column: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    date_format: str = "%Y-%m-%d",
+    observation_date: str | None = None,
+    id_format: str = "text",
+) -> Table:
+    """Read a party's table from .csv, .csv.gz or .parquet ([0084]–[0086], [0088]).
+
+    Ids keep their leading zeros. An empty cell is missing. Columns whose kind is not given are numeric if all cells
+    are finite numbers, dates if all have the date format, else categorical. Rows are numbered from 1, the first row
+    of data, in every message.
+
+    Parameters
+    ----------
+    path
+        The file. CSV: comma, UTF-8, one header line.
+    id_column, label_column
+        Names of the id column and of the label column, if there is one ({0, 1}, booleans or ±1).
+    kinds
+        "numeric", "categorical" or "date" by column name, where inference is not wanted.
+    date_format
+        strptime format of the date cells.
+    observation_date
+        ISO date that dates are counted back from; needed when there is a date column.
+    id_format
+        "text" or "phone" (see `normalise`).
+
+    Raises
+    ------
+    InputError
+        An unusable setting; `argument` is its name.
+    DataError
+        A file, column, id, label or cell that cannot be read as declared; `argument` is the path or the column.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError("path", "must be a path")
+    plan = _plan(id_column, label_column, kinds, date_format, observation_date, id_format)
+    as_text = {id_column, label_column} | {name for name, kind in plan.kinds.items() if kind != "numeric"}
+    source = open_columns(Path(path), frozenset(name for name in as_text if name))
+    return _assemble(str(path), source, plan)
+
+
+def table_from_frame(
+    frame: pd.DataFrame,
+    *,
+    id_column: str = "id",
+    label_column: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    date_format: str = "%Y-%m-%d",
+    observation_date: str | None = None,
+    id_format: str = "text",
+) -> Table:
+    """Make a Table from a pandas DataFrame by the rules of `read_table`.
+
+    Numeric and boolean columns are numeric, datetime columns are dates, text is read as a CSV cell would be; ids may
+    be text or integers. The frame is not changed.
+
+    Raises
+    ------
+    InputError, DataError
+        As `read_table`; `argument` is the setting or the column.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError("frame", "must be a pandas DataFrame")
+    plan = _plan(id_column, label_column, kinds, date_format, observation_date, id_format)
+    if not all(isinstance(name, str) and name for name in frame.columns):
+        raise DataError("frame", "every column name must be text that is not empty")
+    source = ColumnSource(list(frame.columns), lambda name: frame[name].reset_index(drop=True))
+    return _assemble("frame", source, plan)
+
+
+# --- how both read -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Plan:
+    id_column: str
+    label_column: str | None
+    kinds: dict[str, str]
+    dates: DateRule
+    id_format: str
+
+
+def _plan(
+    id_column: object, label_column: object, kinds: object, date_format: object, observation_date: object, id_format: object
+) -> _Plan:
+    if not isinstance(id_column, str) or not id_column:
+        raise InputError("id_column", "must be the name of a column")
+    if label_column is not None and (not isinstance(label_column, str) or label_column in ("", id_column)):
+        raise InputError("label_column", "must be the name of a column other than the id column")
+    if id_format not in ("text", "phone"):
+        raise InputError("id_format", "must be text or phone")
+    if not isinstance(kinds, (Mapping, type(None))):
+        raise InputError("kinds", "must map column names to kinds")
+    wrong = [name for name, kind in (kinds or {}).items() if kind not in KINDS]
+    if wrong:
+        raise InputError("kinds", f"column {wrong[0]!r} must be one of {', '.join(KINDS)}")
+    return _Plan(id_column, label_column, dict(kinds or {}), date_rule(date_format, observation_date), str(id_format))
+
+
+def _assemble(origin: str, source: ColumnSource, plan: _Plan) -> Table:
+    names = _feature_names(origin, source.names, plan)
+    ids = _read_ids(plan, source.fetch(plan.id_column))
+    labels = None if plan.label_column is None else read_labels(plan.label_column, source.fetch(plan.label_column))
+    columns: dict[str, pd.Series[Any]] = {}
+    kinds: dict[str, str] = {}
+    for name in names:
+        kinds[name], values = typed_column(name, source.fetch(name), plan.kinds.get(name), plan.dates)
+        columns[name] = pd.Series(values, dtype=values.dtype, copy=False)
+    # copy=False: pandas would otherwise gather the number columns into a second copy of the table
+    return Table(ids, pd.DataFrame(columns, copy=False), kinds, labels)
+
+
+def _feature_names(origin: str, names: list[str], plan: _Plan) -> list[str]:
+    twice = [name for name, seen in zip(names, pd.Series(names, dtype=object).duplicated(), strict=True) if seen]
+    if twice:
+        raise DataError(twice[0], "the name of two columns")
+    special = [name for name in (plan.id_column, plan.label_column) if name is not None]
+    for name in special:
+        if name not in names:
+            raise DataError(name, "no such column")
+    features = [name for name in names if name not in special]
+    unknown = [name for name in plan.kinds if name not in features]
+    if unknown:
+        raise InputError("kinds", f"{unknown[0]!r} is no feature column")
+    if not features:
+        raise DataError(origin, "has no feature column")
+    return features
+
+
+def _read_ids(plan: _Plan, cells: pd.Series[Any]) -> Ids:
+    name = plan.id_column
+    if len(cells) == 0:
+        raise DataError(name, "the table has no rows")
+    if pd.api.types.is_float_dtype(cells.dtype) or pd.api.types.is_bool_dtype(cells.dtype):
+        raise DataError(name, f"ids must be text or integers, not {cells.dtype}; digits may be lost")
+    if cells.dtype == object and any(isinstance(cell, (float, bool)) and cell == cell for cell in cells):
+        raise DataError(name, "ids must be text or integers; digits may be lost")
+    ids = normalise(cell_texts(name, cells), plan.id_format, name=name)
+    twice = np.flatnonzero(pd.Series(ids, dtype=object).duplicated(keep=False).to_numpy())
+    if twice.size:
+        raise DataError(name, f"an id more than once, {row_numbers(twice)}")
+    return ids
+
+
+# --- checks of the parts -----------------------------------------------------------------------------------------
+
+
+def _check_ids(ids: object) -> None:
+    if not isinstance(ids, np.ndarray) or ids.dtype != object or ids.ndim != 1 or ids.size == 0:
+        raise InputError("ids", "must be a one-dimensional object array of at least one text")
+    if not all(isinstance(text, str) and text for text in ids):
+        raise DataError("ids", "every id must be text that is not empty")
+    if len(set(ids)) != ids.size:
+        raise DataError("ids", "an id more than once")
+
+
+def _check_features(features: object, kinds: object, n_rows: int) -> None:
+    if not isinstance(features, pd.DataFrame):
+        raise InputError("features", "must be a pandas DataFrame")
+    if len(features) != n_rows:
+        raise InputError("features", f"has {len(features)} rows for {n_rows} ids")
+    if not isinstance(kinds, dict) or list(kinds) != list(features.columns):
+        raise InputError("kinds", "must name every feature once, in column order")
+    for (name, kind), dtype in zip(kinds.items(), features.dtypes, strict=True):
+        if kind not in KINDS:
+            raise InputError("kinds", f"column {name!r} must be one of {', '.join(KINDS)}")
+        textual = pd.api.types.is_object_dtype(dtype) or isinstance(dtype, pd.StringDtype)
+        if textual != (kind == "categorical") or not (textual or dtype == np.float64):
+            raise DataError(str(name), f"a {kind} column cannot have dtype {dtype}")
+
+
+def _check_labels(labels: object, n_rows: int) -> None:
+    if not isinstance(labels, np.ndarray) or labels.dtype != np.int8 or labels.shape != (n_rows,):
+        raise InputError("labels", f"must be an int8 array of shape ({n_rows},)")
+    if not np.isin(labels, (-1, 1)).all():
+        raise DataError("labels", "must be -1 or +1")

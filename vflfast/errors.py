@@ -1,0 +1,84 @@
+"""One exception tree.
+
+Every message names the argument, or the party and the step, says what was wrong and gives the limit; it never
+contains a secret value.
+"""
+
+from __future__ import annotations
+
+
+class VflError(Exception):
+    """Root of every error that vflfast raises on purpose."""
+
+
+class InputError(VflError, ValueError):
+    """An argument of a public function is unusable.
+
+    Parameters
+    ----------
+    argument
+        Name of the offending argument, setting, column or file.
+    problem
+        What was wrong and what would be accepted.
+    """
+
+    def __init__(self, argument: str, problem: str) -> None:
+        super().__init__(f"{argument}: {problem}")
+        self.argument = argument
+        self.problem = problem
+
+
+class InvalidKeyError(InputError):
+    """A public or private key that must not be used."""
+
+
+class CiphertextError(InputError):
+    """A ciphertext outside the group, of another key, or of the wrong count."""
+
+
+class BoundError(InputError):
+    """A number above its agreed bound, or a plan that cannot prove there is no overflow."""
+
+
+class DataError(InputError):
+    """A table, column, id or cell that cannot be read as declared."""
+
+
+class ModelError(InputError):
+    """A saved model that is damaged, of another version, or of another session."""
+
+
+class CheckError(VflError):
+    """A result failed its integrity check (check column, CRT fault check, declared bound)."""
+
+
+class BackendError(VflError):
+    """The requested arithmetic backend cannot be had on this machine."""
+
+
+class LeakageGuardError(VflError):
+    """The settings would let one party solve for another's data."""
+
+
+class ProtocolError(VflError):
+    """A peer broke the protocol.
+
+    Parameters
+    ----------
+    party
+        The party at fault, as this party sees it.
+    step
+        The protocol step at which it happened.
+    problem
+        What was wrong.
+    """
+
+    def __init__(self, party: str, step: str, problem: str) -> None:
+        super().__init__(f"{party}, {step}: {problem}")
+        self.party = party
+        self.step = step
+        self.problem = problem
+
+
+class DeadlockError(ProtocolError):
+    """Every party waits for another one."""

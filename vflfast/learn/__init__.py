@@ -1,0 +1,1 @@
+"""Plaintext mathematics: formulas, solvers, stop rule, scoring, metrics."""

@@ -1,0 +1,1 @@
+"""The three-party protocol: messages, legal steps, three programs, the inline run."""

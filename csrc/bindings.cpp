@@ -187,7 +187,10 @@ class BaseTable {
     }
 
     Words encrypt(const py::object& start, const py::object& plain, const Words& alphas, int threads) const {
-        const std::size_t count = check_limbs(alphas, static_cast<std::size_t>(base_->alpha_limbs()), "exponents of the wrong width");
+        require(alphas.ndim() == 2 && length(alphas, 1) >= 1 && length(alphas, 1) <= static_cast<std::size_t>(base_->alpha_limbs()),
+                "exponents longer than the table");
+        const std::size_t count = length(alphas);
+        const int size = static_cast<int>(length(alphas, 1));
         Words start_rows, plain_limbs;
         if (!start.is_none()) {
             start_rows = start.cast<Words>();
@@ -203,11 +206,9 @@ class BaseTable {
         const word* from = start.is_none() ? nullptr : start_rows.data();
         const word* add = plain.is_none() ? nullptr : plain_limbs.data();
         py::gil_scoped_release release;
-        vfl::encrypt_rows(*m_, *base_, out, from, add, alphas.data(), count, threads);
+        vfl::encrypt_rows(*m_, *base_, out, from, add, alphas.data(), size, count, threads);
         return rows;
     }
-
-    int alpha_limbs() const { return base_->alpha_limbs(); }
 
   private:
     ModulusPtr m_;
@@ -378,8 +379,7 @@ PYBIND11_MODULE(_core, module) {
     py::class_<BaseTable>(module, "BaseTable")
         .def(py::init<ModulusPtr, const Words&, int, int, int>())
         .def("entries", [](py::object self) { return self.cast<BaseTable&>().entries(self); })
-        .def("encrypt", &BaseTable::encrypt)
-        .def_property_readonly("alpha_limbs", &BaseTable::alpha_limbs);
+        .def("encrypt", &BaseTable::encrypt);
 
     py::class_<Decryptor>(module, "Decryptor").def(py::init<int, const py::tuple&, const py::tuple&, const Words&>()).def("decrypt", &Decryptor::decrypt);
 }

@@ -31,12 +31,14 @@ FixedBase::FixedBase(const Modulus& m, const word* base, int alpha_bits, int win
     });
 }
 
-void FixedBase::multiply(const Modulus& m, word* block, word* const* logs, const Rows& alphas, Workspace& space, int scratch) const {
+void FixedBase::multiply(const Modulus& m, word* block, word* const* logs, const Rows& alphas, int size, Workspace& space,
+                         int scratch) const {
     const Kernel& k = *m.kernel;
-    for (int j = 0; j < windows_; ++j) {
+    const int windows = std::min(windows_, (size * 64 + window_ - 1) / window_);
+    for (int j = 0; j < windows; ++j) {
         Rows entries{};
         for (std::size_t lane = 0; lane < static_cast<std::size_t>(k.lanes); ++lane) {
-            entries[lane] = entry(j, bits_at(alphas[lane], alpha_limbs_, j * window_, window_));
+            entries[lane] = entry(j, bits_at(alphas[lane], size, j * window_, window_));
             k.accumulate_row(m, logs[lane], entries[lane] + m.digits);
         }
         k.gather(space.block(scratch), entries.data(), m.digits);

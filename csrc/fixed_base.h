@@ -15,10 +15,10 @@ class FixedBase {
     std::size_t n_entries() const { return static_cast<std::size_t>(windows_) << window_; }
 
     int alpha_limbs() const { return alpha_limbs_; }
-    int windows() const { return windows_; }
 
-    // In every lane: block (a pair) *= base^alpha's residues, and logs[lane] += its logarithms; alphas: one row of limbs a lane.
-    void multiply(const Modulus& m, word* block, word* const* logs, const Rows& alphas, Workspace& space, int scratch) const;
+    // In every lane: block (a pair) *= base^alpha's residues, and logs[lane] += its logarithms; alphas: `size` limbs a lane,
+    // so that short exponents cost fewer windows.
+    void multiply(const Modulus& m, word* block, word* const* logs, const Rows& alphas, int size, Workspace& space, int scratch) const;
 
   private:
     const word* entry(int window, unsigned digit) const {

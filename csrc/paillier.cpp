@@ -315,7 +315,7 @@ void invert_rows(const Modulus& m, word* r, const word* rows, const word* invers
 }
 
 void encrypt_rows(const Modulus& m, const FixedBase& base, word* r, const word* start, const word* plain, const word* alphas,
-                  std::size_t count, int threads) {
+                  int alpha_size, std::size_t count, int threads) {
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
     for_rows(m, count, threads, 3, [&](Workspace& space, std::size_t first, int active) {
         const Kernel& k = *m.kernel;
@@ -336,7 +336,7 @@ void encrypt_rows(const Modulus& m, const FixedBase& base, word* r, const word* 
             k.scatter(log_rows.data(), space.block(1), m.digits);
         }
         base.multiply(m, space.block(0), log_rows.data(),
-                      rows_at(m, alphas, static_cast<std::size_t>(base.alpha_limbs()), first, active), space, 1);
+                      rows_at(m, alphas, static_cast<std::size_t>(alpha_size), first, active), alpha_size, space, 1);
         for (std::size_t lane = 0; lane < lanes; ++lane) k.carry_row(m, logs[lane]);
         k.gather(space.block(1), log_in.data(), m.digits);
         k.redc_mul(m, space.block(1), space.block(0), space.block(1));

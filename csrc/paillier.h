@@ -41,9 +41,9 @@ void log_rows(const Modulus& m, word* r, const word* rows, const word* inverses,
 // r = a^-1 modulo n^2; `inverses` from unchain_rows.
 void invert_rows(const Modulus& m, word* r, const word* rows, const word* inverses, std::size_t count, int threads);
 
-// r = start * (1 + n)^plain * base^alpha; start and plain may be null (1 and 0).
+// r = start * (1 + n)^plain * base^alpha; start and plain may be null (1 and 0); exponents of alpha_size limbs.
 void encrypt_rows(const Modulus& m, const FixedBase& base, word* r, const word* start, const word* plain, const word* alphas,
-                  std::size_t count, int threads);
+                  int alpha_size, std::size_t count, int threads);
 
 // r = packed rows: r_i = product over j < slots of a_(i*slots + j)^(2^(slot_bits*j)); the last group may be short.
 void pack_rows(const Modulus& m, word* r, const word* a, std::size_t count, std::size_t slots, int slot_bits, int threads);

@@ -9,6 +9,10 @@ MIN_TEST_KEY_BITS = 128  # smallest n that the test switch of key generation mak
 MIN_PRIME_GAP_BITS = 100  # |p - q| must exceed 2^(bits/2 - this)   (FIPS 186-5 A.1.3)
 SMALL_FACTOR_BOUND = 1 << 20  # n has no prime factor below this
 PROOF_CHALLENGES = 7  # n-th roots: soundness error 2^(-20 * 7) with the bound above (Goldberg et al. 2018)
+MILLER_RABIN_ROUNDS = 64  # random bases: a composite passes with probability below 2^-128, however it was chosen
+CHALLENGE_EXTRA_BITS = 128  # a hash reduced modulo n is within 2^-128 of uniform
+KEY_FILE_VERSION = 1
+MAX_KEY_FILE_BYTES = 1 << 16
 FULL_ENTROPY_EXTRA_BITS = 64  # alpha towards the key holder has |n| + 64 bits
 SHORT_ALPHA_BITS = (448, 512)  # opt-in; less is refused
 CHECK_WEIGHT_BITS = 64  # rho of the check column
@@ -40,6 +44,7 @@ DEFAULT_TOL = 0.005  # [0145]
 DEFAULT_N_ITER_NO_CHANGE = 15  # [0145]
 DEFAULT_MAX_ITER = 50
 MIN_ALPHA = 1e-3
+RELAXATION = 1.0  # block-Newton: omega = min(1, RELAXATION / n_blocks), converges below 2
 ROWS_PER_BATCH_FACTOR = 10  # mini-batch guard: rows per batch >= this * larger column count
 
 # --- wire (protocol §7, assurance rule 8) ------------------------------------------------------------------------

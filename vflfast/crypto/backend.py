@@ -311,10 +311,7 @@ class NativeBase:
 
     def encrypt(self, start: Vector | None, plain: Limbs | None, alphas: Limbs) -> Vector:
         """Return start · (1 + n)^plain · base^alpha."""
-        missing = self.table.alpha_limbs - alphas.shape[1]
-        if missing > 0:
-            alphas = np.pad(alphas, ((0, 0), (0, missing)))
-        return np.asarray(self.table.encrypt(start, plain, np.ascontiguousarray(alphas), threads()))
+        return np.asarray(self.table.encrypt(start, plain, alphas, threads()))
 
 
 class NativePrivate:

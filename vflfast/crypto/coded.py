@@ -1,7 +1,8 @@
-"""CodedMatrix: an integer matrix held as one byte per feature cell."""
+"""CodedMatrix: an integer matrix held as one byte per feature cell, and its product with encrypted vectors."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..params import MAX_CLASSES, MAX_COLUMN_VALUE, MAX_COUNT
+from . import backend as be
+from . import limbs as lm
+from .blocks import BlockPlan, make_plan
+from .paillier import CipherVector
 
 Codes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -99,6 +104,119 @@ class CodedMatrix:
     def take_rows(self, index: npt.NDArray[Any]) -> CodedMatrix:
         """Return the same columns on the rows `index` (integers or a boolean mask)."""
         return CodedMatrix(np.ascontiguousarray(self.codes[:, index]), self.class_counts, self.column_features, self.column_values)
+
+    @classmethod
+    def from_integers(cls, matrix: npt.ArrayLike) -> CodedMatrix:
+        """Return an integer matrix (n_rows × n_columns) with at most 256 neighbouring values in each column as codes.
+
+        Raises
+        ------
+        InputError
+            Not integers, or a column spans more than 256 values: quantise it, or split it into digits.
+        """
+        array = np.asarray(matrix)
+        if array.dtype == bool:
+            array = array.astype(np.uint8)
+        if array.ndim == 1:
+            array = array[:, None]
+        array = _int_array("matrix", array, None, ndim=2)
+        if 0 in array.shape:
+            raise InputError("matrix", f"needs at least one row and one column, shape is {array.shape}")
+        low, high = array.min(axis=0), array.max(axis=0)
+        wide = np.flatnonzero(high - low >= MAX_CLASSES)
+        if wide.size:
+            raise InputError("matrix", f"column {wide[0]} spans more than {MAX_CLASSES} values: quantise it or split it into digits")
+        counts = high - low + 1
+        values = low[:, None] + np.arange(int(counts.max()))
+        return cls((array - low).T.astype(np.uint8), counts, np.arange(len(low)), values)
+
+    @property
+    def T(self) -> TransposedCodes:  # noqa: N802 (numpy's name)
+        """The transpose, for ``matrix.T @ c``."""
+        return TransposedCodes(self)
+
+    @cached_property
+    def class_rows(self) -> Ints:
+        """Number of rows of every feature's every class, shape (n_features, largest class count)."""
+        width = int(self.class_counts.max())
+        return np.stack([np.bincount(row, minlength=width) for row in self.codes]).astype(np.int64)
+
+    @cached_property
+    def absolute_sums(self) -> Ints:
+        """Σ_i |z_ij| of every column, exact, shape (n_columns,)."""
+        width = self.class_rows.shape[1]
+        rows = self.class_rows[self.column_features]
+        return np.asarray((np.abs(self.column_values[:, :width]) * rows).sum(axis=1))
+
+    @cached_property
+    def plan(self) -> BlockPlan:
+        """Blocks for the encrypted product; made once, kept as long as the matrix."""
+        return make_plan(self.codes, self.class_counts, self.class_rows.max(axis=1) / self.n_rows)
+
+    def product(self, vector: CipherVector) -> tuple[CipherVector, CipherVector]:
+        """Return ([[Zᵀg]], [[Σg]]), shapes (n_columns,) and (1,), by buckets instead of exponentiations (crypto-core §6).
+
+        Raises
+        ------
+        InputError
+            The vector's length is not n_rows.
+        BoundError
+            bound · max_j Σ_i |z_ij| could wrap around n.
+        """
+        if not isinstance(vector, CipherVector):
+            raise InputError("vector", "must be a CipherVector")
+        if len(vector) != self.n_rows:
+            raise InputError("vector", f"has length {len(vector)}, the matrix {self.n_rows} rows")
+        bound = vector.bound * max(int(self.absolute_sums.max()), 1)
+        total_bound = vector.bound * self.n_rows
+        vector.public.check_bound(max(bound, total_bound))
+        context, plan = vector.public.context, self.plan
+        sums = context.class_sums(vector.vector, plan.blocks, plan.segments(be.threads(), be.current().lanes))
+        total = context.product(sums[: plan.first_counts])
+        columns = self._combine(context, sums, total)
+        return (
+            CipherVector(vector.public, columns, vector.frac_bits, bound),
+            CipherVector(vector.public, total, vector.frac_bits, total_bound),
+        )
+
+    def _combine(self, context: be.PublicContext, sums: be.Vector, total: be.Vector) -> be.Vector:
+        """Σ_v T[v]·S_v = T[mode]·Σg + Σ_{v ≠ mode} (T[v] − T[mode])·S_v, where rows of the mode may be missing from S_mode."""
+        features = self.column_features
+        counts, modes = self.class_counts[features], self.plan.modal_class[features]
+        values = np.where(np.arange(self.column_values.shape[1]) < counts[:, None], self.column_values, 0)
+        shift = np.where(modes >= 0, values[np.arange(len(modes)), modes], 0)
+        exponents = np.where(np.arange(values.shape[1]) < counts[:, None], values - shift[:, None], 0)
+        columns, negative = context.combine(sums, self.plan.first_class[features], counts, exponents)
+        below = np.flatnonzero((exponents < 0).any(axis=1))
+        if below.size:
+            columns[below] = context.multiply(columns[below], context.invert(negative[below]))
+        shifted = np.flatnonzero(shift)
+        if shifted.size:
+            distinct, which = np.unique(shift[shifted], return_inverse=True)
+            repeated = np.repeat(total, len(distinct), axis=0)
+            powers = context.power(repeated, lm.from_ints(np.abs(distinct).tolist(), 1))
+            if (distinct < 0).any():
+                powers[distinct < 0] = context.invert(powers[distinct < 0])
+            columns[shifted] = context.multiply(columns[shifted], powers[which])
+        return columns
+
+
+class TransposedCodes:
+    """Zᵀ of a CodedMatrix: only its product with an encrypted vector."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, matrix: CodedMatrix) -> None:
+        self.matrix = matrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_columns, n_rows)."""
+        return self.matrix.n_columns, self.matrix.n_rows
+
+    def __matmul__(self, vector: CipherVector) -> CipherVector:
+        """Return [[Zᵀg]], shape (n_columns,)."""
+        return self.matrix.product(vector)[0]
 
 
 def _check_codes(codes: object) -> Codes:

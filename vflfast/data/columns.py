@@ -19,6 +19,7 @@ from .rows import row_numbers
 Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 
+SECONDS_PER_DAY = 86_400.0
 KINDS = ("numeric", "categorical", "date")
 _WORDS = {"true": 1.0, "false": 0.0}
 
@@ -33,8 +34,8 @@ class DateRule:
 
 def date_rule(date_format: object, observation_date: object) -> DateRule:
     """Check the two date settings; the observation date is in ISO form whatever `date_format` says."""
-    if not isinstance(date_format, str) or "%" not in date_format:
-        raise InputError("date_format", "must be a strptime format such as %Y-%m-%d")
+    if not isinstance(date_format, str) or not _can_be_parsed(date_format):
+        raise InputError("date_format", "must be a strptime format without time zone, such as %Y-%m-%d")
     if observation_date is None:
         return DateRule(date_format, None)
     try:
@@ -44,6 +45,16 @@ def date_rule(date_format: object, observation_date: object) -> DateRule:
     if moment.tzinfo is not None:
         raise InputError("observation_date", "must have no time zone; dates are local")
     return DateRule(date_format, moment)
+
+
+def _can_be_parsed(date_format: str) -> bool:
+    if "%" not in date_format or "%z" in date_format.lower():
+        return False
+    try:
+        pd.to_datetime("", format=date_format, errors="coerce")
+    except ValueError:
+        return False
+    return True
 
 
 def typed_column(name: str, cells: pd.Series[Any], kind: str | None, dates: DateRule) -> tuple[str, npt.NDArray[Any]]:
@@ -167,23 +178,18 @@ def _looks_like_dates(texts: Texts, date_format: str) -> bool:
 
 
 def _parse_dates(name: str, texts: Texts, date_format: str) -> pd.Series[Any]:
-    try:
-        parsed = _to_dates(texts, date_format)
-    except ValueError:
-        raise InputError("date_format", "is not a strptime format that can be read") from None
+    parsed = _to_dates(texts, date_format)
     bad = np.flatnonzero(parsed.isna().to_numpy() & (texts != ""))
     if bad.size:
         raise DataError(name, f"not a date of the form {date_format} in {row_numbers(bad)}")
-    if not isinstance(parsed.dtype, np.dtype) or parsed.dtype.kind != "M":
-        raise DataError(name, "holds times with a time zone; convert them to local dates")
     return parsed
 
 
 def _days_before(name: str, moments: pd.Series[Any], dates: DateRule) -> Floats:
     if dates.observation_date is None:
         raise InputError("observation_date", f"is needed because column {name!r} holds dates")
-    observed = pd.Timestamp(dates.observation_date)
-    days = ((observed - moments) / pd.Timedelta(days=1)).to_numpy(dtype=np.float64)
+    elapsed: pd.Series[Any] = pd.Timestamp(dates.observation_date) - moments
+    days: Floats = elapsed.dt.total_seconds().to_numpy(dtype=np.float64) / SECONDS_PER_DAY
     after = np.flatnonzero(days < 0)
     if after.size:
         raise DataError(name, f"dates after the observation date in {row_numbers(after)}")

@@ -1,0 +1,115 @@
+"""The block planner: which coded features share a bucket tensor, and how their rows are stored (crypto-core §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..params import MAX_BUCKETS
+from .backend import Block
+
+# Cost of a pair × pair product (collapse) over that of an insertion (pair × residue): 5 h² against 4 h², plus the moves.
+COLLAPSE_COST = 1.3
+BUDGETS = (256, 512, 1024, 2048, 3125, 4096, 8192, 16384, 32768, MAX_BUCKETS)
+SPARSE_SHARE = 1 / 3  # a sparse entry takes 6 bytes, a dense one 2
+UNITS_PER_THREAD = 4  # enough pieces of work that no thread waits long at the end
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """Blocks of features over all rows, and where each feature's class sums stand in the product's output.
+
+    Attributes
+    ----------
+    blocks
+        In order; the first is dense and leaves no pattern out, so that its class sums give the sum over all rows.
+    first_class
+        shape (n_features,), the position of each feature's class 0.
+    modal_class
+        shape (n_features,), the class whose rows are partly left out, or −1.
+    first_counts
+        Class count of the first feature of the first block, whose classes stand at position 0.
+    """
+
+    blocks: tuple[Block, ...]
+    first_class: npt.NDArray[np.int64]
+    modal_class: npt.NDArray[np.int64]
+    first_counts: int
+
+    def segments(self, threads: int, lanes: int) -> int:
+        """Return into how many row segments to split the work so that every thread is busy."""
+        groups = -(-len(self.blocks) // lanes)
+        wanted = -(-UNITS_PER_THREAD * threads // groups)
+        n_rows = len(self.blocks[0].patterns)
+        largest = max(int(np.prod(b.class_counts)) for b in self.blocks)
+        return max(1, min(wanted, n_rows // (4 * largest) + 1))
+
+
+def make_plan(codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> BlockPlan:
+    """Return the cheapest grouping of features over the candidate bucket budgets.
+
+    Parameters
+    ----------
+    codes
+        uint8, shape (n_features, n_rows).
+    class_counts, shares
+        Class count and share of the most frequent class, by feature.
+    """
+    order = np.lexsort((shares, class_counts))
+    counts, n_rows = class_counts[order], codes.shape[1]
+    candidates = (_group(counts, budget) for budget in BUDGETS if budget >= counts.max())
+    groups = min(candidates, key=lambda starts: _cost(counts, shares[order], starts, n_rows))
+    first_class = np.zeros(len(order), dtype=np.int64)
+    modal_class = np.full(len(order), -1, dtype=np.int64)
+    blocks, position = [], 0
+    for start, stop in zip(groups, [*groups[1:], len(order)], strict=True):
+        features = order[start:stop]
+        block = _make_block(codes, class_counts, features, keep_all=start == 0)
+        blocks.append(block)
+        remainder = block.modal
+        for feature in features:
+            first_class[feature] = position
+            position += int(class_counts[feature])
+            if block.modal >= 0:
+                remainder, modal_class[feature] = divmod(remainder, int(class_counts[feature]))
+    return BlockPlan(tuple(blocks), first_class, modal_class, int(counts[0]))
+
+
+def _group(counts: npt.NDArray[np.int64], budget: int) -> list[int]:
+    """Return where each group starts when neighbours are joined as long as the product of counts is within `budget`."""
+    starts, product = [0], 1
+    for i, count in enumerate(counts.tolist()):
+        if product * count > budget and i > starts[-1]:
+            starts.append(i)
+            product = 1
+        product *= count
+    return starts
+
+
+def _cost(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], starts: list[int], n_rows: int) -> float:
+    """Estimated cost in insertions: the non-modal rows of every block (as if features were independent), plus its collapse."""
+    logs = np.log(np.maximum(shares, 1e-12))
+    modal = np.exp(np.add.reduceat(logs, starts))
+    buckets = np.exp(np.add.reduceat(np.log(counts), starts))
+    return float(n_rows * (len(starts) - modal[1:].sum()) + 2 * COLLAPSE_COST * np.minimum(buckets, n_rows).sum())
+
+
+def _make_block(
+    codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64], features: npt.NDArray[np.int64], *, keep_all: bool
+) -> Block:
+    counts = tuple(int(class_counts[f]) for f in features)
+    patterns = np.zeros(codes.shape[1], dtype=np.uint16)
+    stride = 1
+    for feature, count in zip(features, counts, strict=True):
+        patterns += codes[feature].astype(np.uint16) * np.uint16(stride % 65536)  # a stride of 2^16 meets only code 0
+        stride *= count
+    if keep_all:
+        return Block(counts, patterns, None, -1)
+    frequency = np.bincount(patterns)
+    modal = int(frequency.argmax())
+    if 1 - frequency[modal] / len(patterns) < SPARSE_SHARE:
+        rows = np.flatnonzero(patterns != modal).astype(np.uint32)
+        return Block(counts, patterns[rows], rows, modal)
+    return Block(counts, patterns, None, modal)

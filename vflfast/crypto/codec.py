@@ -1,0 +1,186 @@
+"""Fixed point and packing: the one place where floats become integers, and where slots are proved wide enough.
+
+Source: crypto-core §5. A float x is encoded as round(x·2^frac_bits); a negative integer v stands in Z_n as n + v.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BoundError, CheckError, InputError
+from ..params import MAX_FRAC_BITS
+from . import limbs as lm
+from .limbs import Limbs
+
+Ints = npt.NDArray[np.int64]
+INT64_BOUND = (1 << 63) - 1
+
+
+def encode(values: npt.ArrayLike, frac_bits: int, bound: float, name: str = "values") -> Ints:
+    """Return round(x·2^frac_bits) as int64, shape as given.
+
+    Raises
+    ------
+    InputError
+        Not real numbers, NaN or infinite, naming `name`.
+    BoundError
+        Some |x| is above `bound`, or the scaled bound does not fit int64.
+    """
+    check_frac_bits(frac_bits)
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise InputError(name, f"must hold real numbers, not {array.dtype}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise InputError(name, "holds NaN or infinity; missing values are a class of their own, not a number")
+    if not 0 < bound * 2.0**frac_bits < 2.0**62:
+        raise BoundError("bound", f"{bound} at {frac_bits} fraction bits does not fit 62 bits")
+    if array.size and np.abs(array).max() > bound:
+        raise BoundError(name, f"some magnitude is above the agreed bound {bound}")
+    return np.rint(array * 2.0**frac_bits).astype(np.int64)
+
+
+def decode(values: npt.NDArray[Any], frac_bits: int) -> npt.NDArray[np.float64]:
+    """Return integers over 2^frac_bits as float64."""
+    return np.asarray(values / (1 << frac_bits), dtype=np.float64)
+
+
+def check_frac_bits(frac_bits: int) -> None:
+    """Refuse a fraction width that is no whole number in 0..MAX_FRAC_BITS."""
+    if isinstance(frac_bits, bool) or not isinstance(frac_bits, int) or not 0 <= frac_bits <= MAX_FRAC_BITS:
+        raise InputError("frac_bits", f"must be a whole number from 0 to {MAX_FRAC_BITS}")
+
+
+def to_residues(values: npt.NDArray[Any], n: int) -> Limbs:
+    """Return integers |v| < n/2 (int64 or Python integers) modulo n, shape (count, limbs)."""
+    size = lm.limb_count(n.bit_length())
+    if values.dtype == object:
+        return lm.from_ints([int(v) % n for v in values], size)
+    limbs = np.zeros((values.size, size), dtype=np.uint64)
+    limbs[:, 0] = np.abs(values).astype(np.uint64)
+    negative = values < 0
+    limbs[negative] = _n_minus(limbs[negative], n)
+    return limbs
+
+
+def from_residues(limbs: Limbs, n: int, bound: int) -> npt.NDArray[Any]:
+    """Return residues as integers in [−bound, bound]: int64 where they fit, else Python integers.
+
+    Raises
+    ------
+    CheckError
+        A residue stands for an integer above `bound`: overflow or tampering.
+    """
+    if bound > INT64_BOUND:
+        centred = [m - n if m > n // 2 else m for m in lm.to_ints(limbs)]
+        if any(abs(v) > bound for v in centred):
+            raise CheckError("decryption: a number is above its declared bound")
+        result = np.empty(len(centred), dtype=object)
+        result[:] = centred
+        return result
+    negative = limbs[:, 1:].any(axis=1)
+    magnitude = limbs.copy()
+    magnitude[negative] = _n_minus(limbs[negative], n)
+    if magnitude[:, 1:].any() or (magnitude.size and magnitude[:, 0].max() > np.uint64(bound)):
+        raise CheckError("decryption: a number is above its declared bound")
+    small = magnitude[:, 0].astype(np.int64)
+    return np.asarray(np.where(negative, -small, small))
+
+
+def _n_minus(limbs: Limbs, n: int) -> Limbs:
+    """Return n − v limb by limb."""
+    result = np.empty_like(limbs)
+    borrow = np.zeros(limbs.shape[0], dtype=np.uint64)
+    for i, digit in enumerate(lm.from_ints([n], limbs.shape[1])[0]):
+        subtrahend = limbs[:, i] + borrow
+        wrapped = subtrahend < borrow  # 2^64 - 1 plus a borrow
+        result[:, i] = digit - subtrahend
+        borrow = ((subtrahend > digit) | wrapped).astype(np.uint64)
+    return result
+
+
+@dataclass(frozen=True)
+class SlotPlan:
+    """Proof that `n_values` integers and one check value fit the slots of packed plaintexts without overflow.
+
+    Made by `prove` only. Value j sits in slot j, offset by 2^(slot_bits − 1); the check value takes `check_slots` slots of its
+    own at slot `check_at`, in one plaintext.
+
+    Attributes
+    ----------
+    n_values, slot_bits, slots
+        Number of values, bits of a slot, slots in a plaintext.
+    check_at, check_slots
+        First slot of the check value and how many it takes.
+    """
+
+    n_values: int
+    slot_bits: int
+    slots: int
+    check_at: int
+    check_slots: int
+
+    @classmethod
+    def prove(cls, n_values: int, bound: int, check_bound: int, n_bits: int) -> SlotPlan:
+        """Return the narrowest plan for |value| ≤ bound and |check| ≤ check_bound in plaintexts modulo an n of `n_bits` bits.
+
+        2^(slot_bits−1) > bound, 2^(slot_bits·check_slots−1) > check_bound and slots·slot_bits ≤ n_bits − 2.
+
+        Raises
+        ------
+        BoundError
+            No such plan exists.
+        """
+        if n_values < 1:
+            raise InputError("n_values", "needs at least one value")
+        slot_bits = int(bound).bit_length() + 1
+        slots = (n_bits - 2) // slot_bits
+        check_slots = -(-(int(check_bound).bit_length() + 1) // slot_bits)
+        if slots < 1 or check_slots > slots:
+            raise BoundError("bound", f"slots of {slot_bits} bits and a check of {check_slots} slots do not fit {n_bits} bits")
+        free = -n_values % slots
+        check_at = n_values if check_slots <= free else n_values + free
+        return cls(n_values, slot_bits, slots, check_at, check_slots)
+
+    @property
+    def n_slots(self) -> int:
+        """Slots in use, the gap before the check value included."""
+        return self.check_at + self.check_slots
+
+    @property
+    def n_plaintexts(self) -> int:
+        """Packed plaintexts."""
+        return -(-self.n_slots // self.slots)
+
+    def offsets(self) -> list[int]:
+        """Return, for each packed plaintext, the sum of its slots' offsets."""
+        totals = [0] * self.n_plaintexts
+        for j in range(self.n_values):
+            totals[j // self.slots] += 1 << (self.slot_bits * (j % self.slots) + self.slot_bits - 1)
+        check_shift = self.slot_bits * (self.check_at % self.slots)
+        totals[self.check_at // self.slots] += 1 << (check_shift + self.slot_bits * self.check_slots - 1)
+        return totals
+
+    def unpack(self, packed: list[int]) -> tuple[list[int], int]:
+        """Return (values, check) from packed plaintexts that carry their offsets.
+
+        Raises
+        ------
+        CheckError
+            A plaintext has bits above its slots: overflow or tampering.
+        """
+        if len(packed) != self.n_plaintexts:
+            raise CheckError(f"unpack: {len(packed)} plaintexts where the plan has {self.n_plaintexts}")
+        if any(p < 0 or p >> (self.slots * self.slot_bits) for p in packed):
+            raise CheckError("unpack: a plaintext has bits above its slots")
+        half, mask = 1 << (self.slot_bits - 1), (1 << self.slot_bits) - 1
+        values = [
+            ((packed[j // self.slots] >> (self.slot_bits * (j % self.slots))) & mask) - half for j in range(self.n_values)
+        ]
+        bits = self.slot_bits * self.check_slots
+        shifted = packed[self.check_at // self.slots] >> (self.slot_bits * (self.check_at % self.slots))
+        return values, (shifted & ((1 << bits) - 1)) - (1 << (bits - 1))

@@ -1,0 +1,86 @@
+"""Opening encrypted numbers with the key holder's help, without the key holder learning them (crypto-core §5, [0104]–[0107]).
+
+The owner packs the numbers, adds a mask uniform modulo n to every packed plaintext, re-randomises with full entropy and sends; the key
+holder decrypts and returns; the owner takes the mask off and checks a secretly weighted sum that travelled in a slot of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+
+from ..errors import CheckError, InputError
+from ..params import CHECK_WEIGHT_BITS
+from . import codec
+from . import limbs as lm
+from .coded import CodedMatrix
+from .limbs import Limbs
+from .paillier import CipherVector, WireVector
+
+WEIGHT_DIGIT_BITS = 4  # the weights ρ are split into base-16 digits: a coded matrix of 16 classes
+
+
+def plan_opening(n_values: int, bound: int, n_bits: int) -> codec.SlotPlan:
+    """Return the slot plan for `n_values` numbers of magnitude ≤ `bound`; both sides can compute it."""
+    return codec.SlotPlan.prove(n_values, bound, bound * n_values << CHECK_WEIGHT_BITS, n_bits)
+
+
+class MaskedOpening:
+    """One opening of `values`: `request` goes to the key holder, `open` takes the answer, once.
+
+    Attributes
+    ----------
+    request
+        WireVector of packed, masked, freshly randomised plaintexts.
+    """
+
+    def __init__(self, values: CipherVector) -> None:
+        public = values.public
+        self._n = public.n
+        self.plan = plan_opening(len(values), values.bound, public.key_bits)
+        self._weights = [secrets.randbits(CHECK_WEIGHT_BITS) | 1 for _ in range(len(values))]
+        packed = self._pack(values)
+        self._masks: list[int] | None = lm.random_below(public.n, len(packed))
+        plus = [(mask + offset) % public.n for mask, offset in zip(self._masks, self.plan.offsets(), strict=True)]
+        # declared bound: a mask is anything modulo n
+        masked = CipherVector(public, packed, 0, public.n // 2 - 1)
+        self.request: WireVector = public.rerandomize(
+            masked, alpha_bits=public.full_alpha_bits, plus=lm.from_ints(plus, public.context.limbs)
+        )
+
+    def _pack(self, values: CipherVector) -> np.ndarray:
+        context, plan = values.public.context, self.plan
+        gap = context.one(plan.check_at - plan.n_values)
+        tail = context.one(plan.check_slots - 1)
+        rows = np.concatenate([values.vector, gap, self._check(values), tail])
+        return context.pack(rows, plan.slots, plan.slot_bits)
+
+    def _check(self, values: CipherVector) -> np.ndarray:
+        """[[Σ_j ρ_j·v_j]]: one coded column per base-16 digit of ρ, then Horner's rule over the digits."""
+        digits = CHECK_WEIGHT_BITS // WEIGHT_DIGIT_BITS
+        base = (1 << WEIGHT_DIGIT_BITS) - 1
+        codes = np.array([[w >> (WEIGHT_DIGIT_BITS * d) & base for w in self._weights] for d in range(digits)], dtype=np.uint8)
+        columns, _ = CodedMatrix(codes, np.full(digits, base + 1)).product(values)
+        return values.public.context.pack(columns.vector, digits, WEIGHT_DIGIT_BITS)
+
+    def open(self, answer: Limbs) -> list[int]:
+        """Return the numbers from the key holder's decryptions, shape (count, limbs).
+
+        Raises
+        ------
+        CheckError
+            Overflow, corruption or tampering.
+        InputError
+            A second opening: a mask serves once.
+        """
+        if self._masks is None:
+            raise InputError("answer", "this opening is done; a mask serves once")
+        masks, self._masks = self._masks, None
+        opened = lm.to_ints(answer)
+        if len(opened) != len(masks) or any(m >= self._n for m in opened):
+            raise CheckError(f"opening: expected {len(masks)} numbers below n")
+        values, check = self.plan.unpack([(m - mask) % self._n for m, mask in zip(opened, masks, strict=True)])
+        if sum(w * v for w, v in zip(self._weights, values, strict=True)) != check:
+            raise CheckError("opening: the check column does not agree; overflow, corruption or tampering")
+        return values

@@ -1,0 +1,479 @@
+"""PublicKey, PrivateKey and vectors of ciphertexts.
+
+[[m]] = (1 + n)^m · h_s^α mod n², with h_s = (−x²)^n for a secret x of the encrypting party's own (Damgård–Jurik–Nielsen 2010).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BoundError, CiphertextError, InputError
+from ..params import DEFAULT_FRAC_BITS, DEFAULT_KEY_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_COUNT, SHORT_ALPHA_BITS
+from . import backend as be
+from . import codec, keys
+from . import limbs as lm
+from .limbs import Limbs
+
+# Table windows by the number of encryptions so far: a wider window costs its table once and saves a product each time.
+WINDOWS = ((0, 4), (200, 6), (2000, 8))
+
+
+class PublicKey:
+    """Paillier encryption under modulus n.
+
+    Parameters
+    ----------
+    n
+        The modulus; validated (keys.check_modulus).
+    test_sizes
+        Accept sizes other than 2048, 3072 and 4096 bits.
+
+    Raises
+    ------
+    InvalidKeyError
+        n cannot be a sound modulus.
+    """
+
+    def __init__(self, n: int, *, test_sizes: bool = False) -> None:
+        keys.check_modulus(n, test_sizes=test_sizes)
+        self.n = int(n)
+        self.key_bits = self.n.bit_length()
+        self.fingerprint = keys.fingerprint(self.n)
+        self.context = be.current().public(self.n)
+        self._base_value: int | None = None
+        self._base: be.FixedBase | None = None
+        self._window = 0
+        self._encrypted = 0
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.key_bits} bits, {self.fingerprint})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PublicKey) and other.n == self.n
+
+    def __hash__(self) -> int:
+        return hash(self.n)
+
+    def __getstate__(self) -> None:
+        raise TypeError("a PublicKey holds a secret base and is not pickled; send n")
+
+    @property
+    def full_alpha_bits(self) -> int:
+        """Bits of α towards the key holder: |n| + 64 (assurance rule 2)."""
+        return self.key_bits + FULL_ENTROPY_EXTRA_BITS
+
+    def encrypt(
+        self, values: npt.ArrayLike, *, frac_bits: int | None = None, bound: float | None = None, alpha_bits: int | None = None
+    ) -> WireVector:
+        """Encrypt numbers.
+
+        Parameters
+        ----------
+        values
+            Real numbers, shape (count,) or a scalar. Integers are encrypted exactly unless `frac_bits` is given.
+        frac_bits
+            Fraction bits of the fixed point; default 24 for floats, 0 for integers.
+        bound
+            Largest magnitude that is accepted and that the vector declares; default: the largest present, which the vector
+            then reveals to whoever gets it with its bound.
+        alpha_bits
+            Bits of randomness; default |n|/2. `full_alpha_bits` towards the key holder; 448 or 512 opt-in; less is refused.
+
+        Returns
+        -------
+        WireVector
+            shape (count,).
+
+        Raises
+        ------
+        InputError, BoundError
+            Not numbers, NaN, infinite, or above the bound.
+        """
+        array = np.asarray(values)
+        if array.ndim > 1:
+            raise InputError("values", f"must have one dimension, not {array.ndim}")
+        array = np.atleast_1d(array)
+        if array.dtype == object:
+            return self._encrypt_integers(array, frac_bits, bound, alpha_bits)
+        if array.dtype.kind not in "fiu":
+            raise InputError("values", f"must hold real numbers, not {array.dtype}")
+        if array.dtype.kind in "iu" and not frac_bits:
+            return self._encrypt_integers(array, frac_bits, bound, alpha_bits)
+        bits = DEFAULT_FRAC_BITS if frac_bits is None else frac_bits
+        finite = array[np.isfinite(array)]
+        limit = bound if bound is not None else float(np.abs(finite).max(initial=0.0)) or 1.0
+        encoded = codec.encode(array, bits, limit)
+        return self.encrypt_encoded(encoded, frac_bits=bits, bound=math.ceil(limit * 2.0**bits), alpha_bits=alpha_bits)
+
+    def _encrypt_integers(
+        self, array: npt.NDArray[Any], frac_bits: int | None, bound: float | None, alpha_bits: int | None
+    ) -> WireVector:
+        if array.dtype == object and not all(isinstance(v, int) and not isinstance(v, bool) for v in array):
+            raise InputError("values", "an object array must hold Python integers")
+        if frac_bits:
+            raise InputError("frac_bits", "integers of arbitrary size are encrypted at 0 fraction bits")
+        largest = max((abs(int(v)) for v in array.tolist()), default=0)
+        limit = max(largest, 1) if bound is None else int(bound)
+        if largest > limit:
+            raise BoundError("values", f"some magnitude is above the bound {limit}")
+        if array.dtype != object and largest > codec.INT64_BOUND:
+            array = array.astype(object)
+        return self.encrypt_encoded(array if array.dtype == object else array.astype(np.int64), frac_bits=0, bound=limit, alpha_bits=alpha_bits)
+
+    def encrypt_encoded(
+        self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int, alpha_bits: int | None = None
+    ) -> WireVector:
+        """Encrypt integers that are already at scale 2^frac_bits, each |v| ≤ bound < n/2."""
+        self.check_bound(bound)
+        plain = codec.to_residues(encoded, self.n)
+        vector = self._masked(None, plain, len(plain), alpha_bits)
+        return WireVector(self, self.context.store(vector), frac_bits, bound, vector)
+
+    def rerandomize(self, vector: CipherVector, *, alpha_bits: int | None = None, plus: Limbs | None = None) -> WireVector:
+        """Return the same numbers (plus the residues `plus`, shape (count, limbs)) under fresh randomness, ready to leave."""
+        if not isinstance(vector, CipherVector):
+            raise InputError("vector", "must be a CipherVector")
+        vector.require_key(self)
+        fresh = self._masked(vector.vector, plus, len(vector), alpha_bits)
+        return WireVector(self, self.context.store(fresh), vector.frac_bits, vector.bound, fresh)
+
+    def encrypt_with(self, messages: Sequence[int], randomness: Sequence[int]) -> WireVector:
+        """Return (1 + n)^m · r^n mod n² for given r: plain Paillier, for known answers and for keys that are no Blum integers."""
+        if len(messages) != len(randomness):
+            raise InputError("randomness", f"{len(randomness)} numbers for {len(messages)} messages")
+        if any(not 0 < r < self.n or math.gcd(r, self.n) != 1 for r in randomness):
+            raise InputError("randomness", "each must be a unit modulo n")
+        if any(not 0 <= m < self.n for m in messages):
+            raise InputError("messages", "each must be in [0, n)")
+        limbs = self.context.limbs
+        powers = self.context.power(self.context.load(lm.from_ints(randomness, 2 * limbs)), lm.from_ints([self.n], limbs))
+        vector = self.context.add_plain(powers, lm.from_ints(messages, limbs))
+        return WireVector(self, self.context.store(vector), 0, self.n // 2, vector)
+
+    def parse(self, limbs: Limbs, *, frac_bits: int, bound: int) -> WireVector:
+        """Return received ciphertexts as a vector, after validation (assurance rule 6).
+
+        Raises
+        ------
+        CiphertextError
+            Wrong width, 0, 1, ≥ n², a factor in common with n, or repeated.
+        """
+        width = 2 * self.context.limbs
+        if not isinstance(limbs, np.ndarray) or limbs.dtype != np.uint64 or limbs.ndim != 2 or limbs.shape[1] != width:
+            raise CiphertextError("ciphertexts", f"must be a uint64 array of shape (count, {width})")
+        if len(limbs) > MAX_COUNT:
+            raise CiphertextError("ciphertexts", f"more than {MAX_COUNT}")
+        self.check_bound(bound)
+        codec.check_frac_bits(frac_bits)
+        if len(limbs) == 0:
+            return WireVector(self, limbs, frac_bits, bound, self.context.one(0))
+        _check_range(limbs, self.n * self.n)
+        vector = self.context.load(limbs)
+        product = lm.to_ints(self.context.store(self.context.product(vector)))[0]
+        if math.gcd(product % self.n, self.n) != 1:
+            raise CiphertextError("ciphertexts", "one shares a factor with n")
+        return WireVector(self, limbs, frac_bits, bound, vector)
+
+    def check_bound(self, bound: int) -> None:
+        """Refuse a declared bound that n cannot hold with its sign."""
+        if isinstance(bound, bool) or not isinstance(bound, int) or bound < 0:
+            raise InputError("bound", "must be a non-negative whole number")
+        if bound >= self.n // 2:
+            raise BoundError("bound", "numbers of this size wrap around modulo n")
+
+    def alpha(self, count: int, alpha_bits: int | None = None) -> Limbs:
+        """Return `count` random exponents; sizes below |n|/2 other than the opt-in ones are refused (assurance rule 2)."""
+        bits = self.key_bits // 2 if alpha_bits is None else alpha_bits
+        if isinstance(bits, bool) or not isinstance(bits, int) or bits > self.full_alpha_bits:
+            raise InputError("alpha_bits", f"must be a whole number up to {self.full_alpha_bits}")
+        if bits < self.key_bits // 2 and bits not in SHORT_ALPHA_BITS:
+            raise InputError("alpha_bits", f"must be at least {self.key_bits // 2}, or one of {SHORT_ALPHA_BITS} on purpose")
+        return lm.random_limbs(count, bits)
+
+    def _masked(self, start: be.Vector | None, plain: Limbs | None, count: int, alpha_bits: int | None) -> be.Vector:
+        """Return start · (1 + n)^plain · h_s^α with fresh α."""
+        alphas = self.alpha(count, alpha_bits)
+        if count == 0:
+            return self.context.one(0)
+        vector = self._fixed_base(count).encrypt(start, plain, alphas)
+        lm.wipe(alphas)
+        return vector
+
+    def _fixed_base(self, count: int) -> be.FixedBase:
+        self._encrypted += count
+        window = max(w for threshold, w in WINDOWS if self._encrypted >= threshold)
+        if self._base is None or window > self._window:
+            if self._base_value is None:
+                self._base_value = keys.subgroup_base(self.n)
+            self._base, self._window = self.context.fixed_base(self._base_value, self.full_alpha_bits, window), window
+        return self._base
+
+
+class CipherVector:
+    """A vector of encrypted numbers, the result of arithmetic. It cannot leave the process: `PublicKey.rerandomize` first.
+
+    Supports len, slicing, + and − with vectors and arrays, × integers, ``matrix.T @ c``, `sum` and `concatenate`. Products of two
+    encrypted vectors, comparisons and float factors do not exist and raise.
+
+    Attributes
+    ----------
+    frac_bits
+        The numbers are integers over 2^frac_bits.
+    bound
+        Proved bound of the integers' magnitude; arithmetic that could pass n/2 is refused.
+    """
+
+    __array_ufunc__ = None  # else numpy would build object arrays from `array + c`
+    __hash__ = None  # type: ignore[assignment]
+    fresh = False
+
+    def __init__(self, public: PublicKey, vector: be.Vector, frac_bits: int, bound: int) -> None:
+        public.check_bound(bound)
+        self.public = public
+        self.vector = vector
+        self.frac_bits = frac_bits
+        self.bound = bound
+
+    def __repr__(self) -> str:
+        kind = "fresh" if self.fresh else "not fresh"
+        return f"{type(self).__name__}(shape={self.shape}, key={self.public.fingerprint}, frac_bits={self.frac_bits}, {kind})"
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(count,)."""
+        return (len(self.vector),)
+
+    def __getitem__(self, index: Any) -> CipherVector:
+        if isinstance(index, int | np.integer) and not isinstance(index, bool):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"index {index} of a vector of length {len(self)}")
+            index = [int(index)]
+        return self._like(self.vector[index])
+
+    def __bool__(self) -> bool:
+        raise TypeError("the truth of encrypted numbers is not known to their holder")
+
+    def __float__(self) -> float:
+        raise TypeError("an encrypted number has no float value; decrypt it with the private key")
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("encrypted numbers cannot be compared; equal numbers have different ciphertexts")
+
+    def __add__(self, other: Any) -> CipherVector:
+        if isinstance(other, CipherVector):
+            return self._add_vector(other)
+        return self._add_plain(other, 1)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> CipherVector:
+        return self._like(self.public.context.invert(self.vector))
+
+    def __sub__(self, other: Any) -> CipherVector:
+        if isinstance(other, CipherVector):
+            return self._add_vector(-other)
+        return self._add_plain(other, -1)
+
+    def __rsub__(self, other: Any) -> CipherVector:
+        return (-self)._add_plain(other, 1)
+
+    def __mul__(self, factor: Any) -> CipherVector:
+        """Multiply by integers: one for all, or an array of shape (count,)."""
+        if isinstance(factor, CipherVector):
+            raise TypeError("Paillier adds encrypted numbers; it cannot multiply two of them")
+        factors = self._integers("factor", factor)
+        largest = max((abs(int(f)) for f in factors.tolist()), default=0)
+        self.public.check_bound(self.bound * max(largest, 1))
+        context = self.public.context
+        size = lm.limb_count(max(largest.bit_length(), 1))
+        powers = context.power(self.vector, lm.from_ints([abs(int(f)) for f in factors.tolist()], size))
+        negative = np.array([int(f) < 0 for f in factors.tolist()], dtype=bool)
+        if len(negative) == 1 and negative[0]:
+            powers = context.invert(powers)
+        elif negative.any():
+            powers[negative] = context.invert(powers[negative])
+        return self._like(powers, self.bound * max(largest, 1))
+
+    __rmul__ = __mul__
+
+    def __matmul__(self, other: Any) -> CipherVector:
+        raise TypeError("write matrix.T @ c, with the integer matrix on the left")
+
+    def __rmatmul__(self, matrix: Any) -> CipherVector:
+        from .coded import CodedMatrix
+
+        return CodedMatrix.from_integers(np.asarray(matrix).T).T @ self
+
+    def sum(self) -> CipherVector:
+        """Return the encrypted sum, shape (1,)."""
+        if len(self) == 0:
+            raise InputError("vector", "the sum of no ciphertexts has no randomness")
+        self.public.check_bound(self.bound * len(self))
+        return self._like(self.public.context.product(self.vector), self.bound * len(self))
+
+    @staticmethod
+    def concatenate(vectors: Sequence[CipherVector]) -> CipherVector:
+        """Return the vectors one after the other; key and scale must agree."""
+        if not vectors:
+            raise InputError("vectors", "needs at least one vector")
+        first = vectors[0]
+        for other in vectors[1:]:
+            first.require_same(other)
+        bound = max(v.bound for v in vectors)
+        return CipherVector(first.public, np.concatenate([v.vector for v in vectors]), first.frac_bits, bound)
+
+    def require_key(self, public: PublicKey) -> None:
+        """Refuse a vector of another key."""
+        if self.public != public:
+            raise InputError("vector", f"belongs to key {self.public.fingerprint}, not {public.fingerprint}")
+
+    def require_same(self, other: CipherVector) -> None:
+        """Refuse to join vectors of different keys or scales."""
+        other.require_key(self.public)
+        if other.frac_bits != self.frac_bits:
+            raise InputError("vector", f"has {other.frac_bits} fraction bits, the other {self.frac_bits}")
+
+    def _like(self, vector: be.Vector, bound: int | None = None) -> CipherVector:
+        return CipherVector(self.public, vector, self.frac_bits, self.bound if bound is None else bound)
+
+    def _add_vector(self, other: CipherVector) -> CipherVector:
+        self.require_same(other)
+        if len(other) != len(self) and len(other) != 1:
+            raise InputError("other", f"has length {len(other)}, not {len(self)} or 1")
+        bound = self.bound + other.bound
+        self.public.check_bound(bound)
+        return self._like(self.public.context.multiply(self.vector, other.vector), bound)
+
+    def _add_plain(self, other: Any, sign: int) -> CipherVector:
+        encoded = self._encoded(other)
+        bound = self.bound + max((abs(int(v)) for v in encoded.tolist()), default=0)
+        self.public.check_bound(bound)
+        if len(encoded) == 1 != len(self):
+            encoded = np.repeat(encoded, len(self))
+        return self._like(self.public.context.add_plain(self.vector, codec.to_residues(encoded * sign, self.public.n)), bound)
+
+    def _encoded(self, other: Any) -> npt.NDArray[Any]:
+        """Plaintexts to add, brought to this vector's scale."""
+        array = np.atleast_1d(np.asarray(other))
+        if self.frac_bits == 0:
+            return self._integers("other", other)
+        if array.dtype.kind not in "fiu" or array.ndim != 1 or len(array) not in (1, len(self)):
+            raise InputError("other", f"must hold real numbers, one or {len(self)}, not {array.dtype} of shape {array.shape}")
+        return codec.encode(array, self.frac_bits, 2.0 ** (61 - self.frac_bits), "other")
+
+    def _integers(self, name: str, value: Any) -> npt.NDArray[Any]:
+        array = np.atleast_1d(np.asarray(value))
+        if array.dtype == object:
+            if not all(isinstance(v, int) and not isinstance(v, bool) for v in array.ravel()):
+                raise InputError(name, "must hold whole numbers")
+        elif array.dtype.kind not in "iu":
+            raise InputError(name, f"must hold whole numbers, not {array.dtype}")
+        elif array.dtype.kind == "u" and array.size and int(array.max()) > codec.INT64_BOUND:
+            array = array.astype(object)
+        else:
+            array = array.astype(np.int64)
+            if array.size and int(array.min()) == -codec.INT64_BOUND - 1:
+                array = array.astype(object)
+        if array.ndim != 1 or len(array) not in (1, len(self)):
+            raise InputError(name, f"must be one number or {len(self)}, not shape {array.shape}")
+        return array
+
+
+class WireVector(CipherVector):
+    """Ciphertexts under fresh randomness, as limbs that may leave the process. Made by `encrypt`, `rerandomize` and `parse` only."""
+
+    fresh = True
+
+    def __init__(self, public: PublicKey, limbs: Limbs, frac_bits: int, bound: int, vector: be.Vector) -> None:
+        super().__init__(public, vector, frac_bits, bound)
+        self.limbs = limbs
+
+
+class PrivateKey:
+    """Decryption with the factorisation of n: by CRT, in constant time, on blinded ciphertexts, with a fault check.
+
+    Parameters
+    ----------
+    p, q
+        The primes; validated (keys.check_primes).
+    subgroup
+        Require the Blum shape that subgroup encryption needs; False loads any plain Paillier key.
+
+    Raises
+    ------
+    InvalidKeyError
+        The primes do not make a sound key.
+    """
+
+    def __init__(self, p: int, q: int, *, subgroup: bool = True, test_sizes: bool = False) -> None:
+        keys.check_primes(p, q, subgroup=subgroup, test_sizes=test_sizes)
+        self.public = PublicKey(int(p) * int(q), test_sizes=test_sizes)
+        self.primes = int(p), int(q)
+        self._context = be.current().private(int(p), int(q))
+
+    def __repr__(self) -> str:
+        return f"PrivateKey({self.public.key_bits} bits, {self.public.fingerprint})"
+
+    def __getstate__(self) -> None:
+        raise TypeError("a PrivateKey is not pickled; use keys.save_private_key")
+
+    def decrypt(self, vector: CipherVector) -> npt.NDArray[Any]:
+        """Return the numbers, shape (count,): float64 at frac_bits > 0; int64, or Python integers when the bound needs them.
+
+        Raises
+        ------
+        CheckError
+            A CRT branch failed, or a number is above the vector's declared bound.
+        """
+        if not isinstance(vector, CipherVector):
+            raise InputError("vector", "must be a CipherVector")
+        vector.require_key(self.public)
+        values = codec.from_residues(self._open(vector.vector), self.public.n, vector.bound)
+        return codec.decode(values, vector.frac_bits) if vector.frac_bits else values
+
+    def decrypt_residues(self, vector: CipherVector) -> Limbs:
+        """Return the plaintexts in [0, n) as limbs, shape (count, limbs): what the arbiter returns of masked numbers."""
+        vector.require_key(self.public)
+        return self._open(vector.vector)
+
+    def _open(self, vector: be.Vector) -> Limbs:
+        """Blind with a random plaintext under fresh randomness, decrypt, unblind."""
+        public, count = self.public, len(vector)
+        if count == 0:
+            return np.zeros((0, public.context.limbs), dtype=np.uint64)
+        blinds = lm.random_below(public.n, count)
+        blinded = public._masked(vector, lm.from_ints(blinds, public.context.limbs), count, None)
+        opened = lm.to_ints(self._context.decrypt(public.context.store(blinded)))
+        return lm.from_ints([(m - b) % public.n for m, b in zip(opened, blinds, strict=True)], public.context.limbs)
+
+
+def generate_keypair(key_bits: int = DEFAULT_KEY_BITS, *, test_sizes: bool = False) -> PrivateKey:
+    """Return a fresh key of `key_bits` bits (2048, 3072 or 4096); its public half is ``.public``."""
+    return PrivateKey(*keys.generate_primes(key_bits, test_sizes=test_sizes), test_sizes=test_sizes)
+
+
+def _check_range(limbs: Limbs, limit: int) -> None:
+    """1 < c < n², none twice."""
+    if (~limbs[:, 1:].any(axis=1) & (limbs[:, 0] <= 1)).any():
+        raise CiphertextError("ciphertexts", "0 and 1 are no ciphertexts")
+    top = lm.from_ints([limit], limbs.shape[1])[0]
+    below, equal = np.zeros(len(limbs), dtype=bool), np.ones(len(limbs), dtype=bool)
+    for i in range(limbs.shape[1] - 1, -1, -1):
+        below |= equal & (limbs[:, i] < top[i])
+        equal &= limbs[:, i] == top[i]
+        if not equal.any():
+            break
+    if not below.all():
+        raise CiphertextError("ciphertexts", f"number {int(np.flatnonzero(~below)[0])} is not below n²")
+    if len(np.unique(limbs[:, 0])) < len(limbs):
+        rows = np.ascontiguousarray(limbs).view(np.dtype((np.void, limbs.shape[1] * 8))).ravel()
+        if len(np.unique(rows)) < len(rows):
+            raise CiphertextError("ciphertexts", "one is repeated: fresh randomness never repeats")

@@ -1,0 +1,400 @@
+"""Updates of one party's own block of weights, from its opened gradient and its own Gram matrix.
+
+Columns are centred and scaled by algebra: with S = Σz, Q = Σz², μ = S/n and s = √(Q/n − μ²), the standardised column
+(z − μ)/s has the gradient (Zᵀg − μ·Σg)/(n·s). A model is held as θ on standardised columns; a constant column keeps θ = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from threadpoolctl import threadpool_limits
+
+from ..crypto.coded import CodedMatrix
+from ..errors import BoundError, InputError, ModelError
+from ..params import MIN_ALPHA, RELAXATION
+from . import checks
+from .checks import Floats
+from .logistic import column_square_sums, column_sums, cross_product, gram
+
+LOCAL_START_SCALE = 0.5  # the marginal models of the parties overlap ([0066], [0067])
+POWER_ITERATIONS = 200
+POWER_TOLERANCE = 1e-4  # relative; the step 1/L stays stable while L is underestimated by less than half
+
+
+def auto_alpha(n_total_columns: int, n_rows: int) -> float:
+    """λ = max(10⁻³, columns of all parties / training rows), on standardised columns (protocol §3)."""
+    columns = checks.count("n_total_columns", n_total_columns)
+    return max(MIN_ALPHA, columns / checks.count("n_rows", n_rows))
+
+
+class Scaling:
+    """Exact mean μ_j and standard deviation s_j (over n rows) of every column of Z.
+
+    Attributes
+    ----------
+    n_rows
+        n.
+    mean, scale
+        float64, shape (n_columns,); scale is exactly 0 for a constant column, and only there.
+    varies
+        bool, shape (n_columns,): columns that are not constant.
+    """
+
+    def __init__(self, matrix: CodedMatrix) -> None:
+        self.sums = column_sums(matrix)
+        self.n_rows = matrix.n_rows
+        spread = [self.n_rows * q - s * s for s, q in zip(self.sums.tolist(), column_square_sums(matrix).tolist(), strict=True)]
+        self.mean: Floats = self.sums / self.n_rows
+        self.scale: Floats = np.array([math.sqrt(v) / self.n_rows for v in spread])
+        self.varies = self.scale > 0.0
+
+    def gradient(self, gradient_sums: Sequence[int], residual_sum: int, frac_bits: int) -> Floats:
+        """(n·G_j − S_j·R)/(4·2^frac_bits·n²·s_j) with G = Zᵀ(4g), R = Σ4g; the numerator is exact."""
+        denominator = self.n_rows**2 << (frac_bits + 2)
+        sums = self.sums.tolist()
+        try:
+            centred = [(self.n_rows * g - s * residual_sum) / denominator for g, s in zip(gradient_sums, sums, strict=True)]
+        except OverflowError:
+            raise BoundError("gradient_sums", "exceed the range of float64") from None
+        return self.divide(np.array(centred))
+
+    def divide(self, values: Floats) -> Floats:
+        """values_j / s_j, 0 for constant columns."""
+        return np.divide(values, self.scale, out=np.zeros_like(values), where=self.varies)
+
+    def correlations(self, matrix: CodedMatrix) -> Floats:
+        """C = standardised Gram matrix / n (n_columns × n_columns); rows and columns of constant columns are 0."""
+        result = gram(matrix)
+        centre = np.rint(self.mean).astype(np.int64)  # exact integer centring first: what is left to subtract is below n/4
+        rest = self.mean - centre
+        for j, row in enumerate(result):
+            shifted = row.astype(np.int64) - centre[j] * self.sums - centre * self.sums[j] + self.n_rows * centre[j] * centre
+            covariance = shifted / self.n_rows - rest[j] * rest
+            row[:] = self.divide(covariance) / self.scale[j] if self.varies[j] else 0.0
+        return result
+
+
+# --- the two solvers ---------------------------------------------------------------------------------------------
+
+
+class BlockSolver(ABC):
+    """What both solvers share: scaling, penalty, and the way from θ to weights."""
+
+    def __init__(self, matrix: CodedMatrix, alpha: float, n_blocks: int) -> None:
+        self.alpha = checks.number("alpha", alpha, least=0.0)
+        self.n_blocks = checks.count("n_blocks", n_blocks)
+        self.scaling = Scaling(checks.coded("matrix", matrix))
+
+    @property
+    def n_columns(self) -> int:
+        """Number of weights of the block."""
+        return int(self.scaling.scale.size)
+
+    def update(self, theta: npt.ArrayLike, gradient_sums: npt.ArrayLike, residual_sum: int, frac_bits: int) -> Floats:
+        """Return the next θ from the opened gradient ([0107], [0108], [0116], [0119]).
+
+        Parameters
+        ----------
+        theta
+            Standardised coefficients, shape (n_columns,).
+        gradient_sums
+            Zᵀ(4g)·2^frac_bits, integers of any size, shape (n_columns,).
+        residual_sum
+            Σ(4g)·2^frac_bits.
+        frac_bits
+            Binary places, 0..40.
+
+        Returns
+        -------
+        float64, shape (n_columns,)
+
+        Raises
+        ------
+        InputError
+            Wrong type, length, NaN or infinity.
+        BoundError
+            A gradient or a new θ that float64 cannot hold.
+        """
+        now = np.where(self.scaling.varies, checks.floats("theta", theta, self.n_columns), 0.0)
+        opened = checks.integers("gradient_sums", gradient_sums, self.n_columns)
+        total = checks.integers("residual_sum", [residual_sum], 1)[0]
+        slope = self.scaling.gradient(opened, total, checks.fraction_bits("frac_bits", frac_bits))
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = self._step(now, slope + self.alpha * now)
+        if not np.isfinite(result).all():
+            raise BoundError("gradient_sums", "the updated coefficients exceed the range of float64")
+        return result
+
+    def coefficients(self, theta: npt.ArrayLike) -> tuple[Floats, float]:
+        """Return w_j = θ_j/s_j and the shift −Σ w_j·μ_j, so that the predictor is Z·w + shift.
+
+        Raises
+        ------
+        InputError
+            θ of wrong length, NaN or infinite.
+        """
+        weights = self.scaling.divide(checks.floats("theta", theta, self.n_columns))
+        return weights, -math.fsum(weights * self.scaling.mean)
+
+    def intercept_step(self, residual_sum: int, frac_bits: int) -> float:
+        """−4·Σg/n, the exact Newton step of the intercept, which centred columns decouple; from Σ(4g)·2^frac_bits."""
+        total = checks.integers("residual_sum", [residual_sum], 1)[0]
+        try:
+            return -total / (self.scaling.n_rows << checks.fraction_bits("frac_bits", frac_bits))
+        except OverflowError:
+            raise BoundError("residual_sum", "exceeds the range of float64") from None
+
+    def state(self) -> dict[str, list[float]]:
+        """Return what the next update needs besides θ; it belongs to a checkpoint."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned; ModelError if it is something else."""
+        if not isinstance(state, dict) or state:
+            raise ModelError("state", "this solver keeps none")
+
+    @abstractmethod
+    def _step(self, theta: Floats, slope: Floats) -> Floats:
+        """Return the next θ from the slope of the penalised loss."""
+
+
+class BlockNewton(BlockSolver):
+    """θ ← θ − ω·H⁻¹·(grad + λθ) with H = C/4 + λI of the party's own block, factored once (protocol §3).
+
+    The joint Hessian preconditioned by the blocks has its eigenvalues in (0, n_blocks], so every 0 < ω < 2/n_blocks
+    converges, whatever the correlation between the parties' columns.
+
+    Parameters
+    ----------
+    matrix
+        The party's own Z on the training rows.
+    alpha
+        λ ≥ 0, penalty on standardised coefficients.
+    n_blocks
+        Number of parties that hold columns.
+    omega
+        Relaxation, 0 < ω < 2/n_blocks; default min(1, RELAXATION/n_blocks).
+
+    Raises
+    ------
+    InputError
+        Setting out of range; linearly dependent columns without a penalty.
+    BoundError
+        Column values too large for an exact Gram matrix.
+    """
+
+    def __init__(self, matrix: CodedMatrix, *, alpha: float, n_blocks: int, omega: float | None = None) -> None:
+        super().__init__(matrix, alpha, n_blocks)
+        self.omega = min(1.0, RELAXATION / self.n_blocks) if omega is None else checks.number("omega", omega, above=0.0)
+        if self.omega * self.n_blocks >= 2.0:
+            raise InputError("omega", f"must be below 2/n_blocks = {2.0 / self.n_blocks:g}, else the rounds may diverge")
+        self._lower = _factor(self.scaling.correlations(matrix), self.alpha, self.scaling)
+
+    def newton(self, slope: Floats) -> Floats:
+        """H⁻¹·slope."""
+        return _solve(self._lower, slope.copy())
+
+    def _step(self, theta: Floats, slope: Floats) -> Floats:
+        return theta - self.omega * self.newton(slope)
+
+
+class GradientDescent(BlockSolver):
+    """v ← m·v − η·(grad + λθ), θ ← θ + v: the patent's update on standardised columns ([0107], [0108]).
+
+    Parameters
+    ----------
+    matrix
+        The party's own Z on the training rows.
+    alpha
+        λ ≥ 0, penalty on standardised coefficients.
+    n_blocks
+        Number of parties that hold columns.
+    step
+        η > 0, or "auto" for 1/L with L = n_blocks·λ_max(C/4) + alpha.
+    momentum
+        0 ≤ m < 1.
+
+    Raises
+    ------
+    InputError
+        Setting out of range.
+    BoundError
+        Column values too large for an exact Gram matrix.
+    """
+
+    def __init__(
+        self, matrix: CodedMatrix, *, alpha: float, n_blocks: int, step: float | str = "auto", momentum: float = 0.0
+    ) -> None:
+        super().__init__(matrix, alpha, n_blocks)
+        self.momentum = checks.number("momentum", momentum, least=0.0)
+        if self.momentum >= 1.0:
+            raise InputError("momentum", "must be below 1")
+        if isinstance(step, str) and step != "auto":
+            raise InputError("step", 'must be "auto" or a number above 0')
+        self.step = self._auto_step(matrix) if isinstance(step, str) else checks.number("step", step, above=0.0)
+        self._velocity = np.zeros(self.n_columns)
+
+    def state(self) -> dict[str, list[float]]:
+        """Return the velocity; it belongs to a checkpoint."""
+        return {"velocity": self._velocity.tolist()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned; ModelError if it is something else."""
+        if not isinstance(state, dict) or set(state) != {"velocity"}:
+            raise ModelError("state", "must hold velocity and nothing else")
+        try:
+            self._velocity = checks.floats("velocity", state["velocity"], self.n_columns).copy()
+        except InputError as error:
+            raise ModelError(error.argument, error.problem) from None
+
+    def _step(self, theta: Floats, slope: Floats) -> Floats:
+        velocity = self.momentum * self._velocity - self.step * slope
+        if np.isfinite(velocity).all():  # a refused update leaves the state as it was
+            self._velocity = velocity
+        return theta + velocity
+
+    def _auto_step(self, matrix: CodedMatrix) -> float:
+        curvature = self.n_blocks * largest_eigenvalue(self.scaling.correlations(matrix)) / 4.0 + self.alpha
+        if curvature == 0.0:
+            raise InputError("step", "needs a number: every column is constant and alpha is 0")
+        return 1.0 / curvature
+
+
+# --- models of one party, and of all -----------------------------------------------------------------------------
+
+
+def local_start(solver: BlockSolver, matrix: CodedMatrix, y: npt.ArrayLike) -> tuple[Floats, float]:
+    """Half of the minimiser of the Taylor loss + λ|θ|²/2 on the own block, and the intercept 2·mean(y) ([0066], [0067]).
+
+    θ is halved because the parties' marginal models overlap; the intercept is not, only the guest holds one.
+
+    Parameters
+    ----------
+    solver
+        Solver of the block; its scaling and alpha are used.
+    matrix
+        The matrix that the solver was made from.
+    y
+        Labels −1/+1, shape (n_rows,).
+
+    Returns
+    -------
+    (θ float64 of shape (n_columns,), intercept)
+
+    Raises
+    ------
+    InputError
+        Labels outside the coding or of one class only; another matrix than the solver's.
+    """
+    if not isinstance(solver, BlockSolver):
+        raise InputError("solver", f"must be a BlockSolver, not {type(solver).__name__}")
+    if (checks.coded("matrix", matrix).n_rows, matrix.n_columns) != (solver.scaling.n_rows, solver.n_columns):
+        raise InputError("matrix", f"shape {matrix.shape} differs from the solver's")
+    theta, intercept = _taylor_minimum(solver, matrix, y)
+    return LOCAL_START_SCALE * theta, intercept
+
+
+def taylor_optimum(matrices: Sequence[CodedMatrix], y: npt.ArrayLike, alpha: float) -> tuple[list[Floats], float]:
+    """Joint minimiser of the Taylor loss + λ|θ|²/2 over all blocks: the model that the rounds converge to ([0133]).
+
+    Parameters
+    ----------
+    matrices
+        One Z per party, on the same rows.
+    y
+        Labels −1/+1, shape (n_rows,).
+    alpha
+        λ ≥ 0, penalty on standardised coefficients.
+
+    Returns
+    -------
+    (weights of each matrix, intercept), so that u = Σ_k Z_k·w_k + intercept
+
+    Raises
+    ------
+    InputError
+        No matrices, differing row counts, bad labels, dependent columns without a penalty.
+    """
+    joint = _side_by_side(matrices)
+    solver = BlockNewton(joint, alpha=alpha, n_blocks=1)
+    theta, intercept = _taylor_minimum(solver, joint, y)
+    weights, shift = solver.coefficients(theta)
+    return np.split(weights, np.cumsum([part.n_columns for part in matrices])[:-1]), intercept + shift
+
+
+def _taylor_minimum(solver: BlockSolver, matrix: CodedMatrix, y: npt.ArrayLike) -> tuple[Floats, float]:
+    """One full Newton step from zero, where 4g = −2y."""
+    signs = checks.labels("y", y, matrix.n_rows).astype(np.int64)
+    newton = solver if isinstance(solver, BlockNewton) else BlockNewton(matrix, alpha=solver.alpha, n_blocks=solver.n_blocks)
+    residual = -2 * signs
+    slope = solver.scaling.gradient(cross_product(matrix, residual).tolist(), int(residual.sum()), 0)
+    return -newton.newton(slope), solver.intercept_step(int(residual.sum()), 0)
+
+
+def _side_by_side(matrices: Sequence[CodedMatrix]) -> CodedMatrix:
+    if not isinstance(matrices, list | tuple) or not matrices:
+        raise InputError("matrices", "must be a list with at least one CodedMatrix")
+    if len({checks.coded("matrices", part).n_rows for part in matrices}) != 1:
+        raise InputError("matrices", "must all have the same number of rows")
+    width = max(part.column_values.shape[1] for part in matrices)
+    starts = np.cumsum([0] + [part.n_features for part in matrices])
+    return CodedMatrix(
+        np.concatenate([part.codes for part in matrices]),
+        np.concatenate([part.class_counts for part in matrices]),
+        np.concatenate([part.column_features + start for part, start in zip(matrices, starts, strict=False)]),
+        np.concatenate([np.pad(part.column_values, ((0, 0), (0, width - part.column_values.shape[1]))) for part in matrices]),
+    )
+
+
+# --- linear algebra with fixed bits ------------------------------------------------------------------------------
+
+
+def _factor(correlations: Floats, alpha: float, scaling: Scaling) -> Floats:
+    """Lower Cholesky factor of C/4 + λI, on one BLAS thread; constant columns get the diagonal 1."""
+    hessian = np.multiply(correlations, 0.25, out=correlations)
+    diagonal = np.where(scaling.varies, hessian.diagonal() + alpha, 1.0)
+    np.fill_diagonal(hessian, diagonal)
+    dependent = "columns are linearly dependent, a larger penalty is needed"
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            lower = np.linalg.cholesky(hessian)
+    except np.linalg.LinAlgError:
+        raise InputError("alpha", dependent) from None
+    if float(lower.diagonal().min()) ** 2 <= 8.0 * diagonal.size * np.finfo(np.float64).eps * float(diagonal.max()):
+        raise InputError("alpha", dependent)
+    return lower
+
+
+def largest_eigenvalue(symmetric: Floats) -> float:
+    """λ_max of a positive semidefinite matrix by power iteration from a fixed start, within about 10⁻³ from below."""
+    # fractional parts of multiples of the golden ratio: no symmetry of the columns makes this orthogonal to the top vector
+    vector = np.modf(np.arange(1, symmetric.shape[0] + 1) * 0.6180339887498949)[0] - 0.5
+    value = 0.0
+    for _ in range(POWER_ITERATIONS):
+        image = np.einsum("ij,j->i", symmetric, vector / math.sqrt(math.fsum(vector * vector)))
+        previous, value = value, math.sqrt(math.fsum(image * image))
+        if value - previous <= POWER_TOLERANCE * value:
+            break
+        vector = image
+    return value
+
+
+@njit(cache=True, nogil=True)
+def _solve(lower: Floats, x: Floats) -> Floats:
+    """Solve L·Lᵀ·x = b in place, in one fixed order of operations."""
+    for i in range(x.size):
+        for k in range(i):
+            x[i] -= lower[i, k] * x[k]
+        x[i] /= lower[i, i]
+    for i in range(x.size - 1, -1, -1):
+        x[i] /= lower[i, i]
+        for k in range(i):
+            x[k] -= lower[i, k] * x[i]
+    return x

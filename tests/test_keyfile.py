@@ -137,7 +137,14 @@ def test_links_folders_and_pipes_are_refused(private: Path, tmp_path: Path) -> N
     assert refused(tmp_path / "link") == "path"
     assert refused(tmp_path) == "path"
     os.mkfifo(tmp_path / "pipe", 0o600)
-    assert refused(tmp_path / "pipe") == "path"  # and does not wait for a writer
+    with pytest.raises(InvalidKeyError, match="path: is not a regular file"):
+        load_private_key(tmp_path / "pipe", test_sizes=True)  # and does not wait for a writer
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_refused(private: Path) -> None:
+    os.chown(private, 12345, -1)
+    assert refused(private) == "path"
 
 
 def test_every_truncation_is_refused(private: Path) -> None:

@@ -6,16 +6,25 @@ The public names below are loaded on first use, so that ``import vflfast`` stays
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names for type checkers and editors
+    from .crypto.coded import CodedMatrix as CodedMatrix
+    from .crypto.paillier import CipherVector as CipherVector
+    from .crypto.paillier import PrivateKey as PrivateKey
+    from .crypto.paillier import PublicKey as PublicKey
+    from .crypto.paillier import WireVector as WireVector
+    from .crypto.paillier import generate_keypair as generate_keypair
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "PublicKey": ".crypto.paillier",
-    "PrivateKey": ".crypto.paillier",
-    "generate_keypair": ".crypto.paillier",
     "CipherVector": ".crypto.paillier",
-    "WireVector": ".crypto.paillier",
     "CodedMatrix": ".crypto.coded",
+    "PrivateKey": ".crypto.paillier",
+    "PublicKey": ".crypto.paillier",
+    "WireVector": ".crypto.paillier",
+    "generate_keypair": ".crypto.paillier",
 }
 
 __all__ = ["__version__", *_PUBLIC]

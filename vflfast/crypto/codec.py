@@ -165,6 +165,25 @@ class SlotPlan:
         totals[self.check_at // self.slots] += 1 << (check_shift + self.slot_bits * self.check_slots - 1)
         return totals
 
+    def pack(self, values: list[int], check: int) -> list[int]:
+        """Return packed plaintexts, offsets included, of values their owner knows in the clear.
+
+        Raises
+        ------
+        BoundError
+            A value outside its slot.
+        """
+        half, check_half = 1 << (self.slot_bits - 1), 1 << (self.slot_bits * self.check_slots - 1)
+        if len(values) != self.n_values:
+            raise InputError("values", f"{len(values)} values for a plan of {self.n_values}")
+        if any(not -half < v < half for v in values) or not -check_half < check < check_half:
+            raise BoundError("values", "one is outside its slot")
+        packed = self.offsets()
+        for j, value in enumerate(values):
+            packed[j // self.slots] += value << (self.slot_bits * (j % self.slots))
+        packed[self.check_at // self.slots] += check << (self.slot_bits * (self.check_at % self.slots))
+        return packed
+
     def unpack(self, packed: list[int]) -> tuple[list[int], int]:
         """Return (values, check) from packed plaintexts that carry their offsets.
 

@@ -157,7 +157,7 @@ def choose_rule(ordered: Floats, default: str) -> str:
         return "levels"
     n_negative, up_to_zero = int(np.searchsorted(ordered, 0.0, "left")), int(np.searchsorted(ordered, 0.0, "right"))
     n_zero, n_positive = up_to_zero - n_negative, ordered.size - up_to_zero
-    if n_zero and not (n_negative and n_positive):
+    if not (n_negative and n_positive):
         other = ordered[:n_negative] if n_negative else ordered[up_to_zero:]
         if other[0] == other[-1] or _is_share(n_zero, ZERO_SHARE, ordered.size):
             return "zero"

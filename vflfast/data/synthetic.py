@@ -215,13 +215,17 @@ def _cells(rng: np.random.Generator, sort: str, score: Floats, k: int) -> Floats
         return _category_cells(rng, score, 80 if k // len(_CYCLE) % 2 else 6)
     if sort == "date":
         return _date_cells(rng, score)
+    return _number_cells(rng, sort, score, k)
+
+
+def _number_cells(rng: np.random.Generator, sort: str, score: Floats, k: int) -> Floats:
     if sort == "flag":
         return (score > 0.5).astype(np.float32)
     if sort == "presence":
         return np.where(score > 0, np.float32(1), np.float32(np.nan))
-    steps = np.rint(score * np.float32(20))
+    steps: Floats = np.rint(score * np.float32(20))
     if sort == "rare":
-        return np.maximum(steps - np.float32(30), np.float32(0))
+        return (steps - np.float32(30)).clip(min=np.float32(0))
     if sort == "sign":
         return np.where(np.abs(score) < 0.3, np.float32(0), steps)
     amount: Floats = (steps + np.float32(100 * (k % 4 == 0))) * _UNITS[k % len(_UNITS)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -269,9 +270,9 @@ def _add_by_class(codes: Codes, g: Ints, sums: Ints) -> None:
 def _expand(
     codes: Codes,
     column_features: Ints,
-    values: npt.NDArray[np.float32 | np.float64],
+    values: npt.NDArray[Any],
     start: int,
-    chunk: npt.NDArray[np.float32 | np.float64],
+    chunk: npt.NDArray[Any],
 ) -> None:
     for j in range(chunk.shape[0]):
         k = column_features[j]

@@ -1,7 +1,6 @@
 """Updates of one party's own block of weights, from its opened gradient and its own Gram matrix.
 
-Columns are centred and scaled by algebra: with S = Σz, Q = Σz², μ = S/n and s = √(Q/n − μ²), the standardised column
-(z − μ)/s has the gradient (Zᵀg − μ·Σg)/(n·s). A model is held as θ on standardised columns; a constant column keeps θ = 0.
+A model is held as θ on standardised columns (scaling.py); a constant column keeps θ = 0.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from ..errors import BoundError, InputError, ModelError
 from ..params import MIN_ALPHA, RELAXATION
 from . import checks
 from .checks import Floats
-from .logistic import column_square_sums, column_sums, cross_product, gram
+from .logistic import cross_product
+from .scaling import Scaling
 
 LOCAL_START_SCALE = 0.5  # the marginal models of the parties overlap ([0066], [0067])
 POWER_ITERATIONS = 200
@@ -32,53 +32,6 @@ def auto_alpha(n_total_columns: int, n_rows: int) -> float:
     """λ = max(10⁻³, columns of all parties / training rows), on standardised columns (protocol §3)."""
     columns = checks.count("n_total_columns", n_total_columns)
     return max(MIN_ALPHA, columns / checks.count("n_rows", n_rows))
-
-
-class Scaling:
-    """Exact mean μ_j and standard deviation s_j (over n rows) of every column of Z.
-
-    Attributes
-    ----------
-    n_rows
-        n.
-    mean, scale
-        float64, shape (n_columns,); scale is exactly 0 for a constant column, and only there.
-    varies
-        bool, shape (n_columns,): columns that are not constant.
-    """
-
-    def __init__(self, matrix: CodedMatrix) -> None:
-        self.sums = column_sums(matrix)
-        self.n_rows = matrix.n_rows
-        spread = [self.n_rows * q - s * s for s, q in zip(self.sums.tolist(), column_square_sums(matrix).tolist(), strict=True)]
-        self.mean: Floats = self.sums / self.n_rows
-        self.scale: Floats = np.array([math.sqrt(v) / self.n_rows for v in spread])
-        self.varies = self.scale > 0.0
-
-    def gradient(self, gradient_sums: Sequence[int], residual_sum: int, frac_bits: int) -> Floats:
-        """(n·G_j − S_j·R)/(4·2^frac_bits·n²·s_j) with G = Zᵀ(4g), R = Σ4g; the numerator is exact."""
-        denominator = self.n_rows**2 << (frac_bits + 2)
-        sums = self.sums.tolist()
-        try:
-            centred = [(self.n_rows * g - s * residual_sum) / denominator for g, s in zip(gradient_sums, sums, strict=True)]
-        except OverflowError:
-            raise BoundError("gradient_sums", "exceed the range of float64") from None
-        return self.divide(np.array(centred))
-
-    def divide(self, values: Floats) -> Floats:
-        """values_j / s_j, 0 for constant columns."""
-        return np.divide(values, self.scale, out=np.zeros_like(values), where=self.varies)
-
-    def correlations(self, matrix: CodedMatrix) -> Floats:
-        """C = standardised Gram matrix / n (n_columns × n_columns); rows and columns of constant columns are 0."""
-        result = gram(matrix)
-        centre = np.rint(self.mean).astype(np.int64)  # exact integer centring first: what is left to subtract is below n/4
-        rest = self.mean - centre
-        for j, row in enumerate(result):
-            shifted = row.astype(np.int64) - centre[j] * self.sums - centre * self.sums[j] + self.n_rows * centre[j] * centre
-            covariance = shifted / self.n_rows - rest[j] * rest
-            row[:] = self.divide(covariance) / self.scale[j] if self.varies[j] else 0.0
-        return result
 
 
 # --- the two solvers ---------------------------------------------------------------------------------------------
@@ -97,7 +50,7 @@ class BlockSolver(ABC):
         """Number of weights of the block."""
         return int(self.scaling.scale.size)
 
-    def update(self, theta: npt.ArrayLike, gradient_sums: npt.ArrayLike, residual_sum: int, frac_bits: int) -> Floats:
+    def update(self, theta: npt.ArrayLike, gradient_sums: npt.ArrayLike, residual_sum: int, frac_bits: int, batch_rows: int | None = None) -> Floats:
         """Return the next θ from the opened gradient ([0107], [0108], [0116], [0119]).
 
         Parameters
@@ -110,6 +63,8 @@ class BlockSolver(ABC):
             Σ(4g)·2^frac_bits.
         frac_bits
             Binary places, 0..40.
+        batch_rows
+            Rows that the sums run over; default all of the matrix.
 
         Returns
         -------
@@ -125,7 +80,7 @@ class BlockSolver(ABC):
         now = np.where(self.scaling.varies, checks.floats("theta", theta, self.n_columns), 0.0)
         opened = checks.integers("gradient_sums", gradient_sums, self.n_columns)
         total = checks.integers("residual_sum", [residual_sum], 1)[0]
-        slope = self.scaling.gradient(opened, total, checks.fraction_bits("frac_bits", frac_bits))
+        slope = self.scaling.gradient(opened, total, checks.fraction_bits("frac_bits", frac_bits), self._batch(batch_rows))
         with np.errstate(over="ignore", invalid="ignore"):
             result = self._step(now, slope + self.alpha * now)
         if not np.isfinite(result).all():
@@ -143,13 +98,16 @@ class BlockSolver(ABC):
         weights = self.scaling.divide(checks.floats("theta", theta, self.n_columns))
         return weights, -math.fsum(weights * self.scaling.mean)
 
-    def intercept_step(self, residual_sum: int, frac_bits: int) -> float:
-        """−4·Σg/n, the exact Newton step of the intercept, which centred columns decouple; from Σ(4g)·2^frac_bits."""
+    def intercept_step(self, residual_sum: int, frac_bits: int, batch_rows: int | None = None) -> float:
+        """−4·Σg/m, the Newton step of the intercept, which centred columns decouple; from Σ(4g)·2^frac_bits over m = batch_rows rows."""
         total = checks.integers("residual_sum", [residual_sum], 1)[0]
         try:
-            return -total / (self.scaling.n_rows << checks.fraction_bits("frac_bits", frac_bits))
+            return -total / (self._batch(batch_rows) << checks.fraction_bits("frac_bits", frac_bits))
         except OverflowError:
             raise BoundError("residual_sum", "exceeds the range of float64") from None
+
+    def _batch(self, batch_rows: int | None) -> int:
+        return self.scaling.n_rows if batch_rows is None else checks.count("batch_rows", batch_rows, most=self.scaling.n_rows)
 
     def state(self) -> dict[str, list[float]]:
         """Return what the next update needs besides θ; it belongs to a checkpoint."""
@@ -229,9 +187,7 @@ class GradientDescent(BlockSolver):
         Column values too large for an exact Gram matrix.
     """
 
-    def __init__(
-        self, matrix: CodedMatrix, *, alpha: float, n_blocks: int, step: float | str = "auto", momentum: float = 0.0
-    ) -> None:
+    def __init__(self, matrix: CodedMatrix, *, alpha: float, n_blocks: int, step: float | str = "auto", momentum: float = 0.0) -> None:
         super().__init__(matrix, alpha, n_blocks)
         self.momentum = checks.number("momentum", momentum, least=0.0)
         if self.momentum >= 1.0:
@@ -334,7 +290,7 @@ def _taylor_minimum(solver: BlockSolver, matrix: CodedMatrix, y: npt.ArrayLike) 
     signs = checks.labels("y", y, matrix.n_rows).astype(np.int64)
     newton = solver if isinstance(solver, BlockNewton) else BlockNewton(matrix, alpha=solver.alpha, n_blocks=solver.n_blocks)
     residual = -2 * signs
-    slope = solver.scaling.gradient(cross_product(matrix, residual).tolist(), int(residual.sum()), 0)
+    slope = solver.scaling.gradient(cross_product(matrix, residual).tolist(), int(residual.sum()), 0, matrix.n_rows)
     return -newton.newton(slope), solver.intercept_step(int(residual.sum()), 0)
 
 

@@ -1,0 +1,201 @@
+"""The arbiter: holds the private key, opens masked numbers within its quota, collects votes, combines scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..crypto.limbs import to_ints
+from ..crypto.opening import plan_opening
+from ..crypto.paillier import PrivateKey, PublicKey, generate_keypair
+from ..errors import CheckError, InputError, ProtocolError
+from ..learn.scoring import calibrate, classify, combine, powers_from_auc
+from . import messages as ms
+from .gradient import predictor_bound
+from .guest import parse_vector
+from .link import Link
+from .scores import normalised, score_plan
+from .session import announce_key, say_hello
+from .settings import Settings
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ArbiterInputs:
+    """What the arbiter brings: its name, and a private key if it has one (a fresh one per session otherwise)."""
+
+    organisation: str
+    private: PrivateKey | None = None
+
+
+@dataclass(frozen=True)
+class ArbiterModel:
+    """What the arbiter keeps for scoring: the parties' powers, guest first, and τ."""
+
+    powers: tuple[float, ...]
+    threshold: float
+    n_iter: int
+    flagged_share: float
+    session: str
+    settings: Settings
+
+
+async def train(link: Link, inputs: ArbiterInputs, settings: Settings) -> ArbiterModel:
+    """Serve a training run: open gradients, count votes, settle τ."""
+    private = await _open_session(link, inputs, settings)
+    quotas = {}
+    for party in link.peers:
+        quotas[party] = (await link.receive(party, ms.Quota)).n_ciphertexts
+    stop = False
+    while not stop:
+        link.round += 1
+        for party in link.peers:
+            await _open_gradient(link, party, private, quotas[party], settings)
+        stop = await _count_votes(link, private, settings)
+    shares, scores = await _receive_shares(link, private)
+    powers = _powers(settings, shares)
+    combined = combine([normalised(scores[p], shares[p]) for p in link.peers], list(powers))
+    threshold = await _settle_threshold(link, combined, settings)
+    labels = await _send_labels(link, combined, threshold, settings)
+    return ArbiterModel(powers, threshold, link.round, float((labels > 0).mean()), link.session.hex(), settings)
+
+
+async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings: Settings) -> Floats:
+    """Serve a scoring run; return the combined scores in the secret order."""
+    private = await _open_session(link, inputs, settings)
+    shares, scores = await _receive_shares(link, private)
+    if len(model.powers) != len(link.peers):
+        raise InputError("model", f"has {len(model.powers)} parties, this session {len(link.peers)}")
+    combined = combine([normalised(scores[p], shares[p]) for p in link.peers], list(model.powers))
+    if settings.output == "scores":
+        await link.send("guest", ms.CombinedScores(combined))
+    await _send_labels(link, combined, model.threshold, settings)
+    if settings.joint:
+        await _open_joint(link, private, len(combined), settings)
+    return combined
+
+
+async def _open_session(link: Link, inputs: ArbiterInputs, settings: Settings) -> PrivateKey:
+    link.stage("key")
+    private = inputs.private or generate_keypair(settings.key_bits, test_sizes=settings.test_key)
+    if private.public.key_bits != settings.key_bits:
+        raise InputError("key_bits", f"the key has {private.public.key_bits} bits, {settings.key_bits} are agreed")
+    await say_hello(link, settings, inputs.organisation, 0)
+    await announce_key(link, private)
+    return private
+
+
+async def _open_gradient(link: Link, party: str, private: PrivateKey, quota: int, settings: Settings) -> None:
+    """Decrypt one party's masked gradient, within its quota [0106]."""
+    message = await link.receive(party, ms.MaskedGradient)
+    n_ciphertexts = len(message.ciphertexts)
+    exact = settings.n_batches == 1
+    if n_ciphertexts > quota or (exact and n_ciphertexts != quota):
+        raise ProtocolError(party, "MaskedGradient", f"asks for {n_ciphertexts} decryptions; its quota is {quota} a round")
+    plaintexts = _decrypt(link, private, message.ciphertexts, n_ciphertexts, party, "MaskedGradient")
+    await link.send(party, ms.OpenedGradient(plaintexts))
+
+
+def _decrypt(
+    link: Link, private: PrivateKey, limbs: npt.NDArray[np.uint64], due: int, party: str, step: str
+) -> npt.NDArray[np.uint64]:
+    link.stage("check ciphertexts")
+    vector = parse_vector(private.public, limbs, due, private.public.n // 2 - 1, party, step)
+    link.stage("decrypt")
+    try:
+        return private.decrypt_residues(vector)
+    except CheckError as error:
+        raise ProtocolError(party, step, str(error)) from error
+
+
+async def _count_votes(link: Link, private: PrivateKey, settings: Settings) -> bool:
+    """AND of the encrypted flags; STOP also at max_iter [0135]."""
+    flags = []
+    for party in link.peers:
+        message = await link.receive(party, ms.Vote)
+        value = _decrypt(link, private, message.ciphertexts, 1, party, "Vote")
+        if value[0, 1:].any() or value[0, 0] > 1:
+            raise ProtocolError(party, "Vote", "a flag is 0 or 1")
+        flags.append(bool(value[0, 0]))
+    stop = all(flags) or link.round >= settings.max_iter
+    for party in link.peers:
+        await link.send(party, ms.Verdict(int(stop), link.round))
+    return stop
+
+
+async def _receive_shares(link: Link, private: PrivateKey) -> tuple[dict[str, ms.ScoreShare], dict[str, list[int]]]:
+    """Return every party's share and its opened scores; all have the same number of rows."""
+    shares, scores = {}, {}
+    for party in link.peers:
+        shares[party] = await link.receive(party, ms.ScoreShare)
+        scores[party] = _open_scores(link, private, shares[party], party)
+    if len({len(s) for s in scores.values()}) != 1:
+        raise ProtocolError(link.peers[-1], "ScoreShare", "the parties sent different numbers of scores")
+    return shares, scores
+
+
+def _open_scores(link: Link, private: PrivateKey, share: ms.ScoreShare, party: str) -> list[int]:
+    numbers = (share.center, share.scale, share.low, share.high, share.power)
+    if not np.isfinite(numbers).all() or share.scale <= 0 or share.power < 0:
+        raise ProtocolError(party, "ScoreShare", "its normalisation must be finite, its scale positive and its power not negative")
+    limbs = _decrypt(link, private, share.ciphertexts, len(share.ciphertexts), party, "ScoreShare")
+    plan = score_plan(share.n_rows, private.public)
+    try:
+        values, check = plan.unpack(to_ints(limbs))
+    except CheckError as error:
+        raise ProtocolError(party, "ScoreShare", str(error)) from error
+    if sum(values) != check:
+        raise ProtocolError(party, "ScoreShare", "the scores do not add up to their check slot")
+    return values
+
+
+def _powers(settings: Settings, shares: dict[str, ms.ScoreShare]) -> tuple[float, ...]:
+    """α, β, …: given, by AUC in the patent profile, else equal."""
+    if settings.powers is not None:
+        if len(settings.powers) != len(shares):
+            raise InputError("powers", f"{len(settings.powers)} numbers for {len(shares)} data parties")
+        return settings.powers
+    if settings.profile == "patent":
+        return tuple(powers_from_auc([share.power for share in shares.values()]))
+    return (1.0,) * len(shares)
+
+
+async def _settle_threshold(link: Link, combined: Floats, settings: Settings) -> float:
+    if not isinstance(settings.threshold, str):
+        return float(settings.threshold)
+    if settings.threshold != "quota":
+        await link.send("guest", ms.CombinedScores(combined))
+    choice = await link.receive("guest", ms.ThresholdChoice)
+    if not np.isfinite(choice.value):
+        raise ProtocolError("guest", "ThresholdChoice", "must be finite")
+    if settings.threshold == "quota":
+        try:
+            return calibrate(combined, by="quota", value=choice.value)
+        except InputError as error:
+            raise ProtocolError("guest", "ThresholdChoice", str(error)) from error
+    return choice.value
+
+
+async def _send_labels(link: Link, combined: Floats, threshold: float, settings: Settings) -> npt.NDArray[np.int8]:
+    """Labels to the recipients: the guest, and every host in the patent profile [0152]."""
+    labels = classify(combined, threshold)
+    message = ms.ScoreLabels((labels > 0).astype(np.uint8).tobytes(), threshold)
+    for party in link.peers if settings.profile == "patent" else ("guest",):
+        await link.send(party, message)
+    return labels
+
+
+async def _open_joint(link: Link, private: PrivateKey, n_rows: int, settings: Settings) -> None:
+    """Open the guest's masked sums of predictors: exactly as many ciphertexts as `n_rows` of them pack into."""
+    due = joint_size(n_rows, private.public, settings, len(link.peers))
+    message = await link.receive("guest", ms.MaskedPredictors)
+    plaintexts = _decrypt(link, private, message.ciphertexts, due, "guest", "MaskedPredictors")
+    await link.send("guest", ms.OpenedPredictors(plaintexts))
+
+
+def joint_size(n_rows: int, public: PublicKey, settings: Settings, n_parties: int) -> int:
+    """Return how many ciphertexts the joint score of `n_rows` customers takes."""
+    return plan_opening(n_rows, predictor_bound(settings) * n_parties, public.key_bits).n_plaintexts

@@ -1,0 +1,213 @@
+"""The guest: the bank, with labels. Its two programs, training and scoring."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..crypto.codec import encode
+from ..crypto.opening import MaskedOpening
+from ..crypto.paillier import CipherVector, PublicKey
+from ..errors import CheckError, InputError, ProtocolError
+from ..learn.logistic import linear_predictor, residual_offset, sigmoid
+from ..learn.metrics import roc_auc
+from ..learn.scoring import Norm, calibrate
+from . import messages as ms
+from .block import Block, PartyInputs, PartyModel
+from .gradient import announce_quota, open_gradient, predictor_bound, residual_bound, vote
+from .leakage import LeakLedger, guard_batches
+from .link import Link
+from .scores import share
+from .session import SEED_BYTES, compare_rows, receive_key, say_hello, secret_order
+from .settings import Settings
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoringInputs:
+    """What a data party brings to scoring: its columns on the matched rows, and its half of the model."""
+
+    matrix_inputs: PartyInputs
+    weights: Floats
+    intercept: float
+    norm: Norm
+
+    def predictor(self) -> Floats:
+        """Return the party's own linear predictor."""
+        return linear_predictor(self.matrix_inputs.matrix, self.weights, self.intercept)
+
+
+@dataclass(frozen=True)
+class ScoringResult:
+    """What a recipient learns: labels ±1, τ; the combined scores and the joint probability where the settings open them."""
+
+    labels: npt.NDArray[np.int8]
+    threshold: float
+    own_probability: Floats
+    scores: Floats | None = None
+    joint_probability: Floats | None = None
+
+
+async def train(link: Link, inputs: PartyInputs, settings: Settings) -> PartyModel:
+    """Train the guest's half and the threshold (protocol §3, §5); return them."""
+    if inputs.labels is None:
+        raise InputError("labels", "the guest needs labels")
+    hosts = _hosts(link)
+    columns = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns)
+    guard_batches(inputs.matrix.n_rows, max(columns.values()), settings.n_batches)
+    public = await receive_key(link, settings)
+    order = await _agree_on_rows(link, hosts, inputs)
+    if settings.profile == "patent":
+        for host in hosts:
+            await link.send(host, ms.TrainingLabels((inputs.labels > 0).astype(np.uint8).tobytes()))
+    link.stage("prepare")
+    block = Block(inputs, settings, sum(columns.values()), 1 + len(hosts), has_intercept=True)
+    ledger = LeakLedger("guest")
+    await announce_quota(link, block, public, residual_bound(settings, 1 + len(hosts)))
+    stop = False
+    while not stop:
+        link.round += 1
+        stop = await _round(link, hosts, public, block, inputs, ledger)
+    weights, intercept = block.coefficients()
+    norm = Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon)
+    scores = await _calibrate(link, public, block, norm, settings, order, ledger)
+    return PartyModel(
+        "guest", weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, link.session.hex(),
+        settings, norm.to_dict(), scores.labels, scores.scores,
+    )  # fmt: skip
+
+
+async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> ScoringResult:
+    """Score new customers (protocol §5); return the labels and what the settings open."""
+    hosts = _hosts(link)
+    await say_hello(link, settings, inputs.matrix_inputs.organisation, inputs.matrix_inputs.matrix.n_columns)
+    public = await receive_key(link, settings)
+    order = await _agree_on_rows(link, hosts, inputs.matrix_inputs)
+    link.stage("score")
+    predictor = inputs.predictor()
+    probability = sigmoid(predictor)
+    await link.send("arbiter", share(public, probability, inputs.norm, 1.0, settings, order))
+    scores = await _combined(link, order) if settings.output == "scores" else None
+    labels, threshold = await receive_labels(link, order)
+    joint = await _joint_probability(link, hosts, public, predictor, settings) if settings.joint else None
+    return ScoringResult(labels, threshold, probability, scores, joint)
+
+
+def _hosts(link: Link) -> tuple[str, ...]:
+    return tuple(peer for peer in link.peers if peer != "arbiter")
+
+
+async def _agree_on_rows(link: Link, hosts: tuple[str, ...], inputs: PartyInputs) -> npt.NDArray[np.int64]:
+    await compare_rows(link, hosts, inputs.matrix.n_rows, inputs.commitment)
+    seed = secrets.token_bytes(SEED_BYTES)
+    for host in hosts:
+        await link.send(host, ms.OrderSeed(seed))
+    return secret_order(seed, inputs.matrix.n_rows)
+
+
+async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: Block, inputs: PartyInputs, ledger: LeakLedger) -> bool:
+    """One round [0101]–[0135]; True when it was the last."""
+    rows, matrix = block.batch(link.round)
+    total = await _receive_predictors(link, hosts, public, block.settings, matrix.n_rows)
+    link.stage("residual")
+    assert inputs.labels is not None
+    # [[4g]] = [[u″]] + (u′ − 2y)  [0103], [0033], [0116]
+    offset = residual_offset(block.fixed_predictor(rows), inputs.labels[rows], block.settings.frac_bits)
+    residual = total + offset
+    # the bound that all parties can compute, instead of the one this batch happens to have
+    residual = CipherVector(public, residual.vector, 0, residual_bound(block.settings, 1 + len(hosts)))
+    for host in hosts:
+        link.stage("rerandomize")
+        await link.send(host, ms.Residual(public.rerandomize(residual).limbs))
+    gradient, residual_sum = await open_gradient(link, matrix, residual)
+    ledger.add("opened gradient sums", matrix.n_columns + 1, matrix.n_rows)
+    link.stage("update")
+    block.update(gradient, residual_sum, matrix.n_rows)
+    return await vote(link, public, block)
+
+
+async def _receive_predictors(link: Link, hosts: tuple[str, ...], public: PublicKey, settings: Settings, n_rows: int) -> CipherVector:
+    """Return Σ_hosts [[u″]]."""
+    total: CipherVector | None = None
+    for host in hosts:
+        message = await link.receive(host, ms.Predictor)
+        link.stage("check ciphertexts")
+        vector = parse_vector(public, message.ciphertexts, n_rows, predictor_bound(settings), host, "Predictor")
+        total = vector if total is None else total + vector
+    assert total is not None
+    return total
+
+
+def parse_vector(public: PublicKey, limbs: npt.NDArray[np.uint64], n_rows: int, bound: int, party: str, step: str) -> CipherVector:
+    """Return received ciphertexts, exactly `n_rows` of them; anything wrong is the sender's fault."""
+    if len(limbs) != n_rows:
+        raise ProtocolError(party, step, f"sent {len(limbs)} ciphertexts, {n_rows} are due")
+    try:
+        return public.parse(limbs, frac_bits=0, bound=bound)
+    except InputError as error:
+        raise ProtocolError(party, step, str(error)) from error
+
+
+async def _calibrate(
+    link: Link, public: PublicKey, block: Block, norm: Norm, settings: Settings, order: npt.NDArray[np.int64], ledger: LeakLedger
+) -> ScoringResult:
+    """Score the training rows, and settle τ with the arbiter."""
+    link.stage("calibrate")
+    assert block.labels is not None
+    probability = sigmoid(block.predictor)
+    power = roc_auc(block.labels, probability) if settings.profile == "patent" else 1.0
+    await link.send("arbiter", share(public, probability, norm, power, settings, order))
+    scores = None
+    if settings.threshold == "quota":
+        base_rate = float((block.labels > 0).mean())
+        await link.send("arbiter", ms.ThresholdChoice(settings.threshold_value or base_rate))
+    elif isinstance(settings.threshold, str):
+        scores = await _combined(link, order)
+        ledger.add("combined training scores", len(scores), len(scores))
+        value = settings.threshold_value if settings.threshold == "precision" else None
+        await link.send("arbiter", ms.ThresholdChoice(calibrate(scores, block.labels, by=settings.threshold, value=value)))
+    labels, threshold = await receive_labels(link, order)
+    ledger.add("training labels by F", len(labels), len(labels))
+    return ScoringResult(labels, threshold, probability, scores)
+
+
+async def _combined(link: Link, order: npt.NDArray[np.int64]) -> Floats:
+    message = await link.receive("arbiter", ms.CombinedScores)
+    if len(message.scores) != len(order) or not np.isfinite(message.scores).all():
+        raise ProtocolError("arbiter", "CombinedScores", f"{len(order)} finite scores are due")
+    scores = np.empty(len(order))
+    scores[order] = message.scores
+    return scores
+
+
+async def receive_labels(link: Link, order: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int8], float]:
+    """Return (labels ±1 in row order, τ) from the arbiter [0152]."""
+    message = await link.receive("arbiter", ms.ScoreLabels)
+    flags = np.frombuffer(message.labels, dtype=np.uint8)
+    if len(flags) != len(order) or (flags > 1).any():
+        raise ProtocolError("arbiter", "ScoreLabels", f"{len(order)} labels are due")
+    labels = np.empty(len(order), dtype=np.int8)
+    labels[order] = np.where(flags == 1, 1, -1)
+    return labels, message.threshold
+
+
+async def _joint_probability(link: Link, hosts: tuple[str, ...], public: PublicKey, predictor: Floats, settings: Settings) -> Floats:
+    """Return σ(u′ + Σ u″) by a sum that the arbiter opens under masks."""
+    link.round = 1
+    total = await _receive_predictors(link, hosts, public, settings, len(predictor))
+    own = encode(predictor, settings.frac_bits, settings.predictor_bound, "linear predictor")
+    link.stage("joint score")
+    summed = CipherVector(public, (total + own).vector, 0, predictor_bound(settings) * (1 + len(hosts)))
+    opening = MaskedOpening(summed)
+    await link.send("arbiter", ms.MaskedPredictors(opening.request.limbs))
+    opened = await link.receive("arbiter", ms.OpenedPredictors)
+    link.stage("joint score")
+    try:
+        values = opening.open(opened.plaintexts)
+    except CheckError as error:
+        raise ProtocolError("arbiter", "OpenedPredictors", str(error)) from error
+    return sigmoid(np.array(values, dtype=np.float64) / (1 << settings.frac_bits))

@@ -1,0 +1,107 @@
+"""The host: the partner, with features only. Its two programs, training and scoring."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from ..crypto.codec import encode
+from ..crypto.paillier import PublicKey
+from ..errors import ProtocolError
+from ..learn.logistic import sigmoid
+from ..learn.metrics import roc_auc
+from ..learn.scoring import Norm
+from . import messages as ms
+from .block import Block, PartyInputs, PartyModel
+from .gradient import announce_quota, open_gradient, predictor_bound, residual_bound, vote
+from .guest import ScoringInputs, parse_vector, receive_labels
+from .leakage import LeakLedger, guard_batches
+from .link import Link
+from .scores import share
+from .session import compare_rows, receive_key, say_hello, secret_order
+from .settings import Settings
+
+
+async def train(link: Link, inputs: PartyInputs, settings: Settings) -> PartyModel:
+    """Train this host's half (protocol §3); return it."""
+    columns = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns)
+    n_parties = len(columns) - 1
+    guard_batches(inputs.matrix.n_rows, max(columns.values()), settings.n_batches)
+    public = await receive_key(link, settings)
+    order = await _agree_on_rows(link, inputs)
+    inputs = dataclasses.replace(inputs, labels=await _receive_labels(link, inputs) if settings.profile == "patent" else None)
+    link.stage("prepare")
+    block = Block(inputs, settings, sum(columns.values()), n_parties, has_intercept=False)
+    ledger = LeakLedger(link.name)
+    if inputs.labels is not None:
+        ledger.add("training labels, sent by the guest", inputs.matrix.n_rows, inputs.matrix.n_rows)
+    await announce_quota(link, block, public, residual_bound(settings, n_parties))
+    stop = False
+    while not stop:
+        link.round += 1
+        stop = await _round(link, public, block, n_parties, ledger)
+    weights, intercept = block.coefficients()
+    probability = sigmoid(block.predictor)
+    norm = Norm.fit(probability, settings.norm, settings.epsilon)
+    link.stage("calibrate")
+    power = roc_auc(inputs.labels, probability) if inputs.labels is not None else 1.0
+    await link.send("arbiter", share(public, probability, norm, power, settings, order))
+    labels = (await receive_labels(link, order))[0] if settings.profile == "patent" else None
+    return PartyModel(
+        link.name, weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, link.session.hex(),
+        settings, norm.to_dict(), labels,
+    )  # fmt: skip
+
+
+async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> npt.NDArray[np.int8] | None:
+    """Score new customers (protocol §5); return the labels in the patent profile, else nothing."""
+    await say_hello(link, settings, inputs.matrix_inputs.organisation, inputs.matrix_inputs.matrix.n_columns)
+    public = await receive_key(link, settings)
+    order = await _agree_on_rows(link, inputs.matrix_inputs)
+    link.stage("score")
+    predictor = inputs.predictor()
+    await link.send("arbiter", share(public, sigmoid(predictor), inputs.norm, 1.0, settings, order))
+    labels = (await receive_labels(link, order))[0] if settings.profile == "patent" else None
+    if settings.joint:
+        link.round = 1
+        await _send_predictor(link, public, predictor, settings)
+    return labels
+
+
+async def _agree_on_rows(link: Link, inputs: PartyInputs) -> npt.NDArray[np.int64]:
+    await compare_rows(link, ("guest",), inputs.matrix.n_rows, inputs.commitment)
+    message = await link.receive("guest", ms.OrderSeed)
+    return secret_order(message.seed, inputs.matrix.n_rows)
+
+
+async def _receive_labels(link: Link, inputs: PartyInputs) -> npt.NDArray[np.int8]:
+    """Return the labels ±1 that the patent sends in the clear [0080]."""
+    message = await link.receive("guest", ms.TrainingLabels)
+    flags = np.frombuffer(message.labels, dtype=np.uint8)
+    if len(flags) != inputs.matrix.n_rows or (flags > 1).any():
+        raise ProtocolError("guest", "TrainingLabels", f"{inputs.matrix.n_rows} labels are due")
+    return np.where(flags == 1, 1, -1).astype(np.int8)
+
+
+async def _send_predictor(link: Link, public: PublicKey, predictor: npt.NDArray[np.float64], settings: Settings) -> None:
+    fixed = encode(predictor, settings.frac_bits, settings.predictor_bound, "linear predictor")
+    link.stage("encrypt")
+    encrypted = public.encrypt_encoded(fixed, frac_bits=0, bound=predictor_bound(settings))
+    await link.send("guest", ms.Predictor(encrypted.limbs))
+
+
+async def _round(link: Link, public: PublicKey, block: Block, n_parties: int, ledger: LeakLedger) -> bool:
+    """One round [0101]–[0135]; True when it was the last."""
+    rows, matrix = block.batch(link.round)
+    await _send_predictor(link, public, block.predictor[rows], block.settings)
+    message = await link.receive("guest", ms.Residual)
+    link.stage("check ciphertexts")
+    bound = residual_bound(block.settings, n_parties)
+    residual = parse_vector(public, message.ciphertexts, matrix.n_rows, bound, "guest", "Residual")
+    gradient, residual_sum = await open_gradient(link, matrix, residual)
+    ledger.add("opened gradient sums", matrix.n_columns + 1, matrix.n_rows)
+    link.stage("update")
+    block.update(gradient, residual_sum, matrix.n_rows)
+    return await vote(link, public, block)

@@ -1,0 +1,117 @@
+"""Link: how a party's program sends and receives. It serialises, parses, and holds every message against the table of steps.
+
+A program is a coroutine; `await link.send(...)` and `await link.receive(...)` yield requests to whatever drives it (the inline
+driver, later a network service), so that the same text runs in every topology.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..errors import ProtocolError
+from . import messages as ms
+from .steps import ROUND_KINDS, Lane
+
+M = TypeVar("M", bound=ms.Message)
+
+# (party, round, stage) at the start of every stage of work; (party, round, "") when it waits.
+Observer = Callable[[str, int, str], None]
+
+
+@dataclass(frozen=True)
+class SendRequest:
+    """Deliver `data` to `recipient`."""
+
+    recipient: str
+    data: bytes
+    kind: str
+
+
+@dataclass(frozen=True)
+class ReceiveRequest:
+    """Give the next message from `sender`."""
+
+    sender: str
+    kind: str
+
+
+class _Ask:
+    """Awaitable that yields one request and returns what the driver sends back."""
+
+    def __init__(self, request: SendRequest | ReceiveRequest) -> None:
+        self.request = request
+
+    def __await__(self) -> Generator[SendRequest | ReceiveRequest, bytes, bytes]:
+        return (yield self.request)
+
+
+class Link:
+    """One party's end of the conversation.
+
+    Attributes
+    ----------
+    session
+        32 bytes once all have said Hello; every later message must carry it.
+    round, attempt
+        What messages of a round carry; a message of another round or attempt is refused.
+    """
+
+    def __init__(self, name: str, peers: tuple[str, ...], observer: Observer | None = None) -> None:
+        self.name = name
+        self.peers = peers
+        self.session = ms.NO_SESSION
+        self.round = 0
+        self.attempt = 0
+        self._observer = observer
+        self._out = {peer: Lane(name, peer) for peer in peers}
+        self._in = {peer: Lane(peer, name) for peer in peers}
+
+    def stage(self, name: str) -> None:
+        """Tell the observer what this party starts to do."""
+        if self._observer:
+            self._observer(self.name, self.round, name)
+
+    async def send(self, recipient: str, message: ms.Message) -> None:
+        """Send a message that the table allows now."""
+        self._out[recipient].advance(type(message))
+        self.stage("serialize")
+        envelope = ms.Envelope(self.session, self._round_of(type(message)), self.attempt, self.name, recipient)
+        data = ms.to_bytes(message, envelope)
+        self.stage("")
+        await _Ask(SendRequest(recipient, data, type(message).__name__))
+
+    async def receive(self, sender: str, cls: type[M]) -> M:
+        """Return the next message from `sender`, which must be of class `cls`.
+
+        Raises
+        ------
+        ProtocolError
+            Another kind, session, round, attempt, sender or recipient; damaged bytes.
+        """
+        self.stage("")
+        data = await _Ask(ReceiveRequest(sender, cls.__name__))
+        self.stage("parse")
+        message, envelope = ms.from_bytes(data, sender)
+        self._check(envelope, sender, message, cls)
+        self._in[sender].advance(type(message))
+        assert isinstance(message, cls)
+        return message
+
+    def _round_of(self, cls: type[ms.Message]) -> int:
+        return self.round if cls in ROUND_KINDS else 0
+
+    def _check(self, envelope: ms.Envelope, sender: str, message: ms.Message, cls: type[ms.Message]) -> None:
+        step = cls.__name__
+        if not isinstance(message, cls):
+            raise ProtocolError(sender, step, f"sent {type(message).__name__} instead")
+        if envelope.sender != sender or envelope.recipient != self.name:
+            raise ProtocolError(sender, step, "the message is from or for another party")
+        if envelope.session != self.session:
+            raise ProtocolError(sender, step, "the message belongs to another session")
+        if envelope.round != self._round_of(cls) or envelope.attempt != self.attempt:
+            raise ProtocolError(
+                sender, step, f"the message is of round {envelope.round}, attempt {envelope.attempt}; "
+                f"this is round {self._round_of(cls)}, attempt {self.attempt}"
+            )  # fmt: skip

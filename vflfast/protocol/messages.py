@@ -1,0 +1,359 @@
+"""Messages: frozen dataclasses and their one binary form.
+
+A message is a fixed header (magic, version, kind, session, round, attempt, sender, recipient, body length), the body's fields in
+order, and a SHA-256 digest of all before it. Sizes are checked before anything is allocated; no type names travel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ProtocolError
+from ..params import MAX_BODY_BYTES, WIRE_VERSION
+
+MAGIC = b"VFLF"
+HEADER = struct.Struct("<4sHH32sII16s16sQ")
+DIGEST_BYTES = 32
+SESSION_BYTES = 32
+NO_SESSION = bytes(SESSION_BYTES)
+MAX_NAME_BYTES = 16
+
+Limbs = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message body. Field types: int (u64), float, str, bytes, Limbs (2-dimensional), Floats and Flags (1-dimensional)."""
+
+    kind: ClassVar[int] = 0
+    phase: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Hello(Message):
+    """First word between any two parties: organisation, 128 random bits, settings, number of columns (0: the arbiter)."""
+
+    kind = 1
+    phase = "setup"
+    organisation: str
+    nonce: bytes
+    settings: str
+    n_columns: int
+
+
+@dataclass(frozen=True)
+class KeyAnnouncement(Message):
+    """Arbiter to data parties: n (little-endian limbs) and the proof that it is square-free."""
+
+    kind = 2
+    phase = "setup"
+    n: Limbs
+    proof: Limbs
+
+
+@dataclass(frozen=True)
+class RowCommitment(Message):
+    """Guest to and from hosts: number of rows, SHA-256 commitment to their order."""
+
+    kind = 3
+    phase = "setup"
+    n_rows: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class TrainingLabels(Message):
+    """Guest to hosts, patent profile only [0080]: labels ±1 as bytes 1 and 0."""
+
+    kind = 4
+    phase = "setup"
+    labels: bytes
+
+
+@dataclass(frozen=True)
+class OrderSeed(Message):
+    """Guest to hosts: the secret row order of scoring, which the arbiter never sees."""
+
+    kind = 5
+    phase = "setup"
+    seed: bytes
+
+
+@dataclass(frozen=True)
+class Quota(Message):
+    """Data party to arbiter: how many ciphertexts one opening has; the arbiter opens no more."""
+
+    kind = 6
+    phase = "setup"
+    n_ciphertexts: int
+
+
+@dataclass(frozen=True)
+class Predictor(Message):
+    """Host to guest: [[u″]], one ciphertext a row [0101]."""
+
+    kind = 10
+    phase = "forward"
+    ciphertexts: Limbs
+
+
+@dataclass(frozen=True)
+class Residual(Message):
+    """Guest to host: [[4g]], one ciphertext a row [0102], [0103]."""
+
+    kind = 11
+    phase = "forward"
+    ciphertexts: Limbs
+
+
+@dataclass(frozen=True)
+class MaskedGradient(Message):
+    """Data party to arbiter: packed, masked gradient [0104], [0105]."""
+
+    kind = 12
+    phase = "gradient"
+    ciphertexts: Limbs
+
+
+@dataclass(frozen=True)
+class OpenedGradient(Message):
+    """Arbiter to its owner: the opened, still masked gradient [0106]."""
+
+    kind = 13
+    phase = "gradient"
+    plaintexts: Limbs
+
+
+@dataclass(frozen=True)
+class Vote(Message):
+    """Data party to arbiter: its encrypted stop flag [0131]."""
+
+    kind = 14
+    phase = "vote"
+    ciphertexts: Limbs
+
+
+@dataclass(frozen=True)
+class Verdict(Message):
+    """Arbiter to data parties: stop or go on [0135], with the number of the round that is now complete."""
+
+    kind = 15
+    phase = "vote"
+    stop: int
+    completed: int
+
+
+@dataclass(frozen=True)
+class ScoreShare(Message):
+    """Data party to arbiter: packed encrypted scores s, their normalisation (clip(s, low, high) − center)/scale, power [0148]."""
+
+    kind = 20
+    phase = "score"
+    n_rows: int
+    ciphertexts: Limbs
+    center: float
+    scale: float
+    low: float
+    high: float
+    power: float
+
+
+@dataclass(frozen=True)
+class ThresholdChoice(Message):
+    """Guest to arbiter: the quota to flag, or the threshold it chose from the combined scores."""
+
+    kind = 21
+    phase = "score"
+    value: float
+
+
+@dataclass(frozen=True)
+class CombinedScores(Message):
+    """Arbiter to recipients: combined scores F in the secret order."""
+
+    kind = 22
+    phase = "score"
+    scores: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoreLabels(Message):
+    """Arbiter to recipients: labels (1 for +1, 0 for −1) in the secret order, with τ."""
+
+    kind = 23
+    phase = "score"
+    labels: bytes
+    threshold: float
+
+
+@dataclass(frozen=True)
+class MaskedPredictors(Message):
+    """Guest to arbiter: packed, masked sums of linear predictors (joint score)."""
+
+    kind = 24
+    phase = "joint"
+    ciphertexts: Limbs
+
+
+@dataclass(frozen=True)
+class OpenedPredictors(Message):
+    """Arbiter to guest: the opened, still masked sums."""
+
+    kind = 25
+    phase = "joint"
+    plaintexts: Limbs
+
+
+KINDS: dict[int, type[Message]] = {
+    cls.kind: cls
+    for cls in (
+        Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, Predictor, Residual, MaskedGradient, OpenedGradient,
+        Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, MaskedPredictors, OpenedPredictors,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Where a message belongs."""
+
+    session: bytes
+    round: int
+    attempt: int
+    sender: str
+    recipient: str
+
+
+def to_bytes(message: Message, envelope: Envelope) -> bytes:
+    """Return the binary form of a message."""
+    body = b"".join(_ENCODERS[field.type](getattr(message, field.name)) for field in dataclasses.fields(message))
+    header = HEADER.pack(
+        MAGIC, WIRE_VERSION, message.kind, envelope.session, envelope.round, envelope.attempt,
+        _name(envelope.sender), _name(envelope.recipient), len(body),
+    )  # fmt: skip
+    data = header + body
+    return data + hashlib.sha256(data).digest()
+
+
+def from_bytes(data: bytes, peer: str) -> tuple[Message, Envelope]:
+    """Return the message and where it belongs.
+
+    Raises
+    ------
+    ProtocolError
+        Wrong size, magic, version, kind, digest, or fields that do not fill the body exactly; `peer` is named.
+    """
+    if len(data) < HEADER.size + DIGEST_BYTES:
+        raise ProtocolError(peer, "parse", "a message shorter than its header")
+    magic, version, kind, session, round_, attempt, sender, recipient, body_bytes = HEADER.unpack_from(data)
+    if magic != MAGIC or version != WIRE_VERSION:
+        raise ProtocolError(peer, "parse", f"no message of version {WIRE_VERSION}")
+    if body_bytes > MAX_BODY_BYTES or len(data) != HEADER.size + body_bytes + DIGEST_BYTES:
+        raise ProtocolError(peer, "parse", "the message's length is not what its header says")
+    if hashlib.sha256(memoryview(data)[:-DIGEST_BYTES]).digest() != data[-DIGEST_BYTES:]:
+        raise ProtocolError(peer, "parse", "the message's digest is wrong: corrupted on the way")
+    if kind not in KINDS:
+        raise ProtocolError(peer, "parse", f"unknown kind of message {kind}")
+    cls = KINDS[kind]
+    reader = _Reader(memoryview(data)[HEADER.size : -DIGEST_BYTES], peer, cls.__name__)
+    values = {field.name: _DECODERS[field.type](reader) for field in dataclasses.fields(cls)}
+    reader.finish()
+    return cls(**values), Envelope(session, round_, attempt, _text(sender, peer), _text(recipient, peer))
+
+
+def _name(name: str) -> bytes:
+    data = name.encode("ascii")
+    if not 0 < len(data) <= MAX_NAME_BYTES:
+        raise ValueError("party names have 1 to 16 ASCII characters")
+    return data
+
+
+def _text(field: bytes, peer: str) -> str:
+    try:
+        return field.rstrip(b"\0").decode("ascii")
+    except UnicodeDecodeError:
+        raise ProtocolError(peer, "parse", "a party name is not ASCII") from None
+
+
+class _Reader:
+    """Takes fields off a body; never reads past its end."""
+
+    def __init__(self, body: memoryview, peer: str, step: str) -> None:
+        self.body, self.peer, self.step, self.position = body, peer, step, 0
+
+    def take(self, n_bytes: int) -> memoryview:
+        if n_bytes > len(self.body) - self.position:
+            raise ProtocolError(self.peer, self.step, "a field is longer than the message")
+        part = self.body[self.position : self.position + n_bytes]
+        self.position += n_bytes
+        return part
+
+    def count(self) -> int:
+        return int.from_bytes(self.take(8), "little")
+
+    def blob(self) -> bytes:
+        return bytes(self.take(self.count()))
+
+    def text(self) -> str:
+        try:
+            return self.blob().decode("utf-8")
+        except UnicodeDecodeError:
+            raise ProtocolError(self.peer, self.step, "a text is not UTF-8") from None
+
+    def real(self) -> float:
+        return float(struct.unpack("<d", self.take(8))[0])
+
+    def limbs(self) -> Limbs:
+        rows, width = self.count(), self.count()
+        if width == 0 or rows * width * 8 > len(self.body) - self.position:
+            raise ProtocolError(self.peer, self.step, "an array is larger than the message")
+        return np.frombuffer(self.take(rows * width * 8), dtype="<u8").reshape(rows, width).astype(np.uint64)
+
+    def reals(self) -> npt.NDArray[np.float64]:
+        count = self.count()
+        if count * 8 > len(self.body) - self.position:
+            raise ProtocolError(self.peer, self.step, "an array is larger than the message")
+        return np.frombuffer(self.take(count * 8), dtype="<f8").astype(np.float64)
+
+    def finish(self) -> None:
+        if self.position != len(self.body):
+            raise ProtocolError(self.peer, self.step, "bytes left over after the last field")
+
+
+def _count(value: int) -> bytes:
+    return int(value).to_bytes(8, "little")
+
+
+def _blob(value: bytes) -> bytes:
+    return _count(len(value)) + value
+
+
+def _limbs(value: Limbs) -> bytes:
+    return _count(value.shape[0]) + _count(value.shape[1]) + np.ascontiguousarray(value, dtype="<u8").tobytes()
+
+
+# Annotations are text here (postponed evaluation): a closed list, so that no type is looked up by a name from outside.
+_ENCODERS: dict[Any, Callable[[Any], bytes]] = {
+    "int": _count,
+    "float": lambda value: struct.pack("<d", value),
+    "str": lambda value: _blob(value.encode("utf-8")),
+    "bytes": _blob,
+    "Limbs": _limbs,
+    "npt.NDArray[np.float64]": lambda value: _count(value.size) + np.ascontiguousarray(value, dtype="<f8").tobytes(),
+}
+_DECODERS: dict[Any, Callable[[_Reader], Any]] = {
+    "int": _Reader.count,
+    "float": _Reader.real,
+    "str": _Reader.text,
+    "bytes": _Reader.blob,
+    "Limbs": _Reader.limbs,
+    "npt.NDArray[np.float64]": _Reader.reals,
+}

@@ -1,0 +1,111 @@
+"""Setup: Hello, settings comparison, session id, public key, row commitment."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+import numpy as np
+
+from ..crypto import keys
+from ..crypto import limbs as lm
+from ..crypto.paillier import PrivateKey, PublicKey
+from ..errors import InputError, ProtocolError
+from ..params import KEY_BITS
+from . import messages as ms
+from .link import Link
+from .settings import Settings
+
+NONCE_BYTES = 16
+DIGEST_BYTES = 32
+SEED_BYTES = 32
+
+
+def key_context(session: bytes) -> bytes:
+    """Return what the key proof is bound to: protocol, session and role."""
+    return b"vflfast key of the arbiter" + session
+
+
+async def say_hello(link: Link, settings: Settings, organisation: str, n_columns: int) -> dict[str, int]:
+    """All ↔ all: exchange nonces and settings; the session id is the hash of all of them (protocol §7).
+
+    Returns every party's number of columns; the arbiter has 0.
+    """
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns)}
+    for peer in link.peers:
+        await link.send(peer, hellos[link.name])
+    for peer in link.peers:
+        hellos[peer] = await link.receive(peer, ms.Hello)
+    for peer in link.peers:
+        _check_hello(peer, hellos[peer], settings)
+    arbiter = hellos["arbiter"].organisation
+    for name, hello in hellos.items():
+        if name != "arbiter" and hello.organisation == arbiter and not settings.simulation:
+            raise ProtocolError(name, "Hello", "is the same organisation as the arbiter: together they can open everything")
+    digest = hashlib.sha256(b"vflfast session")
+    for name in sorted(hellos):
+        hello = hellos[name]
+        for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode()):
+            digest.update(len(part).to_bytes(8, "little") + part)
+        digest.update(hello.n_columns.to_bytes(8, "little"))
+    link.session = digest.digest()
+    return {name: hello.n_columns for name, hello in hellos.items()}
+
+
+def _check_hello(peer: str, hello: ms.Hello, settings: Settings) -> None:
+    if len(hello.nonce) != NONCE_BYTES:
+        raise ProtocolError(peer, "Hello", f"its nonce must have {NONCE_BYTES} bytes")
+    differences = settings.differences(hello.settings)
+    if differences:
+        raise ProtocolError(peer, "Hello", "settings differ: " + "; ".join(differences))
+
+
+async def announce_key(link: Link, private: PrivateKey) -> None:
+    """Arbiter → data parties: n with the proof that it is square-free, bound to this session."""
+    link.stage("key proof")
+    n = private.public.n
+    size = lm.limb_count(n.bit_length())
+    proof = keys.prove_square_free(*private.primes, key_context(link.session))
+    message = ms.KeyAnnouncement(lm.from_ints([n], size), lm.from_ints(proof, size))
+    for peer in link.peers:
+        await link.send(peer, message)
+
+
+async def receive_key(link: Link, settings: Settings) -> PublicKey:
+    """Return the arbiter's public key after validation (assurance rule 6)."""
+    message = await link.receive("arbiter", ms.KeyAnnouncement)
+    link.stage("key check")
+    if len(message.n) != 1:
+        raise ProtocolError("arbiter", "KeyAnnouncement", "one modulus expected")
+    n = lm.to_ints(message.n)[0]
+    if n.bit_length() != settings.key_bits:
+        raise ProtocolError("arbiter", "KeyAnnouncement", f"n has {n.bit_length()} bits, {settings.key_bits} are agreed")
+    try:
+        public = PublicKey(n, test_sizes=settings.key_bits not in KEY_BITS)
+        keys.verify_square_free(n, lm.to_ints(message.proof), key_context(link.session))
+    except InputError as error:
+        raise ProtocolError("arbiter", "KeyAnnouncement", str(error)) from error
+    return public
+
+
+async def compare_rows(link: Link, others: tuple[str, ...], n_rows: int, digest: bytes) -> None:
+    """Guest ↔ host: compare commitments to the row order. A mismatch is an error, never a cut."""
+    if len(digest) != DIGEST_BYTES:
+        raise InputError("commitment", f"must have {DIGEST_BYTES} bytes")
+    for other in others:
+        await link.send(other, ms.RowCommitment(n_rows, digest))
+    for other in others:
+        theirs = await link.receive(other, ms.RowCommitment)
+        if theirs.n_rows != n_rows:
+            raise ProtocolError(other, "RowCommitment", f"has {theirs.n_rows} rows, {link.name} has {n_rows}")
+        if theirs.digest != digest:
+            raise ProtocolError(other, "RowCommitment", "the rows are not the same customers in the same order")
+
+
+def secret_order(seed: bytes, n_rows: int) -> np.ndarray:
+    """Return the permutation that guest and host derive from their shared seed, unknown to the arbiter."""
+    if len(seed) != SEED_BYTES:
+        raise InputError("seed", f"must have {SEED_BYTES} bytes")
+    keyed = [hashlib.blake2b(i.to_bytes(8, "little"), key=seed, digest_size=16).digest() for i in range(n_rows)]
+    return np.array(sorted(range(n_rows), key=keyed.__getitem__), dtype=np.int64)

@@ -1,0 +1,171 @@
+"""Settings: what all parties of a run agree on, compared before the first round."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..params import (
+    DEFAULT_FRAC_BITS,
+    DEFAULT_KEY_BITS,
+    DEFAULT_MAX_ITER,
+    DEFAULT_N_ITER_NO_CHANGE,
+    DEFAULT_TOL,
+    KEY_BITS,
+    MIN_TEST_KEY_BITS,
+    PREDICTOR_BOUND,
+)
+
+PROFILES = ("hardened", "patent")
+SOLVERS = ("block-newton", "gd")
+INITS = ("local", "zeros")
+NORMS = ("minmax", "rank", "zscore", "none")
+THRESHOLDS = ("quota", "precision", "ks")
+OUTPUTS = ("labels", "scores")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Agreed settings of training and scoring (protocol §3 to §5).
+
+    Attributes
+    ----------
+    profile
+        ``hardened`` (default) or ``patent``.
+    key_bits, test_key
+        Bits of n; sizes other than 2048, 3072 and 4096 need ``test_key``.
+    frac_bits, predictor_bound
+        Fixed point of the linear predictors, and the magnitude above which a party refuses to send one.
+    solver, step, momentum
+        ``block-newton``, or ``gd`` with a step (``None``: 1/L) and momentum.
+    alpha
+        L2 penalty on standardised columns; ``None``: total columns / rows, at least 10⁻³.
+    init
+        ``local`` or ``zeros``.
+    tol, n_iter_no_change, max_iter
+        The patent's stop rule [0145].
+    n_batches
+        Fixed partition of the rows; 1 is full batch.
+    norm, epsilon, powers
+        Scoring: normalisation, ε, and the parties' weights (guest first; ``None``: by separating power in ``patent``, equal in ``hardened``).
+    threshold, threshold_value
+        τ as a number, or how to calibrate it on the training rows: ``quota`` (share flagged; default the base rate), ``precision``,
+        ``ks``. The last two open the combined training scores to the guest.
+    output, joint
+        What the recipients get: ``labels`` or ``scores`` too; ``joint`` adds the joint probability at the guest.
+    simulation
+        All parties on one machine for trial: the arbiter may be the same organisation.
+
+    Raises
+    ------
+    InputError
+        A value outside its range, naming the setting.
+    """
+
+    profile: str = "hardened"
+    key_bits: int = DEFAULT_KEY_BITS
+    test_key: bool = False
+    frac_bits: int = DEFAULT_FRAC_BITS
+    predictor_bound: float = PREDICTOR_BOUND
+    solver: str = "block-newton"
+    step: float | None = None
+    momentum: float = 0.0
+    alpha: float | None = None
+    init: str = "local"
+    tol: float = DEFAULT_TOL
+    n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE
+    max_iter: int = DEFAULT_MAX_ITER
+    n_batches: int = 1
+    norm: str = "minmax"
+    epsilon: float = 0.0
+    powers: tuple[float, ...] | None = None
+    threshold: float | str = "quota"
+    threshold_value: float | None = None
+    output: str = "labels"
+    joint: bool = False
+    simulation: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("profile", PROFILES), ("solver", SOLVERS), ("init", INITS), ("norm", NORMS), ("output", OUTPUTS)):
+            if getattr(self, name) not in allowed:
+                raise InputError(name, f"must be one of {', '.join(allowed)}")
+        for name in ("test_key", "joint", "simulation"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(name, "must be true or false")
+        _whole("key_bits", self.key_bits, MIN_TEST_KEY_BITS)
+        if self.key_bits not in KEY_BITS and not self.test_key:
+            raise InputError("key_bits", f"must be one of {KEY_BITS}; other sizes are for tests (test_key)")
+        _whole("frac_bits", self.frac_bits, 8, 40)
+        _whole("n_iter_no_change", self.n_iter_no_change, 1)
+        _whole("max_iter", self.max_iter, 1)
+        _whole("n_batches", self.n_batches, 1)
+        _real("predictor_bound", self.predictor_bound, above=0.0, most=1024.0)
+        _real("tol", self.tol, least=0.0)
+        _real("momentum", self.momentum, least=0.0, most=0.999)
+        _real("epsilon", self.epsilon, least=0.0)
+        if self.step is not None:
+            _real("step", self.step, above=0.0)
+        if self.alpha is not None:
+            _real("alpha", self.alpha, least=0.0)
+        self._check_scoring()
+
+    def _check_scoring(self) -> None:
+        if self.norm == "none" and self.profile == "hardened":
+            raise InputError("norm", "none shows the arbiter every probability; the hardened profile refuses it")
+        if isinstance(self.threshold, str):
+            if self.threshold not in THRESHOLDS:
+                raise InputError("threshold", f"must be a number or one of {', '.join(THRESHOLDS)}")
+        else:
+            _real("threshold", self.threshold)
+        if self.threshold == "precision" and self.threshold_value is None:
+            raise InputError("threshold_value", "precision needs the precision to reach")
+        if self.threshold_value is not None:
+            _real("threshold_value", self.threshold_value, above=0.0, most=1.0)
+        if self.powers is not None:
+            if not isinstance(self.powers, tuple) or len(self.powers) < 2:
+                raise InputError("powers", "must be one positive number for each data party, guest first")
+            for power in self.powers:
+                _real("powers", power, above=0.0)
+
+    def to_json(self) -> str:
+        """Return the canonical text that Hello carries."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, object]) -> Settings:
+        """Return settings from a mapping such as a TOML table; unknown names are refused."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise InputError(unknown[0], f"is no setting; there are {', '.join(sorted(known))}")
+        given = dict(values)
+        if isinstance(given.get("powers"), list):
+            given["powers"] = tuple(given["powers"])  # type: ignore[arg-type]
+        return cls(**given)  # type: ignore[arg-type]
+
+    def differences(self, other_json: str) -> list[str]:
+        """Return readable differences against another party's settings, empty when they agree."""
+        mine = json.loads(self.to_json())
+        try:
+            theirs = json.loads(other_json)
+        except ValueError:
+            return ["the other party's settings are not readable"]
+        if not isinstance(theirs, dict):
+            return ["the other party's settings are not readable"]
+        names = sorted(set(mine) | set(theirs))
+        return [f"{n}: {mine.get(n)!r} here, {theirs.get(n)!r} there" for n in names if mine.get(n) != theirs.get(n)]
+
+
+def _whole(name: str, value: object, least: int, most: int = 1 << 31) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(name, f"must be a whole number from {least} to {most}")
+
+
+def _real(name: str, value: object, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(name, "must be a finite number")
+    if value < least or value <= above or value > most:
+        raise InputError(name, f"must be {f'above {above}' if above > -math.inf else f'at least {least}'}, at most {most}")

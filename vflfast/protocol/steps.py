@@ -1,0 +1,112 @@
+"""The table of legal messages: for every directed link, which kind may follow which. The only protocol state.
+
+One *lane* per direction of a link; `START` opens it. Messages of a round carry the round's number, all others carry 0.
+"""
+
+from __future__ import annotations
+
+from ..errors import ProtocolError
+from .messages import (
+    CombinedScores,
+    Hello,
+    KeyAnnouncement,
+    MaskedGradient,
+    MaskedPredictors,
+    Message,
+    OpenedGradient,
+    OpenedPredictors,
+    OrderSeed,
+    Predictor,
+    Quota,
+    Residual,
+    RowCommitment,
+    ScoreLabels,
+    ScoreShare,
+    ThresholdChoice,
+    TrainingLabels,
+    Verdict,
+    Vote,
+)
+
+START = "start"
+Kind = type[Message]
+
+# (from, to): {last kind: kinds that may follow}
+TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
+    ("guest", "host"): {
+        START: (Hello,),
+        Hello: (RowCommitment,),
+        RowCommitment: (OrderSeed,),
+        OrderSeed: (TrainingLabels, Residual),
+        TrainingLabels: (Residual,),
+        Residual: (Residual,),
+    },
+    ("host", "guest"): {
+        START: (Hello,),
+        Hello: (RowCommitment,),
+        RowCommitment: (Predictor,),
+        Predictor: (Predictor,),
+    },
+    ("guest", "arbiter"): {
+        START: (Hello,),
+        Hello: (Quota, ScoreShare),
+        Quota: (MaskedGradient, ScoreShare),
+        MaskedGradient: (Vote,),
+        Vote: (MaskedGradient, ScoreShare),
+        ScoreShare: (ThresholdChoice, MaskedPredictors),
+        ThresholdChoice: (),
+        MaskedPredictors: (),
+    },
+    ("host", "arbiter"): {
+        START: (Hello,),
+        Hello: (Quota, ScoreShare),
+        Quota: (MaskedGradient,),
+        MaskedGradient: (Vote,),
+        Vote: (MaskedGradient, ScoreShare),
+        ScoreShare: (),
+    },
+    ("arbiter", "guest"): {
+        START: (Hello,),
+        Hello: (KeyAnnouncement,),
+        KeyAnnouncement: (OpenedGradient, CombinedScores, ScoreLabels),
+        OpenedGradient: (Verdict,),
+        Verdict: (OpenedGradient, CombinedScores, ScoreLabels),
+        CombinedScores: (ScoreLabels,),
+        ScoreLabels: (OpenedPredictors,),
+        OpenedPredictors: (),
+    },
+    ("arbiter", "host"): {
+        START: (Hello,),
+        Hello: (KeyAnnouncement,),
+        KeyAnnouncement: (OpenedGradient, CombinedScores, ScoreLabels),
+        OpenedGradient: (Verdict,),
+        Verdict: (OpenedGradient, CombinedScores, ScoreLabels),
+        CombinedScores: (ScoreLabels,),
+        ScoreLabels: (),
+    },
+    ("host", "host"): {START: (Hello,), Hello: ()},
+}
+
+ROUND_KINDS = (Predictor, Residual, MaskedGradient, OpenedGradient, Vote, Verdict)
+
+
+def role_of(party: str) -> str:
+    """Return the role of a party: host1, host2, … are hosts."""
+    return "host" if party.startswith("host") else party
+
+
+class Lane:
+    """One direction of a link, as one of its ends sees it."""
+
+    def __init__(self, sender: str, recipient: str) -> None:
+        self.sender, self.recipient = sender, recipient
+        self._legal = TABLE[role_of(sender), role_of(recipient)]
+        self._last: Kind | str = START
+
+    def advance(self, kind: Kind) -> None:
+        """Take the step `kind`, or raise ProtocolError against the sender."""
+        allowed = self._legal.get(self._last, ())
+        if kind not in allowed:
+            names = ", ".join(k.__name__ for k in allowed) or "nothing more"
+            raise ProtocolError(self.sender, kind.__name__, f"is not legal here; {self.recipient} expects {names}")
+        self._last = kind

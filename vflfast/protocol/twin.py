@@ -1,0 +1,49 @@
+"""The plaintext twin: the same rounds on integers in the clear. It gives the same bits as the encrypted run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dataclasses
+
+from ..errors import InputError
+from ..learn.logistic import cross_product, residual_offset
+from .block import Block, PartyInputs
+from .settings import Settings
+
+
+def train_twin(
+    guest: PartyInputs, hosts: Sequence[PartyInputs], settings: Settings, *, n_rounds: int | None = None
+) -> list[Block]:
+    """Train without encryption; return the blocks, guest first.
+
+    Parameters
+    ----------
+    n_rounds
+        Exactly so many rounds; default: by the stop rule.
+    """
+    if guest.labels is None:
+        raise InputError("labels", "the guest needs labels")
+    n_total = guest.matrix.n_columns + sum(h.matrix.n_columns for h in hosts)
+    labels = guest.labels if settings.profile == "patent" else None
+    blocks = [Block(guest, settings, n_total, 1 + len(hosts), has_intercept=True)]
+    blocks += [
+        Block(dataclasses.replace(h, labels=labels), settings, n_total, 1 + len(hosts), has_intercept=False) for h in hosts
+    ]
+    limit = settings.max_iter if n_rounds is None else n_rounds
+    for round_ in range(1, limit + 1):
+        _round(blocks, guest, settings, round_)
+        if n_rounds is None and all(block.flag for block in blocks):
+            break
+    return blocks
+
+
+def _round(blocks: list[Block], guest: PartyInputs, settings: Settings, round_: int) -> None:
+    assert guest.labels is not None
+    rows, _ = blocks[0].batch(round_)
+    residual = residual_offset(blocks[0].fixed_predictor(rows), guest.labels[rows], settings.frac_bits)
+    for block in blocks[1:]:
+        residual = residual + block.fixed_predictor(rows)
+    for block in blocks:
+        matrix = block.batch(round_)[1]
+        block.update(cross_product(matrix, residual).tolist(), int(residual.sum()), matrix.n_rows)

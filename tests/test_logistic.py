@@ -45,9 +45,7 @@ def random_matrix(seed: int, n_rows: int = 57, n_features: int = 6, largest: int
 
 def dense(matrix: CodedMatrix) -> list[list[int]]:
     """Z as Python integers, row by row."""
-    return [
-        [int(matrix.column_values[j, matrix.codes[k, i]]) for j, k in enumerate(matrix.column_features)] for i in range(matrix.n_rows)
-    ]
+    return [[int(matrix.column_values[j, matrix.codes[k, i]]) for j, k in enumerate(matrix.column_features)] for i in range(matrix.n_rows)]
 
 
 @pytest.mark.parametrize("seed", range(5))

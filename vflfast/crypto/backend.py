@@ -1,7 +1,7 @@
 """The choice of arithmetic: the native core or the gmpy2 fallback, behind one interface.
 
-The only importer of either. A *context* does arithmetic modulo n² for one n on *vectors*: opaque arrays whose first axis
-counts ciphertexts (numpy slicing works on that axis). Plaintexts and wire ciphertexts are limb arrays (see limbs.py).
+The only importer of either. A *context* (context.py) does arithmetic modulo n² for one n on *vectors*: opaque arrays whose
+first axis counts ciphertexts (numpy slicing works on that axis). Plaintexts and wire ciphertexts are limb arrays (limbs.py).
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import gmpy2
 import numpy as np
@@ -18,72 +17,11 @@ import numpy.typing as npt
 
 from ..errors import BackendError, CheckError, CiphertextError, InputError
 from . import limbs as lm
+from .context import Backend, Block, FixedBase, PrivateContext, PublicContext, Vector
 from .limbs import Limbs
-
-Vector: TypeAlias = npt.NDArray[Any]
 
 NAMES = ("auto", "ifma", "portable", "gmpy2")
 INVERSION_CHAIN = 512  # rows that share one inversion: three products each against one inversion of about 50
-
-
-@dataclass(frozen=True)
-class Block:
-    """Features whose joint class is one mixed-radix number (crypto-core §6).
-
-    ``class_counts`` of the features, first varying fastest; ``patterns`` uint16 of every row, or of the ascending ``rows`` when
-    sparse; rows of the ``modal`` pattern are left out (−1: none).
-    """
-
-    class_counts: tuple[int, ...]
-    patterns: npt.NDArray[np.uint16]
-    rows: npt.NDArray[np.uint32] | None
-    modal: int
-
-
-class FixedBase(Protocol):
-    """Powers of one base, from a table."""
-
-    def encrypt(self, start: Vector | None, plain: Limbs | None, alphas: Limbs) -> Vector:
-        """Return start · (1 + n)^plain · base^alpha, row by row."""
-
-
-class PublicContext(Protocol):
-    """Arithmetic modulo n² on vectors."""
-
-    n: int
-    limbs: int
-
-    def load(self, wire: Limbs) -> Vector: ...
-    def store(self, vector: Vector) -> Limbs: ...
-    def one(self, count: int) -> Vector: ...
-    def multiply(self, a: Vector, b: Vector) -> Vector: ...
-    def add_plain(self, a: Vector, plain: Limbs) -> Vector: ...
-    def power(self, a: Vector, exponents: Limbs) -> Vector: ...
-    def invert(self, a: Vector) -> Vector: ...
-    def product(self, a: Vector) -> Vector: ...
-    def fixed_base(self, base: int, alpha_bits: int, window: int) -> FixedBase: ...
-    def pack(self, a: Vector, slots: int, slot_bits: int) -> Vector: ...
-    def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int) -> Vector: ...
-    def combine(
-        self, sums: Vector, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], exponents: npt.NDArray[np.int64]
-    ) -> tuple[Vector, Vector]: ...
-
-
-class PrivateContext(Protocol):
-    """Decryption with the factorisation of n."""
-
-    def decrypt(self, wire: Limbs) -> Limbs: ...
-
-
-class Backend(Protocol):
-    """One arithmetic for the whole process."""
-
-    name: str
-    reason: str
-    lanes: int
-
-    def public(self, n: int) -> PublicContext: ...
-    def private(self, p: int, q: int) -> PrivateContext: ...
 
 
 _threads: int | None = None

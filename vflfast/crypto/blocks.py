@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..params import MAX_BUCKETS
-from .backend import Block
+from .context import Block
 
 # Cost of a pair × pair product (collapse) over that of an insertion (pair × residue): 5 h² against 4 h², plus the moves.
 COLLAPSE_COST = 1.3
@@ -25,6 +25,8 @@ class BlockPlan:
     ----------
     blocks
         In order; the first is dense and leaves no pattern out, so that its class sums give the sum over all rows.
+    class_counts
+        shape (n_features,), classes of each feature that have rows here.
     first_class
         shape (n_features,), the position of each feature's class 0.
     modal_class
@@ -34,6 +36,7 @@ class BlockPlan:
     """
 
     blocks: tuple[Block, ...]
+    class_counts: npt.NDArray[np.int64]
     first_class: npt.NDArray[np.int64]
     modal_class: npt.NDArray[np.int64]
     first_counts: int
@@ -74,7 +77,7 @@ def make_plan(codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64],
             position += int(class_counts[feature])
             if block.modal >= 0:
                 remainder, modal_class[feature] = divmod(remainder, int(class_counts[feature]))
-    return BlockPlan(tuple(blocks), first_class, modal_class, int(counts[0]))
+    return BlockPlan(tuple(blocks), class_counts, first_class, modal_class, int(counts[0]))
 
 
 def _group(counts: npt.NDArray[np.int64], budget: int) -> list[int]:

@@ -13,6 +13,7 @@ from ..params import MAX_CLASSES, MAX_COLUMN_VALUE, MAX_COUNT
 from . import backend as be
 from . import limbs as lm
 from .blocks import BlockPlan, make_plan
+from .context import PublicContext, Vector
 from .paillier import CipherVector
 
 Codes = npt.NDArray[np.uint8]
@@ -150,8 +151,12 @@ class CodedMatrix:
 
     @cached_property
     def plan(self) -> BlockPlan:
-        """Blocks for the encrypted product; made once, kept as long as the matrix."""
-        return make_plan(self.codes, self.class_counts, self.class_rows.max(axis=1) / self.n_rows)
+        """Blocks for the encrypted product; made once, kept as long as the matrix.
+
+        Only classes up to the largest code present count: one kept for what later tables may hold costs no buckets here.
+        """
+        observed = self.codes.max(axis=1).astype(np.int64) + 1
+        return make_plan(self.codes, observed, self.class_rows.max(axis=1) / self.n_rows)
 
     def product(self, vector: CipherVector) -> tuple[CipherVector, CipherVector]:
         """Return ([[Zᵀg]], [[Σg]]), shapes (n_columns,) and (1,), by buckets instead of exponentiations (crypto-core §6).
@@ -179,10 +184,10 @@ class CodedMatrix:
             CipherVector(vector.public, total, vector.frac_bits, total_bound),
         )
 
-    def _combine(self, context: be.PublicContext, sums: be.Vector, total: be.Vector) -> be.Vector:
+    def _combine(self, context: PublicContext, sums: Vector, total: Vector) -> Vector:
         """Σ_v T[v]·S_v = T[mode]·Σg + Σ_{v ≠ mode} (T[v] − T[mode])·S_v, where rows of the mode may be missing from S_mode."""
         features = self.column_features
-        counts, modes = self.class_counts[features], self.plan.modal_class[features]
+        counts, modes = self.plan.class_counts[features], self.plan.modal_class[features]
         values = np.where(np.arange(self.column_values.shape[1]) < counts[:, None], self.column_values, 0)
         shift = np.where(modes >= 0, values[np.arange(len(modes)), modes], 0)
         exponents = np.where(np.arange(values.shape[1]) < counts[:, None], values - shift[:, None], 0)

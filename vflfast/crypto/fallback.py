@@ -16,7 +16,7 @@ from gmpy2 import mpz
 
 from ..errors import CheckError, CiphertextError
 from . import limbs as lm
-from .backend import Block, FixedBase, PrivateContext, PublicContext, Vector
+from .context import Block, FixedBase, PrivateContext, PublicContext, Vector
 from .limbs import Limbs
 
 

@@ -17,6 +17,7 @@ from ..params import DEFAULT_FRAC_BITS, DEFAULT_KEY_BITS, FULL_ENTROPY_EXTRA_BIT
 from . import backend as be
 from . import codec, keys
 from . import limbs as lm
+from .context import FixedBase, Vector
 from .limbs import Limbs
 
 # Table windows by the number of encryptions so far: a wider window costs its table once and saves a product each time.
@@ -30,6 +31,8 @@ class PublicKey:
     ----------
     n
         The modulus; validated (keys.check_modulus).
+    subgroup
+        Require n ≡ 1 (mod 4), as Blum integers have; False accepts any plain Paillier modulus.
     test_sizes
         Accept sizes other than 2048, 3072 and 4096 bits.
 
@@ -39,14 +42,14 @@ class PublicKey:
         n cannot be a sound modulus.
     """
 
-    def __init__(self, n: int, *, test_sizes: bool = False) -> None:
-        keys.check_modulus(n, test_sizes=test_sizes)
+    def __init__(self, n: int, *, subgroup: bool = True, test_sizes: bool = False) -> None:
+        keys.check_modulus(n, subgroup=subgroup, test_sizes=test_sizes)
         self.n = int(n)
         self.key_bits = self.n.bit_length()
         self.fingerprint = keys.fingerprint(self.n)
         self.context = be.current().public(self.n)
         self._base_value: int | None = None
-        self._base: be.FixedBase | None = None
+        self._base: FixedBase | None = None
         self._window = 0
         self._encrypted = 0
 
@@ -195,7 +198,7 @@ class PublicKey:
             raise InputError("alpha_bits", f"must be at least {self.key_bits // 2}, or one of {SHORT_ALPHA_BITS} on purpose")
         return lm.random_limbs(count, bits)
 
-    def _masked(self, start: be.Vector | None, plain: Limbs | None, count: int, alpha_bits: int | None) -> be.Vector:
+    def _masked(self, start: Vector | None, plain: Limbs | None, count: int, alpha_bits: int | None) -> Vector:
         """Return start · (1 + n)^plain · h_s^α with fresh α."""
         alphas = self.alpha(count, alpha_bits)
         if count == 0:
@@ -204,7 +207,7 @@ class PublicKey:
         lm.wipe(alphas)
         return vector
 
-    def _fixed_base(self, count: int) -> be.FixedBase:
+    def _fixed_base(self, count: int) -> FixedBase:
         self._encrypted += count
         window = max(w for threshold, w in WINDOWS if self._encrypted >= threshold)
         if self._base is None or window > self._window:
@@ -232,7 +235,7 @@ class CipherVector:
     __hash__ = None  # type: ignore[assignment]
     fresh = False
 
-    def __init__(self, public: PublicKey, vector: be.Vector, frac_bits: int, bound: int) -> None:
+    def __init__(self, public: PublicKey, vector: Vector, frac_bits: int, bound: int) -> None:
         public.check_bound(bound)
         self.public = public
         self.vector = vector
@@ -341,7 +344,7 @@ class CipherVector:
         if other.frac_bits != self.frac_bits:
             raise InputError("vector", f"has {other.frac_bits} fraction bits, the other {self.frac_bits}")
 
-    def _like(self, vector: be.Vector, bound: int | None = None) -> CipherVector:
+    def _like(self, vector: Vector, bound: int | None = None) -> CipherVector:
         return CipherVector(self.public, vector, self.frac_bits, self.bound if bound is None else bound)
 
     def _add_vector(self, other: CipherVector) -> CipherVector:
@@ -392,7 +395,7 @@ class WireVector(CipherVector):
 
     fresh = True
 
-    def __init__(self, public: PublicKey, limbs: Limbs, frac_bits: int, bound: int, vector: be.Vector) -> None:
+    def __init__(self, public: PublicKey, limbs: Limbs, frac_bits: int, bound: int, vector: Vector) -> None:
         super().__init__(public, vector, frac_bits, bound)
         self.limbs = limbs
 
@@ -415,7 +418,7 @@ class PrivateKey:
 
     def __init__(self, p: int, q: int, *, subgroup: bool = True, test_sizes: bool = False) -> None:
         keys.check_primes(p, q, subgroup=subgroup, test_sizes=test_sizes)
-        self.public = PublicKey(int(p) * int(q), test_sizes=test_sizes)
+        self.public = PublicKey(int(p) * int(q), subgroup=subgroup, test_sizes=test_sizes)
         self.primes = int(p), int(q)
         self._context = be.current().private(int(p), int(q))
 
@@ -423,7 +426,7 @@ class PrivateKey:
         return f"PrivateKey({self.public.key_bits} bits, {self.public.fingerprint})"
 
     def __getstate__(self) -> None:
-        raise TypeError("a PrivateKey is not pickled; use keys.save_private_key")
+        raise TypeError("a PrivateKey is not pickled; use keyfile.save_private_key")
 
     def decrypt(self, vector: CipherVector) -> npt.NDArray[Any]:
         """Return the numbers, shape (count,): float64 at frac_bits > 0; int64, or Python integers when the bound needs them.
@@ -444,7 +447,7 @@ class PrivateKey:
         vector.require_key(self.public)
         return self._open(vector.vector)
 
-    def _open(self, vector: be.Vector) -> Limbs:
+    def _open(self, vector: Vector) -> Limbs:
         """Blind with a random plaintext under fresh randomness, decrypt, unblind."""
         public, count = self.public, len(vector)
         if count == 0:

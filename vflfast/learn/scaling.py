@@ -55,7 +55,7 @@ class Scaling:
         """C = standardised Gram matrix / n (n_columns × n_columns); rows and columns of constant columns are 0."""
         result = gram(matrix)
         centre = np.rint(self.mean).astype(np.int64)  # exact integer centring first: what is left to subtract is below n/4
-        rest = self.mean - centre
+        rest = (self.sums - self.n_rows * centre) / self.n_rows
         for j, row in enumerate(result):
             shifted = row.astype(np.int64) - centre[j] * self.sums - centre * self.sums[j] + self.n_rows * centre[j] * centre
             covariance = shifted / self.n_rows - rest[j] * rest

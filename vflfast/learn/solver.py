@@ -50,7 +50,9 @@ class BlockSolver(ABC):
         """Number of weights of the block."""
         return int(self.scaling.scale.size)
 
-    def update(self, theta: npt.ArrayLike, gradient_sums: npt.ArrayLike, residual_sum: int, frac_bits: int, batch_rows: int | None = None) -> Floats:
+    def update(
+        self, theta: npt.ArrayLike, gradient_sums: npt.ArrayLike, residual_sum: int, frac_bits: int, batch_rows: int | None = None
+    ) -> Floats:
         """Return the next θ from the opened gradient ([0107], [0108], [0116], [0119]).
 
         Parameters

@@ -142,10 +142,9 @@ def _open_scores(link: Link, private: PrivateKey, share: ms.ScoreShare, party: s
     if not np.isfinite(numbers).all() or share.scale <= 0 or share.power < 0:
         raise ProtocolError(party, "ScoreShare", "its normalisation must be finite, its scale positive and its power not negative")
     limbs = _decrypt(link, private, share.ciphertexts, len(share.ciphertexts), party, "ScoreShare")
-    plan = score_plan(share.n_rows, private.public)
     try:
-        values, check = plan.unpack(to_ints(limbs))
-    except CheckError as error:
+        values, check = score_plan(share.n_rows, private.public).unpack(to_ints(limbs))
+    except (CheckError, InputError) as error:
         raise ProtocolError(party, "ScoreShare", str(error)) from error
     if sum(values) != check:
         raise ProtocolError(party, "ScoreShare", "the scores do not add up to their check slot")

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from ..crypto.codec import encode
 from ..crypto.coded import CodedMatrix
-from ..errors import InputError
 from ..learn.logistic import cross_entropy, linear_predictor
 from ..learn.solver import BlockNewton, BlockSolver, GradientDescent, auto_alpha, local_start
 from ..learn.stopping import StopRule
@@ -133,8 +132,6 @@ def joint_hash(hashes: list[str]) -> str:
 
 def _make_solver(matrix: CodedMatrix, settings: Settings, alpha: float, n_blocks: int) -> BlockSolver:
     if settings.solver == "block-newton":
-        if settings.step is not None or settings.momentum:
-            raise InputError("step" if settings.step is not None else "momentum", "belongs to solver gd")
         return BlockNewton(matrix, alpha=alpha, n_blocks=n_blocks)
     step: float | str = "auto" if settings.step is None else settings.step
     return GradientDescent(matrix, alpha=alpha, n_blocks=n_blocks, step=step, momentum=settings.momentum)

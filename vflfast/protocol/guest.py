@@ -188,8 +188,8 @@ async def receive_labels(link: Link, order: npt.NDArray[np.int64]) -> tuple[npt.
     """Return (labels ±1 in row order, τ) from the arbiter [0152]."""
     message = await link.receive("arbiter", ms.ScoreLabels)
     flags = np.frombuffer(message.labels, dtype=np.uint8)
-    if len(flags) != len(order) or (flags > 1).any():
-        raise ProtocolError("arbiter", "ScoreLabels", f"{len(order)} labels are due")
+    if len(flags) != len(order) or (flags > 1).any() or not np.isfinite(message.threshold):
+        raise ProtocolError("arbiter", "ScoreLabels", f"{len(order)} labels and a finite threshold are due")
     labels = np.empty(len(order), dtype=np.int8)
     labels[order] = np.where(flags == 1, 1, -1)
     return labels, message.threshold

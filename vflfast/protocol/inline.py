@@ -58,8 +58,9 @@ def drive(programs: dict[str, Program], traffic: Traffic | None = None) -> dict[
                     continue
                 progress |= _advance(name, program, queues, waiting, results, traffic)
             if not progress:
-                name, request = next((n, r) for n, r in waiting.items() if r and n not in results)
-                raise DeadlockError(request.sender, request.kind, f"{name} waits for it, and everybody else waits too or has ended")
+                waits = [(n, r) for n, r in waiting.items() if r and n not in results]
+                sentence = "; ".join(f"{n} waits for {r.kind} of {r.sender}" for n, r in waits)
+                raise DeadlockError(waits[0][1].sender, waits[0][1].kind, f"nobody can go on: {sentence}")
     finally:
         for program in programs.values():
             program.close()

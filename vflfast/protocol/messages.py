@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ProtocolError
-from ..params import MAX_BODY_BYTES, WIRE_VERSION
+from ..params import MAX_BODY_BYTES, MAX_COUNT, WIRE_VERSION
 
 MAGIC = b"VFLF"
 HEADER = struct.Struct("<4sHH32sII16s16sQ")
@@ -313,7 +313,7 @@ class _Reader:
 
     def limbs(self) -> Limbs:
         rows, width = self.count(), self.count()
-        if width == 0 or rows * width * 8 > len(self.body) - self.position:
+        if not 0 < width <= MAX_COUNT or rows * width * 8 > len(self.body) - self.position:
             raise ProtocolError(self.peer, self.step, "an array is larger than the message")
         return np.frombuffer(self.take(rows * width * 8), dtype="<u8").reshape(rows, width).astype(np.uint64)
 

@@ -39,7 +39,10 @@ class Disguise:
 
 
 def fixed_scores(probabilities: Floats, norm: Norm) -> tuple[npt.NDArray[np.int64], tuple[float, float, float, float]]:
-    """Return scores as integers and (center, scale, low, high) with Norm = (clip(s, low, high) − center)/scale."""
+    """Return scores as integers and (center, scale, low, high) with Norm = (clip(s, low, high) − center)/scale.
+
+    All of them are whole, so that every disguise gives the same quotient to the last bit, and a score equal to τ stays equal to it.
+    """
     unit = float(1 << SCORE_BITS)
     if norm.method == "rank":  # ranks are taken here: the arbiter would need all training scores for them
         return np.rint(norm.apply(probabilities) * unit).astype(np.int64), (0.0, unit, 0.0, unit)
@@ -48,11 +51,11 @@ def fixed_scores(probabilities: Floats, norm: Norm) -> tuple[npt.NDArray[np.int6
         return scores, (0.0, unit, 0.0, unit)
     first, second = (float(s) for s in norm.statistics)
     if norm.method == "zscore":
-        return scores, (first * unit, second * unit, -unit, 2 * unit)
+        return scores, (float(np.rint(first * unit)), max(float(np.rint(second * unit)), 1.0), -unit, 2 * unit)
     low, high = float(np.rint(first * unit)), float(np.rint(second * unit))
     if low == high:
         raise InputError("scores", "are equal to 7 decimals on the training rows; min-max cannot spread them")
-    return scores, (low, high - low + norm.epsilon * unit, low, high)
+    return scores, (low, high - low + float(np.rint(norm.epsilon * unit)), low, high)
 
 
 def share(

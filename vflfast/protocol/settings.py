@@ -108,11 +108,15 @@ class Settings:
         _real("epsilon", self.epsilon, least=0.0)
         if self.step is not None:
             _real("step", self.step, above=0.0)
+        if self.solver == "block-newton" and (self.step is not None or self.momentum):
+            raise InputError("step" if self.step is not None else "momentum", "belongs to solver gd")
         if self.alpha is not None:
             _real("alpha", self.alpha, least=0.0)
         self._check_scoring()
 
     def _check_scoring(self) -> None:
+        if self.epsilon and self.norm != "minmax":
+            raise InputError("epsilon", "smooths the denominator of minmax only")
         if self.norm == "none" and self.profile == "hardened":
             raise InputError("norm", "none shows the arbiter every probability; the hardened profile refuses it")
         if isinstance(self.threshold, str):
@@ -151,7 +155,7 @@ class Settings:
         mine = json.loads(self.to_json())
         try:
             theirs = json.loads(other_json)
-        except ValueError:
+        except (ValueError, RecursionError):  # a peer's text may nest as deep as it likes
             return ["the other party's settings are not readable"]
         if not isinstance(theirs, dict):
             return ["the other party's settings are not readable"]

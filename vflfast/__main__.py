@@ -1,0 +1,5 @@
+"""``python -m vflfast``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,101 @@
+"""What every arithmetic offers: contexts modulo n², blocks of coded features. Implemented by the native core and by the gmpy2 fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .limbs import Limbs
+
+Vector: TypeAlias = npt.NDArray[Any]  # opaque but for its first axis, which counts ciphertexts
+
+
+@dataclass(frozen=True)
+class Block:
+    """Features whose joint class is one mixed-radix number (crypto-core §6).
+
+    ``class_counts`` of the features, first varying fastest; ``patterns`` uint16 of every row, or of the ascending ``rows`` when
+    sparse; rows of the ``modal`` pattern are left out (−1: none).
+    """
+
+    class_counts: tuple[int, ...]
+    patterns: npt.NDArray[np.uint16]
+    rows: npt.NDArray[np.uint32] | None
+    modal: int
+
+
+class FixedBase(Protocol):
+    """Powers of one base, from a table."""
+
+    def encrypt(self, start: Vector | None, plain: Limbs | None, alphas: Limbs) -> Vector:
+        """Return start · (1 + n)^plain · base^alpha, row by row."""
+
+
+class PublicContext(Protocol):
+    """Arithmetic modulo n² on vectors."""
+
+    n: int
+    limbs: int
+
+    def load(self, wire: Limbs) -> Vector:
+        """Return wire ciphertexts, shape (count, 2·limbs), as a vector."""
+
+    def store(self, vector: Vector) -> Limbs:
+        """Return canonical ciphertexts, shape (count, 2·limbs)."""
+
+    def one(self, count: int) -> Vector:
+        """Return `count` times the number 1, the trivial encryption of 0."""
+
+    def multiply(self, a: Vector, b: Vector) -> Vector:
+        """Return a·b, row by row; b may have one row."""
+
+    def add_plain(self, a: Vector, plain: Limbs) -> Vector:
+        """Return a·(1 + n)^plain."""
+
+    def power(self, a: Vector, exponents: Limbs) -> Vector:
+        """Return a^exponent; one row of exponents serves all."""
+
+    def invert(self, a: Vector) -> Vector:
+        """Return the inverses modulo n²; CiphertextError when one does not exist."""
+
+    def product(self, a: Vector) -> Vector:
+        """Return the product of all rows, one row."""
+
+    def fixed_base(self, base: int, alpha_bits: int, window: int) -> FixedBase:
+        """Return a table for base^alpha, alpha < 2^alpha_bits."""
+
+    def pack(self, a: Vector, slots: int, slot_bits: int) -> Vector:
+        """Return rows packed `slots` at a time, slot j shifted by slot_bits·j."""
+
+    def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int) -> Vector:
+        """Return the product of the rows of every block's every feature's every class."""
+
+    def combine(
+        self, sums: Vector, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], exponents: npt.NDArray[np.int64]
+    ) -> tuple[Vector, Vector]:
+        """Return Π sums^exponent over positive and over negative exponents, by column."""
+
+
+class PrivateContext(Protocol):
+    """Decryption with the factorisation of n."""
+
+    def decrypt(self, wire: Limbs) -> Limbs:
+        """Return plaintexts in [0, n), shape (count, limbs); CheckError on a fault."""
+
+
+class Backend(Protocol):
+    """One arithmetic for the whole process: its name, why it was chosen, how many numbers it treats side by side."""
+
+    name: str
+    reason: str
+    lanes: int
+
+    def public(self, n: int) -> PublicContext:
+        """Return the arithmetic modulo n²."""
+
+    def private(self, p: int, q: int) -> PrivateContext:
+        """Return decryption for n = p·q."""

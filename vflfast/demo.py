@@ -1,0 +1,84 @@
+"""The demo: made-up raw tables of a bank and its partners, then exactly what a user does with their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+from . import job as jobs
+from .data.synthetic import write_demo
+from .errors import InputError
+from .progress import StageClock
+
+TEST_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Size of a demo: rows of each raw table, raw columns of guest and host."""
+
+    n_rows: int
+    guest_columns: int
+    host_columns: int
+
+
+PRESETS = {
+    "small": Preset(8_000, 20, 160),
+    "patent": Preset(68_324, 65, 3_000),  # 97 % of the rows match: 66,274 of [0089]
+}
+
+
+def write_tables(folder: Path, preset: str, n_hosts: int, clock: StageClock, *, shape: str = "mixed") -> dict[str, Any]:
+    """Write the raw tables; return the job mapping a user would have in a TOML file beside them."""
+    if preset not in PRESETS:
+        raise InputError("preset", f"must be one of {', '.join(PRESETS)}")
+    size = PRESETS[preset]
+    with clock.stage("write raw tables"):
+        files = write_demo(
+            folder, n_rows=size.n_rows, guest_columns=size.guest_columns, host_columns=size.host_columns, n_hosts=n_hosts, shape=shape
+        )
+    return {
+        "guest": {"file": files.guest.name, "organisation": "bank", **files.guest_arguments},
+        "hosts": [
+            {"file": path.name, "organisation": f"partner {i + 1}", **arguments}
+            for i, (path, arguments) in enumerate(zip(files.hosts, files.host_arguments, strict=True))
+        ],
+        "run": {"test_share": TEST_SHARE},
+    }
+
+
+def run(mapping: dict[str, Any], folder: Path, changes: dict[str, Any], clock: StageClock, *, verify: bool) -> dict[str, Any]:
+    """Train, evaluate on customers kept out, save the models, load them again and compare; return what was shown."""
+    job = jobs.job_from_mapping(mapping, folder, changes)
+    trained = jobs.train(job, clock, verify=verify)
+    evaluation = jobs.evaluate(trained, job, clock)
+    paths = jobs.save_models(trained, folder / "models")
+    return {"summary": summary(trained, evaluation, clock), "models": [str(path) for path in paths]}
+
+
+def summary(trained: jobs.TrainedJob, evaluation: dict[str, Any], clock: StageClock) -> dict[str, Any]:
+    """Return what a run showed, ready for JSON."""
+    result = trained.result
+    models = (result.guest, *result.hosts)
+    return {
+        "match": trained.match,
+        "training_rows": trained.n_train,
+        "columns": {m.name: len(m.weights) for m in models},
+        "alpha": result.guest.alpha,
+        "rounds": result.guest.n_iter,
+        "stopped_by_rule": all(m.stopped for m in models),
+        "losses": {m.name: m.losses for m in models},
+        "evaluation": evaluation,
+        "threshold": result.arbiter.threshold,
+        "flagged_share_in_training": result.arbiter.flagged_share,
+        "bytes": result.traffic.total_bytes,
+        "bytes_by_message": result.traffic.n_bytes,
+        "seconds": clock.total(),
+        "seconds_by_stage": dict(sorted(clock.seconds.items(), key=lambda item: -item[1])),
+        "seconds_by_round": clock.round_seconds,
+        "weight_hash": result.weight_hash,
+        "verified_rounds": result.verified_rounds,
+        "leak_ledger": [entry for m in models for entry in m.ledger.to_list()],
+    }

@@ -1,0 +1,92 @@
+"""What a person sees of a long run: stages, rounds, time left; and where the time went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from .protocol.settings import Settings
+
+
+class StageClock:
+    """Seconds by stage. Call it as a protocol observer; between two calls the time belongs to the first one's stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.round_seconds: list[float] = []
+        self._stage = "start"
+        self._since = self._round_since = time.monotonic()
+        self._round = 0
+
+    def __call__(self, party: str, round_: int, stage: str) -> None:
+        now = time.monotonic()
+        self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
+        self._stage, self._since = stage or "wait", now
+        if round_ > self._round:
+            if self._round:
+                self.round_seconds.append(now - self._round_since)
+            self._round, self._round_since = round_, now
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count a block of work under `name`."""
+        self("job", 0, name)
+        yield
+        self("job", 0, "other")
+
+    def total(self) -> float:
+        """Return the seconds of all stages."""
+        self("job", 0, self._stage)
+        return sum(self.seconds.values())
+
+
+class Progress(StageClock):
+    """A StageClock that also shows a line on stderr: a live one on a terminal, else one line a round."""
+
+    def __init__(self, settings: Settings, *, quiet: bool = False) -> None:
+        super().__init__()
+        self.max_iter = settings.max_iter
+        self.least_rounds = min(settings.n_iter_no_change + 1, settings.max_iter)
+        self._console = Console(stderr=True, quiet=quiet)
+        self._status = self._console.status("starting") if self._console.is_terminal and not quiet else None
+        self._round_shown = 0
+        self._shown = 0.0
+        if self._status:
+            self._status.start()
+
+    def __call__(self, party: str, round_: int, stage: str) -> None:
+        super().__call__(party, round_, stage)
+        if not stage or self._since - self._shown < 0.1:
+            return
+        if self._status:
+            self._shown = self._since
+            self._status.update(self.line(party, stage))
+        elif self._round > self._round_shown:
+            self._shown, self._round_shown = self._since, self._round
+            self._console.print(self.line(party, stage), soft_wrap=True, markup=False, highlight=False)
+
+    def line(self, party: str, stage: str) -> str:
+        """Return the line: where the run is, how long a round takes, what remains at least."""
+        if not self._round:
+            return f"{party}: {stage}"
+        text = f"round {self._round} (stop rule: {self.least_rounds} or more, at most {self.max_iter})  {party}: {stage}"
+        if self.round_seconds:
+            pace = sum(self.round_seconds) / len(self.round_seconds)
+            left = max(self.least_rounds - len(self.round_seconds), 1) * pace
+            text += f"  {pace:.1f} s a round, {duration(left)} or more left"
+        return text
+
+    def close(self) -> None:
+        """Take the live line away."""
+        if self._status:
+            self._status.stop()
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

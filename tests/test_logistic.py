@@ -20,8 +20,6 @@ from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import BoundError, InputError
 from vflfast.learn import logistic
 from vflfast.learn.logistic import (
-    absolute_column_sums,
-    class_sizes,
     column_square_sums,
     column_sums,
     cross_entropy,
@@ -56,10 +54,10 @@ def test_exact_sums_are_those_of_python_integers(seed: int) -> None:
     columns = list(zip(*z, strict=True))
     assert cross_product(matrix, g).tolist() == [sum(a * int(b) for a, b in zip(c, g, strict=True)) for c in columns]
     assert column_sums(matrix).tolist() == [sum(c) for c in columns]
-    assert absolute_column_sums(matrix).tolist() == [sum(abs(a) for a in c) for c in columns]
+    assert matrix.absolute_sums.tolist() == [sum(abs(a) for a in c) for c in columns]
     assert column_square_sums(matrix).tolist() == [sum(a * a for a in c) for c in columns]
     assert gram(matrix).tolist() == [[sum(a * b for a, b in zip(c, d, strict=True)) for d in columns] for c in columns]
-    assert class_sizes(matrix).sum(axis=1).tolist() == [matrix.n_rows] * matrix.n_features
+    assert matrix.class_rows.sum(axis=1).tolist() == [matrix.n_rows] * matrix.n_features
 
 
 @given(st.lists(st.integers(-(2**58), 2**58), min_size=1, max_size=12), st.integers(0, 2**32))
@@ -282,7 +280,6 @@ def test_cross_product_refuses_g(g: object) -> None:
         lambda m: linear_predictor(m, [1.0, 2.0]),
         lambda m: cross_product(m, [1, 2, 3]),
         column_sums,
-        absolute_column_sums,
         column_square_sums,
         gram,
     ],

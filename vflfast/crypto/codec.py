@@ -31,22 +31,63 @@ def encode(values: npt.ArrayLike, frac_bits: int, bound: float, name: str = "val
         Some |x| is above `bound`, or the scaled bound does not fit int64.
     """
     check_frac_bits(frac_bits)
-    array = np.asarray(values)
+    array = as_array(name, values)
     if array.dtype.kind not in "fiu":
         raise InputError(name, f"must hold real numbers, not {array.dtype}")
-    array = array.astype(np.float64)
+    exact = array.dtype.kind in "iu"  # integers beyond 2^53 would be rounded on the way through float64
+    array = array if exact else array.astype(np.float64)
     if not np.isfinite(array).all():
         raise InputError(name, "holds NaN or infinity; missing values are a class of their own, not a number")
+    check_real("bound", bound)
     if not 0 < bound * 2.0**frac_bits < 2.0**62:
         raise BoundError("bound", f"{bound} at {frac_bits} fraction bits does not fit 62 bits")
-    if array.size and np.abs(array).max() > bound:
+    if array.size and max(int(array.max()), -int(array.min())) > bound if exact else (np.abs(array) > bound).any():
         raise BoundError(name, f"some magnitude is above the agreed bound {bound}")
+    if exact:
+        return array.astype(np.int64) << frac_bits
     return np.rint(array * 2.0**frac_bits).astype(np.int64)
 
 
 def decode(values: npt.NDArray[Any], frac_bits: int) -> npt.NDArray[np.float64]:
     """Return integers over 2^frac_bits as float64."""
     return np.asarray(values / (1 << frac_bits), dtype=np.float64)
+
+
+def as_array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return an array, refusing what numpy would misread: ragged lists, and masked arrays, whose mask it would drop."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(name, "is a masked array; missing values are a class of their own, not a number")
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        raise InputError(name, "is no array of numbers") from None
+
+
+def whole_numbers(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return whole numbers, shape (count,): int64 where all magnitudes are below 2^63, else Python integers."""
+    array = np.atleast_1d(as_array(name, value))
+    if array.ndim != 1:
+        raise InputError(name, f"must have one dimension, not {array.ndim}")
+    if array.dtype == object:
+        if not all(isinstance(v, int) and not isinstance(v, bool) for v in array):
+            raise InputError(name, "an object array must hold Python integers")
+        return array
+    if array.dtype.kind not in "iu":
+        raise InputError(name, f"must hold whole numbers, not {array.dtype}")
+    if array.size and (int(array.max()) > INT64_BOUND or int(array.min()) < -INT64_BOUND):
+        return array.astype(object)
+    return array.astype(np.int64)
+
+
+def largest_magnitude(array: npt.NDArray[Any]) -> int:
+    """Return the largest |v| of whole numbers, 0 for none."""
+    return int(np.abs(array).max(initial=0))
+
+
+def check_real(name: str, value: object) -> None:
+    """Refuse what is no finite real number, bool included."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(float(value)):
+        raise InputError(name, "must be a finite number")
 
 
 def check_frac_bits(frac_bits: int) -> None:
@@ -135,6 +176,9 @@ class SlotPlan:
         BoundError
             No such plan exists.
         """
+        for name, value in (("n_values", n_values), ("bound", bound), ("check_bound", check_bound), ("n_bits", n_bits)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InputError(name, "must be a non-negative whole number")
         if n_values < 1:
             raise InputError("n_values", "needs at least one value")
         slot_bits = int(bound).bit_length() + 1

@@ -132,7 +132,7 @@ class CodedMatrix:
         return cls((array - low).T.astype(np.uint8), counts, np.arange(len(low)), values)
 
     @property
-    def T(self) -> TransposedCodes:  # noqa: N802 (numpy's name)
+    def T(self) -> TransposedCodes:
         """The transpose, for ``matrix.T @ c``."""
         return TransposedCodes(self)
 

@@ -126,7 +126,8 @@ class PublicKey:
             raise BoundError("values", f"some magnitude is above the bound {limit}")
         if array.dtype != object and largest > codec.INT64_BOUND:
             array = array.astype(object)
-        return self.encrypt_encoded(array if array.dtype == object else array.astype(np.int64), frac_bits=0, bound=limit, alpha_bits=alpha_bits)
+        encoded = array if array.dtype == object else array.astype(np.int64)
+        return self.encrypt_encoded(encoded, frac_bits=0, bound=limit, alpha_bits=alpha_bits)
 
     def encrypt_encoded(
         self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int, alpha_bits: int | None = None

@@ -94,30 +94,13 @@ def cross_product(matrix: CodedMatrix, g: npt.ArrayLike) -> Ints:
 
 def column_sums(matrix: CodedMatrix) -> Ints:
     """S_j = Σ_i z_ij, exactly, int64 of shape (n_columns,); |S_j| ≤ 2^20·2^31."""
-    sizes = class_sizes(matrix)
-    return _weigh_classes(matrix, matrix.column_values, sizes)
-
-
-def absolute_column_sums(matrix: CodedMatrix) -> Ints:
-    """Σ_i |z_ij|, exactly, int64 of shape (n_columns,): times a bound of |g| it bounds the gradient."""
-    sizes = class_sizes(matrix)
-    return _weigh_classes(matrix, np.abs(matrix.column_values), sizes)
+    return _weigh_classes(checks.coded("matrix", matrix), matrix.column_values, matrix.class_rows)
 
 
 def column_square_sums(matrix: CodedMatrix) -> Ints:
     """Q_j = Σ_i z_ij², exactly, int64 of shape (n_columns,); BoundError unless n·max z² < 2^53."""
-    sizes = class_sizes(matrix)
-    _prove_squares_fit(matrix)
-    return _weigh_classes(matrix, matrix.column_values**2, sizes)
-
-
-def class_sizes(matrix: CodedMatrix) -> Ints:
-    """Rows per class: int64, shape (n_features, largest class count)."""
-    checks.coded("matrix", matrix)
-    sizes = np.zeros((matrix.n_features, int(matrix.class_counts.max())), dtype=np.int64)
-    for feature, codes in enumerate(matrix.codes):
-        sizes[feature] = np.bincount(codes, minlength=sizes.shape[1])
-    return sizes
+    _prove_squares_fit(checks.coded("matrix", matrix))
+    return _weigh_classes(matrix, matrix.column_values**2, matrix.class_rows)
 
 
 def gram(matrix: CodedMatrix) -> Floats:

@@ -22,6 +22,8 @@ from .settings import Settings
 
 Floats = npt.NDArray[np.float64]
 
+MAX_SHARE_NUMBER = 1e300  # of a share's normalisation, so that the normalised scores stay finite
+
 
 @dataclass(frozen=True)
 class ArbiterInputs:
@@ -139,8 +141,8 @@ async def _receive_shares(link: Link, private: PrivateKey) -> tuple[dict[str, ms
 
 def _open_scores(link: Link, private: PrivateKey, share: ms.ScoreShare, party: str) -> list[int]:
     numbers = (share.center, share.scale, share.low, share.high, share.power)
-    if not np.isfinite(numbers).all() or share.scale <= 0 or share.power < 0:
-        raise ProtocolError(party, "ScoreShare", "its normalisation must be finite, its scale positive and its power not negative")
+    if not np.isfinite(numbers).all() or max(map(abs, numbers)) > MAX_SHARE_NUMBER or share.scale < 1 or share.power < 0:
+        raise ProtocolError(party, "ScoreShare", "its normalisation must be finite, its scale at least 1 and its power not negative")
     limbs = _decrypt(link, private, share.ciphertexts, len(share.ciphertexts), party, "ScoreShare")
     try:
         values, check = score_plan(share.n_rows, private.public).unpack(to_ints(limbs))

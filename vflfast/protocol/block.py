@@ -1,4 +1,4 @@
-"""A party's block: its columns, its weights, and what it does to them each round. The same code runs in the encrypted run and in the twin."""
+"""A party's block: its columns, its weights, and its step of each round; the same code in the encrypted run and in the twin."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..crypto.codec import encode
 from ..crypto.coded import CodedMatrix
+from ..errors import InputError
 from ..learn.logistic import cross_entropy, linear_predictor
 from ..learn.solver import BlockNewton, BlockSolver, GradientDescent, auto_alpha, local_start
 from ..learn.stopping import StopRule
@@ -92,6 +93,12 @@ class Block:
         """Return (weights, intercept) over the integer columns."""
         weights, shift = self.solver.coefficients(self.theta)
         return weights, shift + self.intercept
+
+    def own_labels(self) -> npt.NDArray[np.int8]:
+        """Return the labels ±1 of a party that has them."""
+        if self.labels is None:
+            raise InputError("labels", "this party has none")
+        return self.labels
 
     def batch(self, round_: int) -> tuple[Rows, CodedMatrix]:
         """Return the rows of round `round_` (from 1) and this block's columns on them."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +73,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings) -> PartyMod
     stop = False
     while not stop:
         link.round += 1
-        stop = await _round(link, hosts, public, block, inputs, ledger)
+        stop = await _round(link, hosts, public, block, ledger)
     weights, intercept = block.coefficients()
     norm = Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon)
     scores = await _calibrate(link, public, block, norm, settings, order, ledger)
@@ -109,14 +111,13 @@ async def _agree_on_rows(link: Link, hosts: tuple[str, ...], inputs: PartyInputs
     return secret_order(seed, inputs.matrix.n_rows)
 
 
-async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: Block, inputs: PartyInputs, ledger: LeakLedger) -> bool:
+async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: Block, ledger: LeakLedger) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
     rows, matrix = block.batch(link.round)
     total = await _receive_predictors(link, hosts, public, block.settings, matrix.n_rows)
     link.stage("residual")
-    assert inputs.labels is not None
     # [[4g]] = [[u″]] + (u′ − 2y)  [0103], [0033], [0116]
-    offset = residual_offset(block.fixed_predictor(rows), inputs.labels[rows], block.settings.frac_bits)
+    offset = residual_offset(block.fixed_predictor(rows), block.own_labels()[rows], block.settings.frac_bits)
     residual = total + offset
     # the bound that all parties can compute, instead of the one this batch happens to have
     residual = CipherVector(public, residual.vector, 0, residual_bound(block.settings, 1 + len(hosts)))
@@ -132,14 +133,12 @@ async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: B
 
 async def _receive_predictors(link: Link, hosts: tuple[str, ...], public: PublicKey, settings: Settings, n_rows: int) -> CipherVector:
     """Return Σ_hosts [[u″]]."""
-    total: CipherVector | None = None
+    vectors = []
     for host in hosts:
         message = await link.receive(host, ms.Predictor)
         link.stage("check ciphertexts")
-        vector = parse_vector(public, message.ciphertexts, n_rows, predictor_bound(settings), host, "Predictor")
-        total = vector if total is None else total + vector
-    assert total is not None
-    return total
+        vectors.append(parse_vector(public, message.ciphertexts, n_rows, predictor_bound(settings), host, "Predictor"))
+    return reduce(add, vectors)
 
 
 def parse_vector(public: PublicKey, limbs: npt.NDArray[np.uint64], n_rows: int, bound: int, party: str, step: str) -> CipherVector:
@@ -157,22 +156,22 @@ async def _calibrate(
 ) -> ScoringResult:
     """Score the training rows, and settle τ with the arbiter."""
     link.stage("calibrate")
-    assert block.labels is not None
+    labels = block.own_labels()
     probability = sigmoid(block.predictor)
-    power = roc_auc(block.labels, probability) if settings.profile == "patent" else 1.0
+    power = roc_auc(labels, probability) if settings.profile == "patent" else 1.0
     await link.send("arbiter", share(public, probability, norm, power, settings, order))
     scores = None
     if settings.threshold == "quota":
-        base_rate = float((block.labels > 0).mean())
+        base_rate = float((labels > 0).mean())
         await link.send("arbiter", ms.ThresholdChoice(settings.threshold_value or base_rate))
     elif isinstance(settings.threshold, str):
         scores = await _combined(link, order)
         ledger.add("combined training scores", len(scores), len(scores))
         value = settings.threshold_value if settings.threshold == "precision" else None
-        await link.send("arbiter", ms.ThresholdChoice(calibrate(scores, block.labels, by=settings.threshold, value=value)))
-    labels, threshold = await receive_labels(link, order)
-    ledger.add("training labels by F", len(labels), len(labels))
-    return ScoringResult(labels, threshold, probability, scores)
+        await link.send("arbiter", ms.ThresholdChoice(calibrate(scores, labels, by=settings.threshold, value=value)))
+    flagged, threshold = await receive_labels(link, order)
+    ledger.add("training labels by F", len(flagged), len(flagged))
+    return ScoringResult(flagged, threshold, probability, scores)
 
 
 async def _combined(link: Link, order: npt.NDArray[np.int64]) -> Floats:

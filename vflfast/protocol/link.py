@@ -94,18 +94,17 @@ class Link:
         data = await _Ask(ReceiveRequest(sender, cls.__name__))
         self.stage("parse")
         message, envelope = ms.from_bytes(data, sender)
-        self._check(envelope, sender, message, cls)
-        self._in[sender].advance(type(message))
-        assert isinstance(message, cls)
+        if not isinstance(message, cls):
+            raise ProtocolError(sender, cls.__name__, f"sent {type(message).__name__} instead")
+        self._check(envelope, sender, cls)
+        self._in[sender].advance(cls)
         return message
 
     def _round_of(self, cls: type[ms.Message]) -> int:
         return self.round if cls in ROUND_KINDS else 0
 
-    def _check(self, envelope: ms.Envelope, sender: str, message: ms.Message, cls: type[ms.Message]) -> None:
+    def _check(self, envelope: ms.Envelope, sender: str, cls: type[ms.Message]) -> None:
         step = cls.__name__
-        if not isinstance(message, cls):
-            raise ProtocolError(sender, step, f"sent {type(message).__name__} instead")
         if envelope.sender != sender or envelope.recipient != self.name:
             raise ProtocolError(sender, step, "the message is from or for another party")
         if envelope.session != self.session:

@@ -50,7 +50,8 @@ class Settings:
     n_batches
         Fixed partition of the rows; 1 is full batch.
     norm, epsilon, powers
-        Scoring: normalisation, ε, and the parties' weights (guest first; ``None``: by separating power in ``patent``, equal in ``hardened``).
+        Scoring: normalisation, ε, and the parties' weights (guest first;
+        ``None``: by separating power in ``patent``, equal in ``hardened``).
     threshold, threshold_value
         τ as a number, or how to calibrate it on the training rows: ``quota`` (share flagged; default the base rate), ``precision``,
         ``ks``. The last two open the combined training scores to the guest.

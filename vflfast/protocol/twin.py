@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import dataclasses
+from collections.abc import Sequence
 
 from ..errors import InputError
 from ..learn.logistic import cross_product, residual_offset
@@ -32,16 +31,15 @@ def train_twin(
     ]
     limit = settings.max_iter if n_rounds is None else n_rounds
     for round_ in range(1, limit + 1):
-        _round(blocks, guest, settings, round_)
+        _round(blocks, settings, round_)
         if n_rounds is None and all(block.flag for block in blocks):
             break
     return blocks
 
 
-def _round(blocks: list[Block], guest: PartyInputs, settings: Settings, round_: int) -> None:
-    assert guest.labels is not None
+def _round(blocks: list[Block], settings: Settings, round_: int) -> None:
     rows, _ = blocks[0].batch(round_)
-    residual = residual_offset(blocks[0].fixed_predictor(rows), guest.labels[rows], settings.frac_bits)
+    residual = residual_offset(blocks[0].fixed_predictor(rows), blocks[0].own_labels()[rows], settings.frac_bits)
     for block in blocks[1:]:
         residual = residual + block.fixed_predictor(rows)
     for block in blocks:

@@ -3,9 +3,24 @@
 
 namespace vfl {
 
+#if defined(__x86_64__) && defined(__GNUC__)
+
+extern const Kernel ifma_kernel;
+
+bool cpu_has_ifma() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512ifma"); }
+
+const Kernel* const* kernels() {
+    static const Kernel* const all[] = {&ifma_kernel, &portable_kernel, nullptr};
+    return all;
+}
+
+#else
+
 const Kernel* const* kernels() {
     static const Kernel* const all[] = {&portable_kernel, nullptr};
     return all;
 }
+
+#endif
 
 }  // namespace vfl

@@ -12,7 +12,7 @@
 namespace vfl {
 
 constexpr int MAX_LANES = 8;
-constexpr int MAX_DIGITS = 80;  // 4096 bits: 65 limbs of 64 bits, or 79 digits of 52
+constexpr int MAX_DIGITS = 80;  // 4096 bits: 65 limbs of 64 bits, or 80 digits of 52
 
 struct Kernel;
 

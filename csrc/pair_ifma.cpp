@@ -1,0 +1,424 @@
+// AVX-512 IFMA kernel: radix 2^52, 8 numbers side by side, one per 64-bit lane, digit-major.
+//
+// Products are scanned by columns in tiles of 4 x 4 digits, Montgomery reduction interleaved: 14 accumulators and 8 operands stay
+// in registers whatever the length, so nothing spills. A multiply-add reads the low 52 bits of its factors and adds 52 bits to a
+// 64-bit accumulator, which takes 4096 of them: a column has at most 2 * 3 * MAX_DIGITS = 504.
+//
+// digits is a multiple of 4 with R = 2^(52 digits) >= 2^12 n. Every digit that is stored is below 2^52.
+#include "pair.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12 warns of the vectors that its own header leaves undefined on purpose
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+// The attribute stands on every function and the build has no -mavx512 flag, so that no inline function or template of another
+// header can be compiled with these instructions and then be shared with the portable code.
+#define VFL_IFMA __attribute__((target("avx512f,avx512ifma")))
+#define VFL_INLINE VFL_IFMA inline __attribute__((always_inline))
+
+namespace vfl {
+
+bool cpu_has_ifma();  // dispatch.cpp
+
+namespace {
+
+using V = __m512i;
+constexpr int LANES = 8;
+constexpr int RADIX = 52;
+constexpr int TILE = 4;
+
+VFL_INLINE V load(const word* block, int digit) { return _mm512_loadu_si512(block + digit * LANES); }
+VFL_INLINE V spread(const word* row, int digit) { return _mm512_set1_epi64(static_cast<long long>(row[digit])); }
+VFL_INLINE void store(word* block, int digit, V x) { _mm512_storeu_si512(block + digit * LANES, x); }
+VFL_INLINE V low_digit(V x) { return _mm512_and_si512(x, _mm512_set1_epi64((1LL << RADIX) - 1)); }
+// Columns are signed: subtracting a component leaves negative ones, whose low bits and floor are still what is needed.
+VFL_INLINE V carry_of(V x) { return _mm512_srai_epi64(x, RADIX); }
+
+// Columns k..k+6 of low halves and k+1..k+7 of high halves.
+struct Columns {
+    V low[2 * TILE - 1];
+    V high[2 * TILE - 1];
+};
+
+VFL_INLINE void clear(Columns& c) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 2 * TILE - 1; ++i) c.low[i] = c.high[i] = _mm512_setzero_si512();
+}
+
+enum class Second { per_lane, broadcast };
+
+// c += x[xi..xi+3] * y[yi..yi+3]
+template <Second kind>
+VFL_INLINE void add_tile(Columns& c, const word* x, int xi, const word* y, int yi) {
+    const V x0 = load(x, xi), x1 = load(x, xi + 1), x2 = load(x, xi + 2), x3 = load(x, xi + 3);
+#pragma GCC unroll 4
+    for (int j = 0; j < TILE; ++j) {
+        const V factor = kind == Second::broadcast ? spread(y, yi + j) : load(y, yi + j);
+        c.low[j] = _mm512_madd52lo_epu64(c.low[j], x0, factor);
+        c.low[j + 1] = _mm512_madd52lo_epu64(c.low[j + 1], x1, factor);
+        c.low[j + 2] = _mm512_madd52lo_epu64(c.low[j + 2], x2, factor);
+        c.low[j + 3] = _mm512_madd52lo_epu64(c.low[j + 3], x3, factor);
+        c.high[j] = _mm512_madd52hi_epu64(c.high[j], x0, factor);
+        c.high[j + 1] = _mm512_madd52hi_epu64(c.high[j + 1], x1, factor);
+        c.high[j + 2] = _mm512_madd52hi_epu64(c.high[j + 2], x2, factor);
+        c.high[j + 3] = _mm512_madd52hi_epu64(c.high[j + 3], x3, factor);
+    }
+}
+
+// sum[0..7] += columns, and the columns are cleared.
+VFL_INLINE void settle(V* sum, Columns& c) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 2 * TILE - 1; ++i) {
+        sum[i] = _mm512_add_epi64(sum[i], c.low[i]);
+        sum[i + 1] = _mm512_add_epi64(sum[i + 1], c.high[i]);
+    }
+    clear(c);
+}
+
+VFL_INLINE void settle_twice(V* sum, Columns& c) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 2 * TILE - 1; ++i) {
+        sum[i] = _mm512_add_epi64(sum[i], _mm512_add_epi64(c.low[i], c.low[i]));
+        sum[i + 1] = _mm512_add_epi64(sum[i + 1], _mm512_add_epi64(c.high[i], c.high[i]));
+    }
+    clear(c);
+}
+
+// Four quotient digits q = (sum * n') mod 2^52, each making its column divisible by 2^52; the carry goes up to sum[4].
+VFL_INLINE void quotients(V* sum, word* q, int at, const word* n, V n_neg_inv) {
+    const V n0 = spread(n, 0), n1 = spread(n, 1), n2 = spread(n, 2), n3 = spread(n, 3), zero = _mm512_setzero_si512();
+#pragma GCC unroll 4
+    for (int i = 0; i < TILE; ++i) {
+        const V digit = _mm512_madd52lo_epu64(zero, sum[i], n_neg_inv);
+        store(q, at + i, digit);
+        sum[i] = _mm512_madd52lo_epu64(sum[i], digit, n0);
+        sum[i + 1] = _mm512_add_epi64(_mm512_madd52hi_epu64(sum[i + 1], digit, n0), carry_of(sum[i]));
+        sum[i + 1] = _mm512_madd52lo_epu64(sum[i + 1], digit, n1);
+        sum[i + 2] = _mm512_madd52hi_epu64(sum[i + 2], digit, n1);
+        sum[i + 2] = _mm512_madd52lo_epu64(sum[i + 2], digit, n2);
+        sum[i + 3] = _mm512_madd52hi_epu64(sum[i + 3], digit, n2);
+        sum[i + 3] = _mm512_madd52lo_epu64(sum[i + 3], digit, n3);
+        sum[i + 4] = _mm512_madd52hi_epu64(sum[i + 4], digit, n3);
+    }
+}
+
+VFL_INLINE void shift_columns(V* sum) {
+#pragma GCC unroll 4
+    for (int i = 0; i < TILE; ++i) {
+        sum[i] = sum[i + TILE];
+        sum[i + TILE] = _mm512_setzero_si512();
+    }
+}
+
+// What is multiplied: nothing (redc), x*y, x*y + u*v, x^2, or 2*x*y.
+enum class Terms { none, one, two, square, twice };
+
+template <Terms terms, Second kind>
+VFL_INLINE void add_products(V* sum, Columns& c, int first, int last, int diagonal, const word* x, const word* y, const word* u,
+                             const word* v) {
+    if (terms == Terms::square) {  // tiles above the diagonal count twice
+        int s = first;
+        for (; s < diagonal - s; ++s) add_tile<Second::per_lane>(c, x, s * TILE, x, (diagonal - s) * TILE);
+        settle_twice(sum, c);
+        if (s == diagonal - s && s <= last) add_tile<Second::per_lane>(c, x, s * TILE, x, s * TILE);
+        return;
+    }
+    if (terms == Terms::none) return;
+    for (int s = first; s <= last; ++s) {
+        add_tile<kind>(c, x, s * TILE, y, (diagonal - s) * TILE);
+        if (terms == Terms::two) add_tile<kind>(c, u, s * TILE, v, (diagonal - s) * TILE);
+    }
+    if (terms == Terms::twice) settle_twice(sum, c);
+}
+
+// r = (P + A + q*n) / R, where P is the products' sum and A = +-low + R*high; low (digits per lane) and high (one number for
+// all lanes) may be null. q (per lane) receives the quotient. r may be x, y, u or v: a tile is written after its last use.
+// Range: P < 2^8 * n * R keeps r < 2^8 * n + n + high. `tiles` = digits / 4, a constant in the sizes that matter.
+template <Terms terms, Second kind, bool minus>
+VFL_INLINE void montgomery(const Modulus& m, int tiles, word* r, word* q, const word* x, const word* y, const word* u, const word* v,
+                           const word* low, const word* high) {
+    const word* n = m.n.data();
+    const V n_neg_inv = _mm512_set1_epi64(static_cast<long long>(m.n_neg_inv));
+    V sum[2 * TILE];
+    Columns c;
+    clear(c);
+#pragma GCC unroll 8
+    for (int i = 0; i < 2 * TILE; ++i) sum[i] = _mm512_setzero_si512();
+    for (int diagonal = 0; diagonal < tiles; ++diagonal) {
+        add_products<terms, kind>(sum, c, 0, diagonal, diagonal, x, y, u, v);
+        for (int s = 0; s < diagonal; ++s) add_tile<Second::broadcast>(c, q, s * TILE, n, (diagonal - s) * TILE);
+        if (low) {
+#pragma GCC unroll 4
+            for (int i = 0; i < TILE; ++i) {
+                const V digit = load(low, diagonal * TILE + i);
+                sum[i] = minus ? _mm512_sub_epi64(sum[i], digit) : _mm512_add_epi64(sum[i], digit);
+            }
+        }
+        settle(sum, c);
+        quotients(sum, q, diagonal * TILE, n, n_neg_inv);
+        shift_columns(sum);
+    }
+    V carry = _mm512_setzero_si512();
+    for (int diagonal = tiles; diagonal < 2 * tiles; ++diagonal) {
+        add_products<terms, kind>(sum, c, diagonal - tiles + 1, tiles - 1, diagonal, x, y, u, v);
+        for (int s = diagonal - tiles + 1; s < tiles; ++s) add_tile<Second::broadcast>(c, q, s * TILE, n, (diagonal - s) * TILE);
+        settle(sum, c);
+#pragma GCC unroll 4
+        for (int i = 0; i < TILE; ++i) {
+            const int digit = (diagonal - tiles) * TILE + i;
+            V total = _mm512_add_epi64(sum[i], carry);
+            if (high) total = _mm512_add_epi64(total, spread(high, digit));
+            carry = carry_of(total);
+            store(r, digit, low_digit(total));
+        }
+        shift_columns(sum);
+    }
+    VFL_CHECK(_mm512_test_epi64_mask(carry, carry) == 0);
+}
+
+using Block = word[MAX_DIGITS * LANES];
+
+#ifdef VFL_VERIFY
+// Digits below 2^52, and the number below 2^8 * R / 2^12 < R/16 whatever n is.
+VFL_IFMA void check_digits(const Modulus& m, const word* a) {
+    for (int i = 0; i < m.digits * LANES; ++i) VFL_CHECK(a[i] >> RADIX == 0);
+    for (int lane = 0; lane < LANES; ++lane) VFL_CHECK(a[(m.digits - 1) * LANES + lane] >> (RADIX - 4) == 0);
+}
+#else
+inline void check_digits(const Modulus&, const word*) {}
+#endif
+
+VFL_INLINE void copy(word* r, const word* x, int digits) {
+    for (int i = 0; i < digits; ++i) store(r, i, load(x, i));
+}
+
+// T0 -> r0 needs a0 and b0 until T1 is done, so it waits in a block of its own.
+template <int known>
+VFL_IFMA void mul_n(const Modulus& m, word* r, const word* a, const word* b) {
+    const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
+    alignas(64) Block t0, q, unused;
+    montgomery<Terms::one, Second::per_lane, false>(m, tiles, t0, q, a, b, nullptr, nullptr, nullptr, nullptr);
+    montgomery<Terms::two, Second::per_lane, true>(m, tiles, r + component, unused, a, b + component, a + component, b, q, m.n.data());
+    copy(r, t0, tiles * TILE);
+}
+
+template <int known>
+VFL_IFMA void sqr_n(const Modulus& m, word* r, const word* a) {
+    const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
+    alignas(64) Block t0, q, unused;
+    montgomery<Terms::square, Second::per_lane, false>(m, tiles, t0, q, a, a, nullptr, nullptr, nullptr, nullptr);
+    montgomery<Terms::twice, Second::per_lane, true>(m, tiles, r + component, unused, a, a + component, nullptr, nullptr, q, m.n.data());
+    copy(r, t0, tiles * TILE);
+}
+
+template <int known, Second kind>
+VFL_INLINE void mul_residue_of(const Modulus& m, word* r, const word* a, const word* b) {
+    const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
+    alignas(64) Block t0, q, unused;
+    montgomery<Terms::one, kind, false>(m, tiles, t0, q, a, b, nullptr, nullptr, nullptr, nullptr);
+    montgomery<Terms::one, kind, true>(m, tiles, r + component, unused, a + component, b, nullptr, nullptr, q, m.n.data());
+    copy(r, t0, tiles * TILE);
+}
+
+template <int known>
+VFL_IFMA void mul_residue_n(const Modulus& m, word* r, const word* a, const word* b) {
+    mul_residue_of<known, Second::per_lane>(m, r, a, b);
+}
+
+template <int known>
+VFL_IFMA void mul_residue_broadcast_n(const Modulus& m, word* r, const word* a, const word* b) {
+    mul_residue_of<known, Second::broadcast>(m, r, a, b);
+}
+
+template <int known>
+VFL_IFMA void redc_n(const Modulus& m, word* r, const word* a) {
+    const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
+    alignas(64) Block t0, t1, q, unused;
+    montgomery<Terms::none, Second::per_lane, false>(m, tiles, t0, q, a, a, nullptr, nullptr, a, nullptr);
+    copy(t1, a + component, tiles * TILE);
+    // T1 = a1 - m: one addend is a1, the other takes the place of the product
+    for (int i = 0; i < tiles * TILE; ++i) store(t1, i, _mm512_sub_epi64(load(t1, i), load(q, i)));
+    montgomery<Terms::none, Second::per_lane, false>(m, tiles, r + component, unused, t1, t1, nullptr, nullptr, t1, m.n.data());
+    copy(r, t0, tiles * TILE);
+}
+
+template <int known>
+VFL_IFMA void redc_mul_n(const Modulus& m, word* r, const word* a, const word* b) {
+    const int tiles = known ? known : m.digits / TILE;
+    alignas(64) Block q;
+    montgomery<Terms::one, Second::per_lane, false>(m, tiles, r, q, a, b, nullptr, nullptr, nullptr, nullptr);
+}
+
+// The tile counts in use as constants, so that the loops over them are compiled for each; any other length takes the last line.
+#define VFL_FOR_TILES(m, function, ...)                 \
+    switch ((m).digits / TILE) {                        \
+        case 5: return function<5>(__VA_ARGS__);        \
+        case 8: return function<8>(__VA_ARGS__);        \
+        case 10: return function<10>(__VA_ARGS__);      \
+        case 15: return function<15>(__VA_ARGS__);      \
+        case 20: return function<20>(__VA_ARGS__);      \
+        default: return function<0>(__VA_ARGS__);       \
+    }
+
+void check_pair(const Modulus& m, const word* a) {
+    check_digits(m, a);
+    check_digits(m, a + m.digits * LANES);
+}
+
+void mul(const Modulus& m, word* r, const word* a, const word* b) {
+    check_pair(m, a), check_pair(m, b);
+    VFL_FOR_TILES(m, mul_n, m, r, a, b)
+}
+
+void sqr(const Modulus& m, word* r, const word* a) {
+    check_pair(m, a);
+    VFL_FOR_TILES(m, sqr_n, m, r, a)
+}
+
+void mul_residue(const Modulus& m, word* r, const word* a, const word* b) {
+    check_pair(m, a), check_digits(m, b);
+    VFL_FOR_TILES(m, mul_residue_n, m, r, a, b)
+}
+
+void mul_residue_broadcast(const Modulus& m, word* r, const word* a, const word* b) {
+    check_pair(m, a);
+    VFL_FOR_TILES(m, mul_residue_broadcast_n, m, r, a, b)
+}
+
+void redc(const Modulus& m, word* r, const word* a) {
+    check_pair(m, a);
+    VFL_FOR_TILES(m, redc_n, m, r, a)
+}
+
+void redc_mul(const Modulus& m, word* r, const word* a, const word* b) {
+    check_digits(m, a), check_digits(m, b);
+    VFL_FOR_TILES(m, redc_mul_n, m, r, a, b)
+}
+
+VFL_IFMA void add(const Modulus& m, word* r, const word* a, const word* b) {
+    V carry = _mm512_setzero_si512();
+    for (int i = 0; i < m.digits; ++i) {
+        const V total = _mm512_add_epi64(_mm512_add_epi64(load(a, i), load(b, i)), carry);
+        carry = carry_of(total);
+        store(r, i, low_digit(total));
+    }
+    VFL_CHECK(_mm512_test_epi64_mask(carry, carry) == 0);
+}
+
+VFL_IFMA void negate(const Modulus& m, word* r, const word* a) {
+    V carry = _mm512_setzero_si512();
+    for (int i = 0; i < m.digits; ++i) {
+        const V multiple = _mm512_slli_epi64(spread(m.n.data(), i), 2);
+        const V total = _mm512_add_epi64(_mm512_sub_epi64(multiple, load(a, i)), carry);
+        carry = carry_of(total);
+        store(r, i, low_digit(total));
+    }
+    VFL_CHECK(_mm512_test_epi64_mask(carry, carry) == 0);
+}
+
+// At most 4094 additions of digits below 2^52 to one below 2^52 stay below 2^64.
+VFL_IFMA void accumulate_row(const Modulus& m, word* acc, const word* x) {
+    for (int i = 0; i < m.digits; i += TILE) {
+        const __m256i sum = _mm256_add_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(acc + i)),
+                                             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i)));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(acc + i), sum);
+    }
+}
+
+// Normalises the digits. Where R leaves little room above n (1024 bits: 16) it also takes off h * n, h the part above |n| bits,
+// until that is 0: each time the excess at least halves. Logarithms are public.
+void carry_row(const Modulus& m, word* acc) {
+    word carry = 0;
+    for (int i = 0; i < m.digits; ++i) {
+        const word total = acc[i] + carry;
+        VFL_CHECK(total >= carry);
+        acc[i] = total & ((word{1} << RADIX) - 1);
+        carry = total >> RADIX;
+    }
+    VFL_CHECK(carry == 0);
+    int top = m.digits - 1;
+    while (top > 0 && m.n[static_cast<std::size_t>(top)] == 0) --top;
+    const int bits = top * RADIX + 64 - __builtin_clzll(m.n[static_cast<std::size_t>(top)] | 1);
+    if (m.digits * RADIX - bits >= 32) return;
+    for (;;) {
+        word excess = acc[top] >> (bits - top * RADIX);
+        for (int i = top + 1; i < m.digits; ++i) excess |= acc[i] << (RADIX * (i - top) - (bits - top * RADIX));
+        if (!excess) return;
+        __extension__ __int128 borrow = 0;
+        for (int i = 0; i < m.digits; ++i) {
+            const auto total = borrow + acc[i] - static_cast<decltype(borrow)>(excess) * m.n[static_cast<std::size_t>(i)];
+            acc[i] = static_cast<word>(total) & ((word{1} << RADIX) - 1);
+            borrow = total >> RADIX;
+        }
+    }
+}
+
+VFL_INLINE void transpose(V* v) {
+    V pairs[LANES], quads[LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i += 2) {
+        pairs[i] = _mm512_unpacklo_epi64(v[i], v[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_epi64(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < LANES; i += 4) {
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) {
+            quads[i + j] = _mm512_shuffle_i64x2(pairs[i + j], pairs[i + j + 2], 0x88);
+            quads[i + j + 2] = _mm512_shuffle_i64x2(pairs[i + j], pairs[i + j + 2], 0xdd);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+        v[i] = _mm512_shuffle_i64x2(quads[i], quads[i + 4], 0x88);
+        v[i + 4] = _mm512_shuffle_i64x2(quads[i], quads[i + 4], 0xdd);
+    }
+}
+
+VFL_IFMA void gather(word* block, const word* const* rows, int words) {
+    for (int at = 0; at < words; at += LANES) {
+        const __mmask8 mask = words - at >= LANES ? 0xff : 0x0f;
+        V v[LANES];
+#pragma GCC unroll 8
+        for (int lane = 0; lane < LANES; ++lane) v[lane] = _mm512_maskz_loadu_epi64(mask, rows[lane] + at);
+        transpose(v);
+#pragma GCC unroll 8
+        for (int i = 0; i < LANES; ++i) {
+            if (mask >> i & 1) store(block, at + i, v[i]);
+        }
+    }
+}
+
+VFL_IFMA void scatter(word* const* rows, const word* block, int words) {
+    for (int at = 0; at < words; at += LANES) {
+        const __mmask8 mask = words - at >= LANES ? 0xff : 0x0f;
+        V v[LANES];
+#pragma GCC unroll 8
+        for (int i = 0; i < LANES; ++i) v[i] = mask >> i & 1 ? load(block, at + i) : _mm512_setzero_si512();
+        transpose(v);
+#pragma GCC unroll 8
+        for (int lane = 0; lane < LANES; ++lane) _mm512_mask_storeu_epi64(rows[lane] + at, mask, v[lane]);
+    }
+}
+
+// 12 bits above n at least, rounded up to whole tiles.
+int digits(int bits) { return ((bits + 12 + RADIX - 1) / RADIX + TILE - 1) / TILE * TILE; }
+
+}  // namespace
+
+extern const Kernel ifma_kernel = {
+    "ifma", LANES, RADIX, digits, cpu_has_ifma, mul, sqr, mul_residue, mul_residue_broadcast,
+    redc, redc_mul, add, negate, accumulate_row, carry_row, gather, scatter,
+};
+
+}  // namespace vfl
+
+#endif

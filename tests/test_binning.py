@@ -67,7 +67,7 @@ def test_layout_of_the_coded_matrix() -> None:
     assert coded.codes.shape == (4, 200)
 
 
-@pytest.mark.parametrize("numeric", ["bins", "levels"])
+@pytest.mark.parametrize("numeric", ["bins", "five", "levels"])
 def test_saved_and_restored_binner_is_the_same(numeric: str) -> None:
     whole = mixed()
     binner = Binner.fit(whole, numeric=numeric, max_levels=2)
@@ -77,7 +77,7 @@ def test_saved_and_restored_binner_is_the_same(numeric: str) -> None:
     np.testing.assert_array_equal(again.transform(whole).column_values, binner.transform(whole).column_values)
 
 
-@given(st.lists(floats, min_size=1, max_size=30), st.sampled_from(["bins", "levels"]))
+@given(st.lists(floats, min_size=1, max_size=30), st.sampled_from(["bins", "five", "levels"]))
 @settings(max_examples=100, deadline=None)
 def test_every_fitted_rule_survives_json(cells: list[float], numeric: str) -> None:
     binner = Binner.fit(table(x=cells), numeric=numeric)

@@ -64,6 +64,7 @@ def test_share_boundaries_hold_at_every_size(n: int) -> None:
     tail = np.linspace(1.0, 2.0, n - zeros) if n > 10 else np.array([1.0])
     at = np.concatenate([np.zeros(zeros), tail])
     assert choose_rule(at, "bins") == "zero"
+    assert choose_rule(at, "five") == "five"
     if n > 10:
         assert choose_rule(np.concatenate([np.zeros(zeros - 1), [0.5], tail]), "bins") == "five"
 
@@ -181,7 +182,7 @@ def test_five_rule_by_its_definition(cells: list[float], later: list[float]) -> 
     assert five_edges(np.array(finite)).tolist() == edges
 
 
-@given(st.lists(floats, min_size=1, max_size=60), st.sampled_from(["bins", "levels"]))
+@given(st.lists(floats, min_size=1, max_size=60), st.sampled_from(["bins", "five", "levels"]))
 @settings(max_examples=200, deadline=None)
 def test_codes_rise_with_the_value_and_counts_are_those_of_the_rows(cells: list[float], numeric: str) -> None:
     rule = fitted(cells, numeric=numeric)

@@ -53,7 +53,8 @@ class Binner:
         rows
             Training rows as a mask or positions; default: all.
         numeric
-            "bins": the four rules of protocol §2; "levels": up to 255 integer levels.
+            "bins": the four rules of protocol §2; "five": five classes whatever the signs and zeros; "levels": up to 255
+            integer levels.
         max_levels
             Levels of a category that get a column of their own, 1..255.
         overrides
@@ -183,8 +184,8 @@ def _check_settings(table: object, numeric: object, max_levels: object, override
         raise InputError("table", "must be a Table")
     if not table.kinds:
         raise DataError("table", "has no feature")
-    if numeric not in ("bins", "levels"):
-        raise InputError("numeric", "must be bins or levels")
+    if numeric not in ("bins", "five", "levels"):
+        raise InputError("numeric", "must be bins, five or levels")
     if isinstance(max_levels, bool) or not isinstance(max_levels, int) or not 1 <= max_levels < MAX_CLASSES:
         raise InputError("max_levels", f"must be an integer, 1..{MAX_CLASSES - 1}")
     if not isinstance(overrides, (Mapping, type(None))):

@@ -124,7 +124,7 @@ def fit_numeric(feature: str, kind: str, sample: Floats, *, default: str, overri
     sample
         shape (n_training_rows,).
     default
-        "bins": by the precedence of protocol §2; "levels": integer levels.
+        "bins": by the precedence of protocol §2; "five": five classes; "levels": integer levels.
     override
         One of `RULES`, or None.
 
@@ -153,8 +153,8 @@ def choose_rule(ordered: Floats, default: str) -> str:
     """Return the rule of protocol §2 for the sorted finite training values ([0091])."""
     if ordered.size == 0 or ordered[0] == ordered[-1]:
         return "missing"
-    if default == "levels":
-        return "levels"
+    if default != "bins":
+        return default
     n_negative, up_to_zero = int(np.searchsorted(ordered, 0.0, "left")), int(np.searchsorted(ordered, 0.0, "right"))
     n_zero, n_positive = up_to_zero - n_negative, ordered.size - up_to_zero
     if not (n_negative and n_positive):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from vflfast.crypto import backend as be
 from vflfast.crypto.keys import generate_primes
+from vflfast.crypto.paillier import PrivateKey
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -39,3 +42,25 @@ def primes2048() -> Primes:
     """The fixed key of tests/vectors/test_key_2048.json."""
     key = json.loads((VECTORS / "test_key_2048.json").read_text())
     return int(key["p"], 16), int(key["q"], 16)
+
+
+@pytest.fixture(params=be.available())
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test once on every backend of this machine."""
+    with be.use(request.param):
+        yield request.param
+
+
+@pytest.fixture(scope="session")
+def key_of(primes256: Primes, primes512: Primes, primes1024: Primes, primes2048: Primes) -> Callable[[int], PrivateKey]:
+    """The session's key of 256, 512, 1024 or 2048 bits on the backend in use."""
+    primes = {256: primes256, 512: primes512, 1024: primes1024, 2048: primes2048}
+    made: dict[tuple[str, int], PrivateKey] = {}
+
+    def key(bits: int) -> PrivateKey:
+        place = be.current().name, bits
+        if place not in made:
+            made[place] = PrivateKey(*primes[bits], test_sizes=True)
+        return made[place]
+
+    return key

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier import PrivateKey
+from vflfast.errors import ProtocolError
 from vflfast.learn.scoring import Norm
 from vflfast.protocol import arbiter, guest, host, inline
 from vflfast.protocol import messages as ms
@@ -172,3 +174,10 @@ def replace(step: type[ms.Message], *, recipient: str | None = None, occurrence:
         return [ms.to_bytes(dataclasses.replace(message, **new), envelope)]
 
     return change
+
+
+def refused(tampered: dict[str, Change] | None = None, *, made: Parties | None = None, agreed: Any = None) -> ProtocolError:
+    """The ProtocolError that a training run ends in."""
+    with pytest.raises(ProtocolError) as caught:
+        run(training_programs(made or parties(16, (2, 3)), agreed or settings()), tampered)
+    return caught.value

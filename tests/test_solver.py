@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -261,9 +262,9 @@ def test_identical_blocks_do_not_diverge() -> None:
     guest, _, y = two_blocks()
     solvers: list[BlockSolver] = [BlockNewton(guest, alpha=1e-3, n_blocks=2) for _ in range(2)]
     history = train(solvers, [guest, guest], y, 40, "zeros")
-    losses = [taylor_loss(u, y) for u in history]
-    assert max(np.diff(losses)) < 1e-7
-    np.testing.assert_allclose(history[-1], history[-2], atol=1e-3)
+    # the joint mode has eigenvalue 2, so each round turns its error by 1 - 2 * 0.75 = -1/2; the penalised loss falls, the bare one may wobble
+    errors = [np.abs(u - history[-1]).max() for u in history[:12]]
+    assert all(after < 0.6 * before for before, after in pairwise(errors))
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.7])

@@ -15,16 +15,32 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from .crypto.paillier import PublicKey as PublicKey
     from .crypto.paillier import WireVector as WireVector
     from .crypto.paillier import generate_keypair as generate_keypair
+    from .data.binning import Binner as Binner
+    from .data.tables import Table as Table
+    from .data.tables import read_table as read_table
+    from .data.tables import table_from_frame as table_from_frame
+    from .errors import InputError as InputError
+    from .errors import VflError as VflError
+    from .protocol.block import PartyInputs as PartyInputs
+    from .protocol.settings import Settings as Settings
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Binner": ".data.binning",
     "CipherVector": ".crypto.paillier",
     "CodedMatrix": ".crypto.coded",
+    "InputError": ".errors",
+    "PartyInputs": ".protocol.block",
     "PrivateKey": ".crypto.paillier",
     "PublicKey": ".crypto.paillier",
+    "Settings": ".protocol.settings",
+    "Table": ".data.tables",
+    "VflError": ".errors",
     "WireVector": ".crypto.paillier",
     "generate_keypair": ".crypto.paillier",
+    "read_table": ".data.tables",
+    "table_from_frame": ".data.tables",
 }
 
 __all__ = ["__version__", *_PUBLIC]

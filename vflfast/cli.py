@@ -30,6 +30,11 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except VflError as error:
             click.echo(f"vflfast: {error}", err=True)
             sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED)
+        except BrokenPipeError:  # whoever reads the output has gone: click ends quietly
+            raise
+        except OSError as error:
+            click.echo(f"vflfast: {error.filename}: {error.strerror}", err=True)
+            sys.exit(EXIT_INPUT)
 
     return wrapped
 
@@ -60,9 +65,12 @@ def _changes(profile: str | None, key_bits: int | None, max_iter: int | None, ch
         if not separator:
             raise InputError("--set", f"needs NAME=VALUE, not {change!r}")
         try:
-            result[name.strip()] = tomllib.loads(f"x = {text}")["x"]
-        except tomllib.TOMLDecodeError:
-            result[name.strip()] = text
+            value = tomllib.loads(f"x = {text}")
+        except (ValueError, RecursionError):
+            value = {"x": text}
+        if len(value) > 1:
+            raise InputError("--set", "takes one setting; repeat it for another")
+        result[name.strip()] = value["x"]
     return result
 
 
@@ -76,12 +84,12 @@ def main() -> None:
     vflfast train job.toml              train on your own tables
     vflfast score job.toml              score new customers with the saved models
     vflfast info                        which arithmetic this machine uses, and why
-    """
+    """  # noqa: D301  (\b is for click: keep these lines as they are)
 
 
 @main.command()
 @click.option("--preset", type=click.Choice(["small", "patent"]), default="small", show_default=True,
-              help="patent: 66,274 matched customers, 65 and 3,000 raw columns.")  # fmt: skip
+              help="patent: 66,274 customers to train on, 65 and 3,000 raw columns.")  # fmt: skip
 @click.option("--hosts", "n_hosts", type=click.IntRange(1, 8), default=1, show_default=True, help="Number of partners.")
 @click.option("--shape", type=click.Choice(["mixed", "five"]), default="mixed", show_default=True,
               help="mixed: dates, categories, gaps, zeros, amounts; five: amounts only, all in five classes.")  # fmt: skip
@@ -100,7 +108,7 @@ def demo(
     vflfast demo
     vflfast demo --preset patent --profile patent
     vflfast demo --hosts 2 --json
-    """
+    """  # noqa: D301
     from . import demo as demos
     from .progress import Progress
     from .protocol.settings import Settings
@@ -154,17 +162,18 @@ def train(
     \b
     [settings]              # command line wins
     key_bits = 2048
-    """
+    """  # noqa: D301
     from . import demo as demos
     from . import job as jobs
     from .progress import Progress
 
     job = jobs.read_job(job_file, _changes(profile, key_bits, max_iter, changes))
+    models.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     progress = Progress(job.settings)
     try:
         trained = jobs.train(job, progress, verify=verify)
-        evaluation = jobs.evaluate(trained, job, progress)
         paths = jobs.save_models(trained, models)
+        evaluation = jobs.evaluate(trained, job, progress)
     finally:
         progress.close()
     summary = demos.summary(trained, evaluation, progress)
@@ -189,7 +198,7 @@ def score(job_file: Path, models: Path, out: Path | None, output: str, joint: bo
 
     \b
     vflfast score new_customers.toml --models models --out labels.csv
-    """
+    """  # noqa: D301
     from . import job as jobs
     from .progress import Progress
 
@@ -223,7 +232,7 @@ def keygen(out: Path, key_bits: int, as_json: bool) -> None:
 
     \b
     vflfast keygen --out arbiter.key --key-bits 3072
-    """
+    """  # noqa: D301
     from .crypto import keyfile, keys
 
     p, q = keys.generate_primes(key_bits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import secrets
 import tomllib
@@ -21,7 +22,7 @@ from .crypto.paillier import PrivateKey
 from .data import ids
 from .data.binning import Binner
 from .data.tables import Table, read_table
-from .errors import InputError, LeakageGuardError
+from .errors import InputError, LeakageGuardError, ModelError
 from .learn import metrics
 from .learn.logistic import sigmoid
 from .params import KEY_BITS, MAX_LEVELS, MIN_ID_KEY_BYTES
@@ -32,11 +33,7 @@ from .protocol.block import PartyInputs
 from .protocol.guest import ScoringInputs, ScoringResult
 from .protocol.settings import Settings
 
-PARTY_SETTINGS = {
-    "file", "organisation", "id_column", "label_column", "kinds", "date_format", "observation_date", "id_format",
-    "numeric", "max_levels", "overrides",
-}  # fmt: skip
-READING = ("id_column", "label_column", "kinds", "date_format", "observation_date", "id_format")
+PARTY_SETTINGS = {"file", "organisation", "numeric", "max_levels", "overrides", *saved.READING}
 SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings"}
 
 
@@ -124,7 +121,7 @@ def read_job(path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(str(path), f"is no TOML file: {error}") from error
     return job_from_mapping(data, file.parent, changes)
 
@@ -144,16 +141,21 @@ def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str
     _known("run", run, {"test_share"})
     _known("arbiter", arbiter, {"organisation", "key_file"})
     settings = Settings.from_mapping({"simulation": True, **_section(data, "settings"), **(changes or {})})
+    if settings.powers is not None and len(settings.powers) != 1 + len(hosts):
+        raise InputError("powers", f"{len(settings.powers)} numbers for {1 + len(hosts)} data parties")
     share = run.get("test_share", 0.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise InputError("test_share", "must be a number from 0 up to, not including, 1")
+    if share and not settings.simulation:
+        raise InputError("test_share", "needs simulation: the evaluation compares every side's scores in one place")
     method = id_section.get("method", "hmac")
     key_file = arbiter.get("key_file")
     return Job(
         _party("guest", data["guest"], folder),
         tuple(_party(f"host{i + 1}", host, folder) for i, host in enumerate(hosts)),
         settings, method, _id_key(method, id_section.get("key_file"), folder), float(share),
-        arbiter.get("organisation", "arbiter"), folder / key_file if key_file else None,
+        _text("arbiter.organisation", arbiter.get("organisation", "arbiter")),
+        None if key_file is None else folder / _text("arbiter.key_file", key_file),
     )  # fmt: skip
 
 
@@ -177,15 +179,11 @@ def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob
     binners, train_parts, test_parts = [], [], []
     with observer.stage("bin"):
         for i, plan in enumerate(plans):
-            binner = Binner.fit(
-                tables[i], rows=positions[i], numeric=plan.numeric, max_levels=plan.max_levels, overrides=plan.overrides
-            )
-            coded = binner.transform(tables[i])
+            binner, parts = _bin_party(tables[i], plan, positions[i], matched.positions[i][is_test])
             tables[i] = _without_features(tables[i])
             binners.append(binner)
-            train_parts.append(coded.take_rows(positions[i]))
-            if is_test.any():
-                test_parts.append(coded.take_rows(matched.positions[i][is_test]))
+            train_parts.append(parts[0])
+            test_parts += parts[1:]
     inputs = [
         PartyInputs(part, commitment, plan.organisation, labels[positions[0]] if i == 0 else None)
         for i, (part, plan) in enumerate(zip(train_parts, plans, strict=True))
@@ -221,7 +219,7 @@ def score_models(
 ) -> tuple[ScoringResult, inline.Traffic]:
     """Score rows that are matched and coded already, with all parties in this process."""
     if len({party.session for party in parties} | {arbiter_model.session}) != 1:
-        raise saved.ModelError("session", "the parties' models come from different training runs")
+        raise ModelError("session", "the parties' models come from different training runs")
     plans = (job.guest, *job.hosts)
     inputs = [
         ScoringInputs(PartyInputs(matrix, commitment, plan.organisation), party.weights, party.intercept, party.norm)
@@ -233,7 +231,7 @@ def score_models(
 def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
     """Read new customers, match, code by the saved bins and score; return the guest's matched table, result, match report, τ."""
     plans = (job.guest, *job.hosts)
-    parties = [saved.SavedParty.from_dict(saved.read_json(Path(folder) / f"{plan.name}.json")) for plan in plans]
+    parties = [saved.SavedParty.from_dict(saved.read_json(Path(folder) / f"{plan.name}.json"), plan.name) for plan in plans]
     arbiter_model = saved.arbiter_from_dict(saved.read_json(Path(folder) / "arbiter.json"))
     with observer.stage("read tables"):
         tables = [_read_like(plan, party) for plan, party in zip(plans, parties, strict=True)]
@@ -305,6 +303,15 @@ def _read_like(plan: PartyPlan, party: saved.SavedParty) -> Table:
     return read_table(plan.file, **reading)
 
 
+def _bin_party(
+    table: Table, plan: PartyPlan, train_rows: npt.NDArray[np.int64], test_rows: npt.NDArray[np.int64]
+) -> tuple[Binner, list[CodedMatrix]]:
+    """Fit a party's bins on its training rows; return them with the codes of the training rows and, if there are any, the test rows."""
+    binner = Binner.fit(table, rows=train_rows, numeric=plan.numeric, max_levels=plan.max_levels, overrides=plan.overrides)
+    coded = binner.transform(table)  # of all rows: freed on return, before training starts
+    return binner, [coded.take_rows(rows) for rows in (train_rows, test_rows) if len(rows) or rows is train_rows]
+
+
 def _without_features(table: Table) -> Table:
     """Drop the raw cells once they are coded: they are eight times as large as the codes."""
     return Table(table.ids, table.features.iloc[:, :0], {}, table.labels)
@@ -324,9 +331,14 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
     _known(name, section, PARTY_SETTINGS)
     if not isinstance(section.get("file"), str):
         raise InputError(f"{name}.file", "must name the party's table")
-    reading = {key: section[key] for key in READING if key in section}
+    if name != "guest" and "label_column" in section:
+        raise InputError(f"{name}.label_column", "labels are the guest's; leave the column out of the partner's table")
+    reading = {key: section[key] for key in saved.READING if key in section}
+    if isinstance(reading.get("observation_date"), datetime.date):  # a TOML date without quotes
+        reading["observation_date"] = reading["observation_date"].isoformat()
     binning = {key: section[key] for key in ("numeric", "max_levels", "overrides") if key in section}
-    return PartyPlan(name, folder / section["file"], section.get("organisation", name), reading, **binning)
+    organisation = _text(f"{name}.organisation", section.get("organisation", name))
+    return PartyPlan(name, folder / section["file"], organisation, reading, **binning)
 
 
 def _section(data: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -334,6 +346,12 @@ def _section(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(section, Mapping):
         raise InputError(name, "must be a section of settings")
     return dict(section)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(name, "must be text")
+    return value
 
 
 def _known(where: str, section: Mapping[str, Any], names: set[str]) -> None:
@@ -344,16 +362,18 @@ def _known(where: str, section: Mapping[str, Any], names: set[str]) -> None:
 
 def _id_key(method: object, key_file: object, folder: Path) -> bytes | None:
     """The shared key of `hmac`: from its file, or a fresh one, which serves parties in one process only."""
-    if method != "hmac":
-        return None
+    if method not in ids.METHODS:
+        raise InputError("ids.method", f"must be one of {', '.join(ids.METHODS)}")
     if key_file is None:
-        return secrets.token_bytes(32)
-    if not isinstance(key_file, str):
-        raise InputError("ids.key_file", "must be a path")
+        return secrets.token_bytes(32) if method == "hmac" else None
+    if method != "hmac":
+        raise InputError("ids.key_file", "belongs to method hmac")
     try:
-        key = (folder / key_file).read_bytes()
+        key = (folder / _text("ids.key_file", key_file)).read_bytes()
     except OSError as error:
         raise InputError("ids.key_file", f"cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a zero byte in the path
+        raise InputError("ids.key_file", "must be a path") from error
     if len(key) < MIN_ID_KEY_BYTES:
         raise InputError("ids.key_file", f"must hold at least {MIN_ID_KEY_BYTES} bytes")
     return key

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from .data.binning import Binner
 from .errors import InputError, ModelError
@@ -21,6 +24,11 @@ from .protocol.block import PartyModel, weight_hash
 from .protocol.settings import Settings
 
 FORMAT = "vflfast model"
+READING = ("id_column", "label_column", "kinds", "date_format", "observation_date", "id_format")  # of a table, as in a job file
+_SESSION = re.compile("[0-9a-f]{64}")
+
+Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,15 +38,15 @@ class SavedParty:
     role: str
     session: str
     binner: Binner
-    weights: np.ndarray
+    weights: Floats
     intercept: float
     norm: Norm
     reading: dict[str, Any]
     facts: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON-ready form."""
-        return {
+        """Return the JSON-ready form, with a digest of the whole."""
+        return _sealed({
             "format": FORMAT,
             "version": MODEL_VERSION,
             "role": self.role,
@@ -51,26 +59,41 @@ class SavedParty:
             "weight_hash": weight_hash(self.weights, self.intercept),
             "norm": self.norm.to_dict(),
             "facts": self.facts,
-        }
+        })  # fmt: skip
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> SavedParty:
-        """Rebuild what `to_dict` gave; ModelError names the field that is wrong."""
-        _check_header(saved, None)
-        for name in ("role", "session", "reading", "binner", "columns", "weights", "intercept", "weight_hash", "norm", "facts"):
-            if name not in saved:
-                raise ModelError(name, "is missing from the model file")
-        binner = Binner.from_dict(saved["binner"])
+    def from_dict(cls, saved: Mapping[str, Any], role: str | None = None) -> SavedParty:
+        """Rebuild what `to_dict` gave.
+
+        Parameters
+        ----------
+        saved
+            The content of a model file.
+        role
+            Whose model it must be, such as "guest" or "host1"; ``None``: any data party's.
+
+        Raises
+        ------
+        ModelError
+            A field that is missing or wrong; `argument` is its name, such as "norm.statistics" or "binner.rules[2].edges".
+        """
+        _check_header(saved, role)
+        _check_fields(saved, ("reading", "binner", "columns", "weights", "intercept", "weight_hash", "norm", "facts"))
+        binner = _part("binner", Binner.from_dict, saved["binner"])
         weights = _numbers("weights", saved["weights"])
-        intercept = float(_numbers("intercept", [saved["intercept"]])[0])
-        if list(saved["columns"]) != binner.column_names or len(weights) != len(binner.column_names):
-            raise ModelError("columns", "do not fit the bins and weights")
+        intercept = _number("intercept", saved["intercept"])
+        if saved["columns"] != binner.column_names:
+            raise ModelError("columns", "are not those of the bins")
+        if len(weights) != len(binner.column_names):
+            raise ModelError("weights", f"must be {len(binner.column_names)} numbers, one a column")
         if weight_hash(weights, intercept) != saved["weight_hash"]:
             raise ModelError("weight_hash", "is not that of the weights: the file is damaged or edited")
-        reading, facts = saved["reading"], saved["facts"]
-        if not isinstance(reading, dict) or not isinstance(facts, dict):
-            raise ModelError("reading", "must be a table of settings")
-        return cls(str(saved["role"]), str(saved["session"]), binner, weights, intercept, Norm.from_dict(saved["norm"]), reading, facts)
+        norm = _part("norm", Norm.from_dict, saved["norm"])
+        reading = _reading(saved["reading"], binner)
+        if not isinstance(saved["facts"], dict):
+            raise ModelError("facts", "must be a table")
+        _check_digest(saved)
+        return cls(saved["role"], saved["session"], binner, weights, intercept, norm, reading, saved["facts"])
 
 
 def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> SavedParty:
@@ -92,7 +115,7 @@ def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> S
 
 def arbiter_to_dict(model: ArbiterModel) -> dict[str, Any]:
     """Return the arbiter's part: powers and τ."""
-    return {
+    return _sealed({
         "format": FORMAT,
         "version": MODEL_VERSION,
         "role": "arbiter",
@@ -102,24 +125,30 @@ def arbiter_to_dict(model: ArbiterModel) -> dict[str, Any]:
         "n_iter": model.n_iter,
         "flagged_share": model.flagged_share,
         "settings": dataclasses.asdict(model.settings),
-    }
+    })  # fmt: skip
 
 
 def arbiter_from_dict(saved: Mapping[str, Any]) -> ArbiterModel:
     """Rebuild what `arbiter_to_dict` gave; ModelError names the field that is wrong."""
     _check_header(saved, "arbiter")
-    for name in ("session", "powers", "threshold", "n_iter", "flagged_share", "settings"):
-        if name not in saved:
-            raise ModelError(name, "is missing from the model file")
+    _check_fields(saved, ("powers", "threshold", "n_iter", "flagged_share", "settings"))
     powers = _numbers("powers", saved["powers"])
     if len(powers) < 2 or (powers <= 0).any():
         raise ModelError("powers", "must be a positive number for each data party")
+    threshold, share = _number("threshold", saved["threshold"]), _number("flagged_share", saved["flagged_share"])
+    if not 0 <= share <= 1:
+        raise ModelError("flagged_share", "must be from 0 to 1")
+    n_iter = saved["n_iter"]
+    if type(n_iter) is not int or n_iter < 1:
+        raise ModelError("n_iter", "must be a count of rounds")
+    if not isinstance(saved["settings"], dict):
+        raise ModelError("settings", "must be a table of settings")
     try:
         settings = Settings.from_mapping(dict(saved["settings"]))
-    except (InputError, TypeError, ValueError) as error:
-        raise ModelError("settings", str(error)) from error
-    threshold, share = _numbers("threshold", [saved["threshold"], saved["flagged_share"]])
-    return ArbiterModel(tuple(powers.tolist()), float(threshold), int(saved["n_iter"]), float(share), str(saved["session"]), settings)
+    except InputError as error:
+        raise ModelError(f"settings.{error.argument}", error.problem) from None
+    _check_digest(saved)
+    return ArbiterModel(tuple(powers.tolist()), threshold, n_iter, share, saved["session"], settings)
 
 
 def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
@@ -136,26 +165,75 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(str(path), f"cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(str(path), "is no JSON file") from error
     if not isinstance(data, dict):
         raise ModelError(str(path), "holds no JSON object")
     return data
 
 
+def _sealed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Add the digest of all fields, so that no damage of a file goes unseen."""
+    return {**fields, "digest": _digest(fields)}
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _check_digest(saved: Mapping[str, Any]) -> None:
+    if saved["digest"] != _digest({name: value for name, value in saved.items() if name != "digest"}):
+        raise ModelError("digest", "is not that of the other fields: the file is damaged or edited")
+
+
 def _check_header(saved: Mapping[str, Any], role: str | None) -> None:
     if not isinstance(saved, Mapping) or saved.get("format") != FORMAT:
         raise ModelError("format", f"must be {FORMAT!r}")
-    if saved.get("version") != MODEL_VERSION:
+    if type(saved.get("version")) is not int or saved["version"] != MODEL_VERSION:
         raise ModelError("version", f"must be {MODEL_VERSION}")
-    if role is not None and saved.get("role") != role:
-        raise ModelError("role", f"must be {role}")
+    _check_fields(saved, ("role", "session", "digest"))
+    if not isinstance(saved["role"], str) or saved["role"] != (role or saved["role"]):
+        raise ModelError("role", f"must be {role or 'the name of a party'}")
+    if not isinstance(saved["session"], str) or not _SESSION.fullmatch(saved["session"]):
+        raise ModelError("session", "must be the 64 hex digits of a training run")
 
 
-def _numbers(name: str, values: object) -> np.ndarray:
+def _check_fields(saved: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in saved:
+            raise ModelError(name, "is missing from the model file")
+
+
+def _part(name: str, parse: Callable[[Any], T], value: object) -> T:
+    """Parse a part that has fields of its own; its errors name the place in the whole."""
+    try:
+        return parse(value)
+    except ModelError as error:
+        raise ModelError(name if error.argument == name else f"{name}.{error.argument}", error.problem) from None
+
+
+def _reading(value: object, binner: Binner) -> dict[str, Any]:
+    if not isinstance(value, dict) or not set(value) <= set(READING):
+        raise ModelError("reading", f"must hold settings of tables: {', '.join(READING)}")
+    if value.get("kinds") != binner.kinds:
+        raise ModelError("reading.kinds", "are not those of the bins")
+    for name, setting in value.items():
+        if name != "kinds" and not isinstance(setting, str):
+            raise ModelError(f"reading.{name}", "must be text")
+    return value
+
+
+def _number(name: str, value: object) -> float:
+    return float(_numbers(name, [value])[0])
+
+
+def _numbers(name: str, values: object) -> Floats:
     if not isinstance(values, list) or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
         raise ModelError(name, "must hold numbers")
-    array = np.array(values, dtype=np.float64)
+    try:
+        array = np.array(values, dtype=np.float64)
+    except OverflowError:  # a whole number beyond the range of float64
+        array = np.array([np.inf])
     if not np.isfinite(array).all():
         raise ModelError(name, "must hold finite numbers")
     return array

@@ -22,6 +22,7 @@ class StageClock:
         self._round = 0
 
     def __call__(self, party: str, round_: int, stage: str) -> None:
+        """Give the time since the last call to that call's stage, and start `stage`."""
         now = time.monotonic()
         self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
         self._stage, self._since = stage or "wait", now
@@ -58,6 +59,7 @@ class Progress(StageClock):
             self._status.start()
 
     def __call__(self, party: str, round_: int, stage: str) -> None:
+        """Count the time, and show where the run is."""
         super().__call__(party, round_, stage)
         if not stage or self._since - self._shown < 0.1:
             return

@@ -34,8 +34,8 @@ def threads() -> int:
         return _threads
     given = os.environ.get("VFLFAST_THREADS", "")
     if given:
-        if not given.isdigit() or int(given) < 1:
-            raise InputError("VFLFAST_THREADS", "must be a positive whole number")
+        if not given.isdecimal() or len(given) > 4 or int(given) < 1:
+            raise InputError("VFLFAST_THREADS", "must be a whole number from 1 to 9999")
         return int(given)
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -38,10 +38,10 @@ def encode(values: npt.ArrayLike, frac_bits: int, bound: float, name: str = "val
     array = array if exact else array.astype(np.float64)
     if not np.isfinite(array).all():
         raise InputError(name, "holds NaN or infinity; missing values are a class of their own, not a number")
-    check_real("bound", bound)
-    if not 0 < bound * 2.0**frac_bits < 2.0**62:
-        raise BoundError("bound", f"{bound} at {frac_bits} fraction bits does not fit 62 bits")
-    if array.size and max(int(array.max()), -int(array.min())) > bound if exact else (np.abs(array) > bound).any():
+    bound = real_number("bound", bound)
+    if not 0 < bound < 2.0 ** (62 - frac_bits):
+        raise BoundError("bound", f"must be positive, and fit 62 bits with {frac_bits} fraction bits")
+    if array.size and max(array.max().item(), -array.min().item()) > bound:
         raise BoundError(name, f"some magnitude is above the agreed bound {bound}")
     if exact:
         return array.astype(np.int64) << frac_bits
@@ -84,10 +84,13 @@ def largest_magnitude(array: npt.NDArray[Any]) -> int:
     return int(np.abs(array).max(initial=0))
 
 
-def check_real(name: str, value: object) -> None:
-    """Refuse what is no finite real number, bool included."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(float(value)):
+def real_number(name: str, value: object) -> int | float:
+    """Return a finite real number as Python's; bool is none."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    if not isinstance(value, float | np.floating) or not np.isfinite(value):
         raise InputError(name, "must be a finite number")
+    return float(value)
 
 
 def check_frac_bits(frac_bits: int) -> None:

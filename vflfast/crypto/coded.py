@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..params import MAX_CLASSES, MAX_COLUMN_VALUE, MAX_COUNT
 from . import backend as be
+from . import codec
 from . import limbs as lm
 from .blocks import BlockPlan, make_plan
 from .context import PublicContext, Vector
@@ -78,7 +79,7 @@ class CodedMatrix:
                 raise InputError("column_values", f"{values.shape[0]} rows for {self.column_features.size} columns")
             if values.shape[1] < int(self.class_counts.max()):
                 raise InputError("column_values", f"narrower than the largest class count {int(self.class_counts.max())}")
-            if np.abs(values).max() > MAX_COLUMN_VALUE:
+            if values.max() > MAX_COLUMN_VALUE or values.min() < -MAX_COLUMN_VALUE:  # np.abs of -2^63 is negative
                 raise InputError("column_values", f"magnitude above {MAX_COLUMN_VALUE}")
             self.column_values = values
 
@@ -115,7 +116,7 @@ class CodedMatrix:
         InputError
             Not integers, or a column spans more than 256 values: quantise it, or split it into digits.
         """
-        array = np.asarray(matrix)
+        array = codec.as_array("matrix", matrix)
         if array.dtype == bool:
             array = array.astype(np.uint8)
         if array.ndim == 1:
@@ -124,11 +125,13 @@ class CodedMatrix:
         if 0 in array.shape:
             raise InputError("matrix", f"needs at least one row and one column, shape is {array.shape}")
         low, high = array.min(axis=0), array.max(axis=0)
+        if high.max() > MAX_COLUMN_VALUE or low.min() < -MAX_COLUMN_VALUE:
+            raise InputError("matrix", f"magnitude above {MAX_COLUMN_VALUE}")
         wide = np.flatnonzero(high - low >= MAX_CLASSES)
         if wide.size:
             raise InputError("matrix", f"column {wide[0]} spans more than {MAX_CLASSES} values: quantise it or split it into digits")
         counts = high - low + 1
-        values = low[:, None] + np.arange(int(counts.max()))
+        values = np.minimum(low[:, None] + np.arange(int(counts.max())), high[:, None])
         return cls((array - low).T.astype(np.uint8), counts, np.arange(len(low)), values)
 
     @property
@@ -237,7 +240,7 @@ def _check_codes(codes: object) -> Codes:
 
 
 def _int_array(name: str, value: npt.ArrayLike, shape: tuple[int, ...] | None, ndim: int = 1) -> Ints:
-    array = np.asarray(value)
+    array = codec.as_array(name, value)
     if array.dtype.kind not in "iu":
         raise InputError(name, f"must hold integers, not {array.dtype}")
     if array.ndim != ndim or (shape is not None and array.shape != shape):

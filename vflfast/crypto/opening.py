@@ -36,6 +36,8 @@ class MaskedOpening:
     """
 
     def __init__(self, values: CipherVector) -> None:
+        if not isinstance(values, CipherVector):
+            raise InputError("values", "must be a CipherVector")
         public = values.public
         self._n = public.n
         self.plan = plan_opening(len(values), values.bound, public.key_bits)
@@ -76,6 +78,8 @@ class MaskedOpening:
         """
         if self._masks is None:
             raise InputError("answer", "this opening is done; a mask serves once")
+        if not isinstance(answer, np.ndarray) or answer.dtype != np.uint64 or answer.ndim != 2:
+            raise InputError("answer", "must be a uint64 array of shape (count, limbs)")
         masks, self._masks = self._masks, None
         opened = lm.to_ints(answer)
         if len(opened) != len(masks) or any(m >= self._n for m in opened):

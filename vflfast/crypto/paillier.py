@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BoundError, CiphertextError, InputError
+from ..errors import BoundError, CiphertextError, InputError, InvalidKeyError
 from ..params import DEFAULT_FRAC_BITS, DEFAULT_KEY_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_COUNT, SHORT_ALPHA_BITS
 from . import backend as be
 from . import codec, keys
@@ -32,7 +32,8 @@ class PublicKey:
     n
         The modulus; validated (keys.check_modulus).
     subgroup
-        Require n ≡ 1 (mod 4), as Blum integers have; False accepts any plain Paillier modulus.
+        Require n ≡ 1 (mod 4), as Blum integers have; False accepts any plain Paillier modulus, and then only `encrypt_with`
+        encrypts: subgroup encryption and re-randomising are refused.
     test_sizes
         Accept sizes other than 2048, 3072 and 4096 bits.
 
@@ -45,6 +46,7 @@ class PublicKey:
     def __init__(self, n: int, *, subgroup: bool = True, test_sizes: bool = False) -> None:
         keys.check_modulus(n, subgroup=subgroup, test_sizes=test_sizes)
         self.n = int(n)
+        self.subgroup = subgroup
         self.key_bits = self.n.bit_length()
         self.fingerprint = keys.fingerprint(self.n)
         self.context = be.current().public(self.n)
@@ -97,62 +99,67 @@ class PublicKey:
         InputError, BoundError
             Not numbers, NaN, infinite, or above the bound.
         """
-        array = np.asarray(values)
+        array = np.atleast_1d(codec.as_array("values", values))
         if array.ndim > 1:
             raise InputError("values", f"must have one dimension, not {array.ndim}")
-        array = np.atleast_1d(array)
-        if array.dtype == object:
-            return self._encrypt_integers(array, frac_bits, bound, alpha_bits)
-        if array.dtype.kind not in "fiu":
+        if array.dtype.kind not in "fiuO":
             raise InputError("values", f"must hold real numbers, not {array.dtype}")
-        if array.dtype.kind in "iu" and not frac_bits:
+        if array.dtype == object or (array.dtype.kind in "iu" and not frac_bits):
             return self._encrypt_integers(array, frac_bits, bound, alpha_bits)
         bits = DEFAULT_FRAC_BITS if frac_bits is None else frac_bits
-        finite = array[np.isfinite(array)]
-        limit = bound if bound is not None else float(np.abs(finite).max(initial=0.0)) or 1.0
+        largest = np.abs(array[np.isfinite(array)]).max(initial=0).item()
+        limit = codec.real_number("bound", bound) if bound is not None else largest or 1
         encoded = codec.encode(array, bits, limit)
-        return self.encrypt_encoded(encoded, frac_bits=bits, bound=math.ceil(limit * 2.0**bits), alpha_bits=alpha_bits)
+        return self.encrypt_encoded(encoded, frac_bits=bits, bound=math.ceil(limit * (1 << bits)), alpha_bits=alpha_bits)
 
     def _encrypt_integers(
         self, array: npt.NDArray[Any], frac_bits: int | None, bound: float | None, alpha_bits: int | None
     ) -> WireVector:
-        if array.dtype == object and not all(isinstance(v, int) and not isinstance(v, bool) for v in array):
-            raise InputError("values", "an object array must hold Python integers")
+        whole = codec.whole_numbers("values", array)
+        if frac_bits is not None:
+            codec.check_frac_bits(frac_bits)
         if frac_bits:
             raise InputError("frac_bits", "integers of arbitrary size are encrypted at 0 fraction bits")
-        largest = max((abs(int(v)) for v in array.tolist()), default=0)
-        limit = max(largest, 1) if bound is None else int(bound)
+        largest = codec.largest_magnitude(whole)
+        limit = max(largest, 1) if bound is None else int(codec.real_number("bound", bound))
+        self.check_bound(limit)
         if largest > limit:
             raise BoundError("values", f"some magnitude is above the bound {limit}")
-        if array.dtype != object and largest > codec.INT64_BOUND:
-            array = array.astype(object)
-        encoded = array if array.dtype == object else array.astype(np.int64)
-        return self.encrypt_encoded(encoded, frac_bits=0, bound=limit, alpha_bits=alpha_bits)
+        return self.encrypt_encoded(whole, frac_bits=0, bound=limit, alpha_bits=alpha_bits)
 
     def encrypt_encoded(
         self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int, alpha_bits: int | None = None
     ) -> WireVector:
         """Encrypt integers that are already at scale 2^frac_bits, each |v| ≤ bound < n/2."""
         self.check_bound(bound)
-        plain = codec.to_residues(encoded, self.n)
-        vector = self._masked(None, plain, len(plain), alpha_bits)
-        return WireVector(self, self.context.store(vector), frac_bits, bound, vector)
+        codec.check_frac_bits(frac_bits)
+        whole = codec.whole_numbers("encoded", encoded)
+        if codec.largest_magnitude(whole) > bound:
+            raise BoundError("encoded", "some magnitude is above the declared bound")
+        return self._wire(None, codec.to_residues(whole, self.n), len(whole), frac_bits, bound, alpha_bits)
 
     def rerandomize(self, vector: CipherVector, *, alpha_bits: int | None = None, plus: Limbs | None = None) -> WireVector:
         """Return the same numbers (plus the residues `plus`, shape (count, limbs)) under fresh randomness, ready to leave."""
         if not isinstance(vector, CipherVector):
             raise InputError("vector", "must be a CipherVector")
         vector.require_key(self)
-        fresh = self._masked(vector.vector, plus, len(vector), alpha_bits)
-        return WireVector(self, self.context.store(fresh), vector.frac_bits, vector.bound, fresh)
+        return self._wire(vector.vector, plus, len(vector), vector.frac_bits, vector.bound, alpha_bits)
+
+    def _wire(
+        self, start: Vector | None, plain: Limbs | None, count: int, frac_bits: int, bound: int, alpha_bits: int | None
+    ) -> WireVector:
+        if not self.subgroup:
+            raise InvalidKeyError("n", "is a plain Paillier key, which subgroup encryption refuses; use encrypt_with")
+        vector = self._masked(start, plain, count, alpha_bits)
+        return WireVector(self, self.context.store(vector), frac_bits, bound, vector)
 
     def encrypt_with(self, messages: Sequence[int], randomness: Sequence[int]) -> WireVector:
         """Return (1 + n)^m · r^n mod n² for given r: plain Paillier, for known answers and for keys that are no Blum integers."""
         if len(messages) != len(randomness):
             raise InputError("randomness", f"{len(randomness)} numbers for {len(messages)} messages")
-        if any(not 0 < r < self.n or math.gcd(r, self.n) != 1 for r in randomness):
+        if any(type(r) is not int or not 0 < r < self.n or math.gcd(r, self.n) != 1 for r in randomness):
             raise InputError("randomness", "each must be a unit modulo n")
-        if any(not 0 <= m < self.n for m in messages):
+        if any(type(m) is not int or not 0 <= m < self.n for m in messages):
             raise InputError("messages", "each must be in [0, n)")
         limbs = self.context.limbs
         powers = self.context.power(self.context.load(lm.from_ints(randomness, 2 * limbs)), lm.from_ints([self.n], limbs))
@@ -187,7 +194,7 @@ class PublicKey:
         """Refuse a declared bound that n cannot hold with its sign."""
         if isinstance(bound, bool) or not isinstance(bound, int) or bound < 0:
             raise InputError("bound", "must be a non-negative whole number")
-        if bound >= self.n // 2:
+        if bound > self.n // 2:
             raise BoundError("bound", "numbers of this size wrap around modulo n")
 
     def alpha(self, count: int, alpha_bits: int | None = None) -> Limbs:
@@ -260,10 +267,17 @@ class CipherVector:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"index {index} of a vector of length {len(self)}")
             index = [int(index)]
-        return self._like(self.vector[index])
+        chosen = index if isinstance(index, slice) else np.asarray(index)
+        # a tuple would reach into the limbs
+        if not isinstance(chosen, slice) and (isinstance(index, tuple) or chosen.ndim != 1 or chosen.dtype.kind not in "biu"):
+            raise IndexError("the index must be a whole number, a slice, or one dimension of whole numbers or of a mask")
+        return self._like(self.vector[chosen])
 
     def __bool__(self) -> bool:
         raise TypeError("the truth of encrypted numbers is not known to their holder")
+
+    def __array__(self, *_: object, **__: object) -> npt.NDArray[Any]:
+        raise TypeError("encrypted numbers do not become an array; decrypt them, or re-randomise them and take .limbs")
 
     def __float__(self) -> float:
         raise TypeError("an encrypted number has no float value; decrypt it with the private key")
@@ -294,7 +308,7 @@ class CipherVector:
         if isinstance(factor, CipherVector):
             raise TypeError("Paillier adds encrypted numbers; it cannot multiply two of them")
         factors = self._integers("factor", factor)
-        largest = max((abs(int(f)) for f in factors.tolist()), default=0)
+        largest = codec.largest_magnitude(factors)
         self.public.check_bound(self.bound * max(largest, 1))
         context = self.public.context
         size = lm.limb_count(max(largest.bit_length(), 1))
@@ -314,7 +328,7 @@ class CipherVector:
     def __rmatmul__(self, matrix: Any) -> CipherVector:
         from .coded import CodedMatrix
 
-        return CodedMatrix.from_integers(np.asarray(matrix).T).T @ self
+        return CodedMatrix.from_integers(codec.as_array("matrix", matrix).T).T @ self
 
     def sum(self) -> CipherVector:
         """Return the encrypted sum, shape (1,)."""
@@ -358,7 +372,7 @@ class CipherVector:
 
     def _add_plain(self, other: Any, sign: int) -> CipherVector:
         encoded = self._encoded(other)
-        bound = self.bound + max((abs(int(v)) for v in encoded.tolist()), default=0)
+        bound = self.bound + codec.largest_magnitude(encoded)
         self.public.check_bound(bound)
         if len(encoded) == 1 != len(self):
             encoded = np.repeat(encoded, len(self))
@@ -366,27 +380,16 @@ class CipherVector:
 
     def _encoded(self, other: Any) -> npt.NDArray[Any]:
         """Plaintexts to add, brought to this vector's scale."""
-        array = np.atleast_1d(np.asarray(other))
         if self.frac_bits == 0:
             return self._integers("other", other)
+        array = np.atleast_1d(codec.as_array("other", other))
         if array.dtype.kind not in "fiu" or array.ndim != 1 or len(array) not in (1, len(self)):
             raise InputError("other", f"must hold real numbers, one or {len(self)}, not {array.dtype} of shape {array.shape}")
         return codec.encode(array, self.frac_bits, 2.0 ** (61 - self.frac_bits), "other")
 
     def _integers(self, name: str, value: Any) -> npt.NDArray[Any]:
-        array = np.atleast_1d(np.asarray(value))
-        if array.dtype == object:
-            if not all(isinstance(v, int) and not isinstance(v, bool) for v in array.ravel()):
-                raise InputError(name, "must hold whole numbers")
-        elif array.dtype.kind not in "iu":
-            raise InputError(name, f"must hold whole numbers, not {array.dtype}")
-        elif array.dtype.kind == "u" and array.size and int(array.max()) > codec.INT64_BOUND:
-            array = array.astype(object)
-        else:
-            array = array.astype(np.int64)
-            if array.size and int(array.min()) == -codec.INT64_BOUND - 1:
-                array = array.astype(object)
-        if array.ndim != 1 or len(array) not in (1, len(self)):
+        array = codec.whole_numbers(name, value)
+        if len(array) not in (1, len(self)):
             raise InputError(name, f"must be one number or {len(self)}, not shape {array.shape}")
         return array
 
@@ -437,14 +440,13 @@ class PrivateKey:
         CheckError
             A CRT branch failed, or a number is above the vector's declared bound.
         """
-        if not isinstance(vector, CipherVector):
-            raise InputError("vector", "must be a CipherVector")
-        vector.require_key(self.public)
-        values = codec.from_residues(self._open(vector.vector), self.public.n, vector.bound)
+        values = codec.from_residues(self.decrypt_residues(vector), self.public.n, vector.bound)
         return codec.decode(values, vector.frac_bits) if vector.frac_bits else values
 
     def decrypt_residues(self, vector: CipherVector) -> Limbs:
         """Return the plaintexts in [0, n) as limbs, shape (count, limbs): what the arbiter returns of masked numbers."""
+        if not isinstance(vector, CipherVector):
+            raise InputError("vector", "must be a CipherVector")
         vector.require_key(self.public)
         return self._open(vector.vector)
 

@@ -20,7 +20,7 @@ from .guest import ScoringInputs, parse_vector, receive_labels
 from .leakage import LeakLedger, guard_batches
 from .link import Link
 from .scores import share
-from .session import compare_rows, receive_key, say_hello, secret_order
+from .session import SEED_BYTES, compare_rows, receive_key, say_hello, secret_order
 from .settings import Settings
 
 
@@ -73,6 +73,8 @@ async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> npt.ND
 async def _agree_on_rows(link: Link, inputs: PartyInputs) -> npt.NDArray[np.int64]:
     await compare_rows(link, ("guest",), inputs.matrix.n_rows, inputs.commitment)
     message = await link.receive("guest", ms.OrderSeed)
+    if len(message.seed) != SEED_BYTES:
+        raise ProtocolError("guest", "OrderSeed", f"must have {SEED_BYTES} bytes")
     return secret_order(message.seed, inputs.matrix.n_rows)
 
 

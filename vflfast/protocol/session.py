@@ -11,7 +11,7 @@ from ..crypto import keys
 from ..crypto import limbs as lm
 from ..crypto.paillier import PrivateKey, PublicKey
 from ..errors import InputError, ProtocolError
-from ..params import KEY_BITS
+from ..params import KEY_BITS, MAX_COUNT
 from . import messages as ms
 from .link import Link
 from .settings import Settings
@@ -56,6 +56,9 @@ async def say_hello(link: Link, settings: Settings, organisation: str, n_columns
 def _check_hello(peer: str, hello: ms.Hello, settings: Settings) -> None:
     if len(hello.nonce) != NONCE_BYTES:
         raise ProtocolError(peer, "Hello", f"its nonce must have {NONCE_BYTES} bytes")
+    least = 0 if peer == "arbiter" else 1
+    if not least <= hello.n_columns <= least * MAX_COUNT:
+        raise ProtocolError(peer, "Hello", f"cannot have {hello.n_columns} columns")
     differences = settings.differences(hello.settings)
     if differences:
         raise ProtocolError(peer, "Hello", "settings differ: " + "; ".join(differences))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from dataclasses import dataclass
 
 from ..errors import InputError
@@ -170,7 +171,7 @@ def _whole(name: str, value: object, least: int, most: int = 1 << 31) -> None:
 
 
 def _real(name: str, value: object, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise InputError(name, "must be a finite number")
     if value < least or value <= above or value > most:
         raise InputError(name, f"must be {f'above {above}' if above > -math.inf else f'at least {least}'}, at most {most}")

@@ -1,0 +1,153 @@
+"""Progress: where the time went, exactly; and what a person sees meanwhile, on stderr only."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from vflfast import progress
+from vflfast.progress import Progress, StageClock, duration
+from vflfast.protocol.settings import Settings
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(progress, "time", made)
+    return made
+
+
+def steps(observer: StageClock, clock: Clock, *calls: tuple[float, str, int, str]) -> None:
+    """Move the clock, then call the observer."""
+    for seconds, party, round_, stage in calls:
+        clock.now += seconds
+        observer(party, round_, stage)
+
+
+def rounds(observer: StageClock, clock: Clock, count: int, seconds: float) -> None:
+    for round_ in range(1, count + 1):
+        steps(observer, clock, (0.0, "guest", round_, "encrypt"), (seconds, "guest", round_, ""))
+
+
+# --- stages ------------------------------------------------------------------------------------------------------
+
+
+def test_time_belongs_to_the_stage_that_began_before_it(clock: Clock) -> None:
+    stages = StageClock()
+    steps(stages, clock, (1.0, "guest", 0, "encrypt"), (2.0, "host1", 0, "product"), (4.0, "host1", 0, ""), (8.0, "guest", 0, "encrypt"))
+    clock.now += 16.0
+    assert stages.total() == 31.0
+    assert stages.seconds == {"start": 1.0, "encrypt": 2.0 + 16.0, "product": 4.0, "wait": 8.0}
+
+
+def test_the_total_is_the_sum_whenever_it_is_asked(clock: Clock) -> None:
+    stages = StageClock()
+    begin = clock.now
+    for k in range(50):
+        steps(stages, clock, (0.1 * k, "guest", k // 7, ("encrypt", "", "product")[k % 3]))
+        assert math.isclose(stages.total(), clock.now - begin)
+        assert math.isclose(sum(stages.seconds.values()), clock.now - begin)
+
+
+def test_a_block_of_work_is_counted_under_its_name(clock: Clock) -> None:
+    stages = StageClock()
+    with stages.stage("read tables"):
+        clock.now += 3.0
+    clock.now += 1.0
+    assert stages.total() == 4.0
+    assert stages.seconds == {"start": 0.0, "read tables": 3.0, "other": 1.0}
+
+
+def test_rounds_are_measured_from_start_to_start(clock: Clock) -> None:
+    stages = StageClock()
+    steps(stages, clock, (5.0, "job", 0, "bin"), (1.0, "guest", 1, "encrypt"), (2.0, "host1", 1, "product"))
+    steps(stages, clock, (3.0, "host1", 2, "encrypt"), (1.0, "guest", 1, "late"), (6.0, "guest", 3, "encrypt"))
+    assert stages.round_seconds == [2.0 + 3.0, 1.0 + 6.0]
+
+
+# --- lines -------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_says_the_round_the_pace_and_the_time_left(clock: Clock) -> None:
+    shown = Progress(Settings(n_iter_no_change=15, max_iter=50), quiet=True)
+    assert shown.line("arbiter", "key") == "arbiter: key"
+    rounds(shown, clock, 4, 60.0)
+    assert shown.round_seconds == [60.0] * 3
+    # the stop rule cannot be met before 15 rounds without change, that is 16 rounds: 13 of them are left
+    assert shown.line("guest", "encrypt") == (
+        "round 4 (stop rule: 16 or more, at most 50)  guest: encrypt  60.0 s a round, 13 min or more left"
+    )
+
+
+def test_the_time_left_does_not_run_out_while_rounds_go_on(clock: Clock) -> None:
+    shown = Progress(Settings(n_iter_no_change=2, max_iter=50), quiet=True)
+    rounds(shown, clock, 9, 10.0)
+    assert shown.line("guest", "encrypt").endswith("10.0 s a round, 10 s or more left")
+
+
+def test_max_iter_limits_the_least_number_of_rounds() -> None:
+    assert Progress(Settings(max_iter=3), quiet=True).least_rounds == 3
+    assert Progress(Settings(max_iter=50), quiet=True).least_rounds == 16
+
+
+def test_without_a_terminal_there_is_one_line_a_round_on_stderr(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Progress(Settings(n_iter_no_change=3, max_iter=9))
+    steps(shown, clock, (1.0, "job", 0, "read tables"))
+    for round_ in range(1, 4):
+        for party in ("host1", "guest", "arbiter"):
+            steps(shown, clock, (1.0, party, round_, "work"), (1.0, party, round_, ""))
+    shown.close()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "round 1 (stop rule: 4 or more, at most 9)  host1: work",
+        "round 2 (stop rule: 4 or more, at most 9)  host1: work  6.0 s a round, 18 s or more left",
+        "round 3 (stop rule: 4 or more, at most 9)  host1: work  6.0 s a round, 12 s or more left",
+    ]
+
+
+def test_rounds_of_a_moment_do_not_flood_the_log(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Progress(Settings(max_iter=1000))
+    rounds(shown, clock, 1000, 0.001)
+    shown.close()
+    assert len(capsys.readouterr().err.splitlines()) <= 10
+
+
+def test_a_terminal_gets_a_live_line_that_goes_away(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    shown = Progress(Settings())
+    assert shown._status is not None
+    rounds(shown, clock, 3, 2.0)
+    live = str(shown._status.status)
+    shown.close()
+    assert live.startswith("round 3")
+    assert "2.0 s a round" in live
+    assert capsys.readouterr().out == ""
+
+
+def test_quiet_says_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Progress(Settings(), quiet=True)
+    rounds(shown, clock, 5, 3.0)
+    shown.close()
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "0 s"), (89.4, "89 s"), (90, "2 min"), (600, "10 min"), (5399, "90 min"), (5400, "1.5 h"), (86_400, "24.0 h")],
+)
+def test_durations_as_people_say_them(seconds: float, said: str) -> None:
+    assert duration(seconds) == said

@@ -1,0 +1,162 @@
+"""Settings: every unusable value is refused by the name of its setting; what parties exchange compares exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vflfast.errors import InputError
+from vflfast.params import DEFAULT_MAX_ITER, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, KEY_BITS
+from vflfast.protocol.settings import NORMS, OUTPUTS, PROFILES, SOLVERS, THRESHOLDS, Settings
+
+NOT_A_CHOICE: list[Any] = [None, "", "other", 1, True, ["hardened"], b"labels"]
+NOT_A_FLAG: list[Any] = [None, 0, 1, "true", np.True_, []]
+NOT_WHOLE: list[Any] = [None, "3", 3.0, True, False, math.nan, [1], np.array([1])]
+NOT_REAL: list[Any] = [None, "0.5", True, math.nan, math.inf, -math.inf, [1.0], 1j, np.array([1.0, 2.0])]
+
+BAD: list[tuple[str, Any, dict[str, Any]]] = [
+    *((name, value, {}) for name in ("profile", "solver", "init", "norm", "output") for value in NOT_A_CHOICE),
+    *((name, value, {}) for name in ("test_key", "joint", "simulation") for value in NOT_A_FLAG),
+    *((name, value, {}) for name in ("key_bits", "frac_bits", "n_iter_no_change", "max_iter", "n_batches") for value in NOT_WHOLE),
+    *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon") for value in NOT_REAL),
+    *((name, value, {"solver": "gd"}) for name in ("step", "alpha") for value in NOT_REAL[1:]),
+    *(("key_bits", value, {}) for value in (0, -2048, 512, 1024, 2047, 2049, 4097, 8192, 2**40)),
+    *(("key_bits", value, {"test_key": True}) for value in (0, 1, 64, 127, -512)),
+    *(("frac_bits", value, {}) for value in (0, 7, 41, -24, 2**40)),
+    *((name, value, {}) for name in ("n_iter_no_change", "max_iter", "n_batches") for value in (0, -1, 2**31 + 1, 2**63)),
+    *(("predictor_bound", value, {}) for value in (0, 0.0, -16.0, 1024.5, 1e300)),
+    *(("tol", value, {}) for value in (-1e-9, -1)),
+    *(("momentum", value, {"solver": "gd"}) for value in (-0.1, 1, 1.0, 2.5)),
+    *(("epsilon", value, {}) for value in (-1e-9, -1)),
+    *(("epsilon", 0.1, {"norm": norm}) for norm in ("rank", "zscore")),
+    ("epsilon", 0.1, {"norm": "none", "profile": "patent"}),
+    *(("step", value, {"solver": "gd"}) for value in (0, 0.0, -1.0)),
+    ("step", 0.1, {}),
+    ("momentum", 0.1, {}),
+    *(("alpha", value, {}) for value in (-1e-9, -1)),
+    ("norm", "none", {}),
+    *(("threshold", value, {}) for value in ("", "auc", "QUOTA", None, True, math.nan, math.inf, [0.5])),
+    *(("threshold_value", value, {}) for value in (0, 0.0, -0.1, 1.1, math.nan, "0.1", True, [0.1])),
+    ("threshold_value", None, {"threshold": "precision"}),
+    *(("powers", value, {}) for value in ((), (1.0,), [1.0, 1.0], 1.0, "11", (1.0, 0.0), (1.0, -1.0), (1.0, math.nan), (1.0, math.inf))),
+    *(("powers", value, {}) for value in ((1.0, None), (1.0, "1"), (1.0, True), np.array([1.0, 1.0]))),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "others"), BAD, ids=lambda v: str(v)[:20])
+def test_a_bad_value_is_refused_by_name(name: str, value: Any, others: dict[str, Any]) -> None:
+    Settings(**({"threshold_value": 0.5} | others if others.get("threshold") == "precision" else others))  # the control: without it, fine
+    with pytest.raises(InputError) as caught:
+        Settings(**(others | {name: value}))
+    assert caught.value.argument == name
+
+
+def test_there_are_enough_bad_values_and_every_setting_has_one() -> None:
+    assert len(BAD) >= 150
+    assert {name for name, _, _ in BAD} == {field.name for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        *({"key_bits": bits} for bits in KEY_BITS),
+        {"key_bits": 128, "test_key": True},
+        {"frac_bits": 8},
+        {"frac_bits": 40},
+        {"predictor_bound": 1024},
+        {"predictor_bound": 1e-9},
+        {"tol": 0},
+        {"alpha": 0},
+        {"solver": "gd", "momentum": 0.999, "step": 1e-9},
+        {"epsilon": 0.01},
+        {"threshold": -3},
+        {"threshold": 0.05},
+        {"threshold_value": 1},
+        {"powers": (1, 2)},
+        {"powers": (0.5, 1.0, 1.5)},
+        {"norm": "none", "profile": "patent"},
+        *({"norm": norm} for norm in NORMS if norm != "none"),
+        *({"threshold": by, "threshold_value": 0.5} for by in THRESHOLDS),
+        *({"solver": solver} for solver in SOLVERS),
+        *({"output": output} for output in OUTPUTS),
+        *({"profile": profile} for profile in PROFILES),
+    ],
+    ids=str,
+)
+def test_the_edges_of_what_is_allowed(good: dict[str, Any]) -> None:
+    made = Settings(**good)
+    assert all(getattr(made, name) == value for name, value in good.items())
+    assert Settings.from_mapping(json.loads(made.to_json())) == made
+    assert made.differences(made.to_json()) == []
+
+
+def test_the_defaults_are_the_safe_ones() -> None:
+    """Protocol §3 to §5 and [0145]."""
+    made = Settings()
+    assert (made.profile, made.solver, made.init, made.n_batches, made.norm) == ("hardened", "block-newton", "local", 1, "minmax")
+    assert (made.tol, made.n_iter_no_change, made.max_iter) == (DEFAULT_TOL, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_MAX_ITER) == (0.005, 15, 50)
+    assert (made.key_bits, made.test_key, made.simulation, made.output, made.joint) == (2048, False, False, "labels", False)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().profile = "patent"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["batch_size", "Profile", "", "random_state"])
+def test_an_unknown_setting_is_refused_by_name(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Settings.from_mapping({name: 1, "tol": 0.1})
+    assert caught.value.argument == name
+    assert "n_batches" in caught.value.problem
+
+
+def test_a_mapping_may_hold_powers_as_a_list() -> None:
+    assert Settings.from_mapping({"powers": [1.0, 2.0]}).powers == (1.0, 2.0)
+    with pytest.raises(InputError) as caught:
+        Settings.from_mapping({"powers": ["1", 2.0]})
+    assert caught.value.argument == "powers"
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"profile": "patent"}, {"key_bits": 3072}, {"test_key": True}, {"frac_bits": 20}, {"predictor_bound": 8.0}, {"solver": "gd"},
+    {"step": 0.1, "solver": "gd"}, {"momentum": 0.5, "solver": "gd"}, {"alpha": 0.01}, {"init": "zeros"}, {"tol": 0.004},
+    {"n_iter_no_change": 20}, {"max_iter": 49}, {"n_batches": 2}, {"norm": "rank"}, {"epsilon": 1e-12}, {"powers": (1.0, 1.0)},
+    {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "scores"}, {"joint": True}, {"simulation": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+def test_every_difference_is_named_and_nothing_else(changes: dict[str, Any]) -> None:
+    mine, theirs = Settings(), Settings(**changes)
+    for here, there in ((mine, theirs), (theirs, mine)):
+        differences = here.differences(there.to_json())
+        assert [text.split(":")[0] for text in differences] == sorted(changes)
+    name = next(iter(changes))
+    assert repr(changes[name]) in " ".join(mine.differences(theirs.to_json())) or name == "powers"
+
+
+def test_every_setting_is_compared() -> None:
+    assert {name for changes in CHANGES for name in changes} == {field.name for field in dataclasses.fields(Settings)}
+
+
+def test_a_setting_that_only_one_side_knows_is_a_difference() -> None:
+    text = json.loads(Settings().to_json())
+    assert Settings().differences(json.dumps(text | {"compression": True})) == ["compression: None here, True there"]
+    del text["tol"]
+    assert Settings().differences(json.dumps(text)) == ["tol: 0.005 here, None there"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"x"', "\0", "[" * 200_000, '{"a":' * 200_000, "9" * 10_000])
+def test_unreadable_settings_are_a_difference_not_a_crash(text: str) -> None:
+    assert Settings().differences(text) == ["the other party's settings are not readable"]
+
+
+def test_the_text_of_equal_settings_is_equal() -> None:
+    assert Settings(tol=0.1, alpha=0.5).to_json() == Settings(alpha=0.5, tol=0.1).to_json()
+    assert json.loads(Settings(alpha=0.1).to_json())["alpha"] == 0.1

@@ -41,6 +41,15 @@ class Buckets {
         return false;
     }
 
+    // Asks for a bucket's cache lines ahead of `enter`: buckets of a large block live in the last-level cache.
+    void prefetch(std::size_t i) const {
+        constexpr int line = 64 / sizeof(word);
+        const word* pair = pairs_.get() + i * static_cast<std::size_t>(m_.row());
+        const word* log = logs_.get() + i * static_cast<std::size_t>(m_.digits);
+        for (int w = 0; w < m_.row(); w += line) __builtin_prefetch(pair + w, 1);
+        for (int w = 0; w < m_.digits; w += line) __builtin_prefetch(log + w, 1);
+    }
+
     // (X0, X1 + X0*Lambda) in every used bucket.
     void fold() {
         const std::size_t lanes = static_cast<std::size_t>(m_.kernel->lanes);
@@ -81,26 +90,44 @@ class Buckets {
     Scratch pairs_, logs_;
 };
 
-// The entries of a block whose rows lie in [begin, end): positions into block.patterns.
-std::pair<std::size_t, std::size_t> entries_in(const CodedBlock& block, std::size_t begin, std::size_t end) {
-    if (!block.rows) return {begin, end};
-    const std::uint32_t* last = block.rows + block.entries;
-    return {static_cast<std::size_t>(std::lower_bound(block.rows, last, begin) - block.rows),
-            static_cast<std::size_t>(std::lower_bound(block.rows, last, end) - block.rows)};
+// One block's bucket phase over one segment of the rows: entries [begin, end) of block.patterns.
+struct Job {
+    const CodedBlock* block;
+    std::size_t segment, begin, end;
+
+    Job(const CodedBlock& b, std::size_t segment_, std::size_t first_row, std::size_t last_row)
+        : block(&b), segment(segment_), begin(first_row), end(last_row) {
+        if (!b.rows) return;
+        const std::uint32_t* last = b.rows + b.entries;
+        begin = static_cast<std::size_t>(std::lower_bound(b.rows, last, first_row) - b.rows);
+        end = static_cast<std::size_t>(std::lower_bound(b.rows, last, last_row) - b.rows);
+    }
+};
+
+// All jobs in groups of at most `lanes`. With enough blocks a group stays within one segment, so that dense blocks share their
+// multiplicand; with few, lanes take different segments.
+std::vector<std::vector<Job>> group_jobs(const std::vector<CodedBlock>& blocks, std::size_t n_rows, std::size_t segments, std::size_t lanes) {
+    const std::size_t length = (n_rows + segments - 1) / segments;
+    std::vector<std::vector<Job>> groups;
+    for (std::size_t segment = 0; segment < segments; ++segment) {
+        for (std::size_t b = 0; b < blocks.size(); ++b) {
+            const bool starts = b == 0 && (segment == 0 || blocks.size() >= lanes);
+            if (starts || groups.back().size() == lanes) groups.emplace_back();
+            groups.back().emplace_back(blocks[b], segment, std::min(n_rows, segment * length), std::min(n_rows, (segment + 1) * length));
+        }
+    }
+    return groups;
 }
 
-// Bucket phase of up to `lanes` blocks side by side over rows [begin, end).
-void fill_buckets(const Modulus& m, std::vector<Buckets>& buckets, const CodedBlock* blocks, const word* log_rows, std::size_t begin,
-                  std::size_t end) {
+// Bucket phase of up to `lanes` jobs side by side.
+void fill_buckets(const Modulus& m, std::vector<Buckets>& buckets, const std::vector<Job>& jobs, const word* log_rows) {
     const Kernel& k = *m.kernel;
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(k.lanes);
-    std::vector<std::pair<std::size_t, std::size_t>> range(buckets.size());
     std::size_t steps = 0;
     bool same_rows = true;
-    for (std::size_t lane = 0; lane < buckets.size(); ++lane) {
-        range[lane] = entries_in(blocks[lane], begin, end);
-        steps = std::max(steps, range[lane].second - range[lane].first);
-        same_rows &= blocks[lane].rows == nullptr;
+    for (const Job& job : jobs) {
+        steps = std::max(steps, job.end - job.begin);
+        same_rows &= job.block->rows == nullptr && job.segment == jobs[0].segment;
     }
     Workspace space(m, 2);
     for (std::size_t step = 0; step < steps; ++step) {
@@ -110,15 +137,19 @@ void fill_buckets(const Modulus& m, std::vector<Buckets>& buckets, const CodedBl
         for (std::size_t lane = 0; lane < lanes; ++lane) {
             residues[lane] = current[lane] = m.one.data();  // an idle lane multiplies 1 by 1
             target[lane] = space.sink();
-            if (lane >= buckets.size() || range[lane].first + step >= range[lane].second) continue;
-            const CodedBlock& block = blocks[lane];
-            const std::size_t entry = range[lane].first + step, pattern = block.patterns[entry];
+            if (lane >= jobs.size() || jobs[lane].begin + step >= jobs[lane].end) continue;
+            const CodedBlock& block = *jobs[lane].block;
+            const std::size_t entry = jobs[lane].begin + step, pattern = block.patterns[entry];
             if (static_cast<int>(pattern) == block.modal) continue;
             const word* source = log_rows + (block.rows ? block.rows[entry] : entry) * row;
             if (buckets[lane].enter(pattern, source)) continue;
             residues[lane] = source;
             current[lane] = target[lane] = buckets[lane].pair(pattern);
             work = true;
+        }
+        for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
+            const std::size_t next = jobs[lane].begin + step + 1;
+            if (next < jobs[lane].end) buckets[lane].prefetch(jobs[lane].block->patterns[next]);
         }
         if (!work) continue;
         if (lanes == 1) {
@@ -127,7 +158,7 @@ void fill_buckets(const Modulus& m, std::vector<Buckets>& buckets, const CodedBl
         }
         k.gather(space.block(0), current.data(), m.row());
         if (same_rows) {
-            k.mul_residue_broadcast(m, space.block(0), space.block(0), log_rows + (begin + step) * row);
+            k.mul_residue_broadcast(m, space.block(0), space.block(0), log_rows + (jobs[0].begin + step) * row);
         } else {
             k.gather(space.block(1), residues.data(), m.digits);
             k.mul_residue(m, space.block(0), space.block(0), space.block(1));
@@ -251,22 +282,20 @@ std::size_t CodedBlock::n_patterns() const {
 void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const word* log_rows, std::size_t n_rows,
                 const std::vector<CodedBlock>& blocks, std::size_t segments, int threads) {
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
-    const std::size_t groups = (blocks.size() + lanes - 1) / lanes, length = (n_rows + segments - 1) / segments;
+    const std::vector<std::vector<Job>> groups = group_jobs(blocks, n_rows, segments, lanes);
     Scratch partial((segments - 1) * n_classes * row);
-    parallel_for(threads, groups * segments, 1, [&](std::size_t unit, std::size_t) {
-        const std::size_t group = unit / segments, segment = unit % segments;
-        const std::size_t first = group * lanes, last = std::min(blocks.size(), first + lanes);
-        word* target = segment == 0 ? sums : partial.get() + (segment - 1) * n_classes * row;
+    parallel_for(threads, groups.size(), 1, [&](std::size_t group, std::size_t) {
+        const std::vector<Job>& jobs = groups[group];
         std::vector<Buckets> buckets;
-        buckets.reserve(lanes);
-        for (std::size_t b = first; b < last; ++b) buckets.emplace_back(m, blocks[b].n_patterns());
-        fill_buckets(m, buckets, blocks.data() + first, log_rows, std::min(n_rows, segment * length),
-                     std::min(n_rows, (segment + 1) * length));
+        buckets.reserve(jobs.size());
+        for (const Job& job : jobs) buckets.emplace_back(m, job.block->n_patterns());
+        fill_buckets(m, buckets, jobs, log_rows);
         Products products(m);
-        for (std::size_t b = first; b < last; ++b) {
-            Buckets& tensor = buckets[b - first];
-            tensor.fold();
-            collapse(m, products, tensor, blocks[b].class_counts.data(), blocks[b].class_counts.size(), target + blocks[b].first_class * row);
+        for (std::size_t j = 0; j < jobs.size(); ++j) {
+            const CodedBlock& block = *jobs[j].block;
+            word* target = jobs[j].segment == 0 ? sums : partial.get() + (jobs[j].segment - 1) * n_classes * row;
+            buckets[j].fold();
+            collapse(m, products, buckets[j], block.class_counts.data(), block.class_counts.size(), target + block.first_class * row);
         }
     });
     parallel_for(threads, n_classes, 256, [&](std::size_t begin, std::size_t end) {

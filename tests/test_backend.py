@@ -239,6 +239,10 @@ def test_a_batch_with_one_ciphertext_that_is_no_unit_gives_no_plaintext(backend:
             wire[place] = bad
             with pytest.raises(CheckError):
                 private.decrypt(lm.from_ints(wire, size))
+            if isinstance(private, be.NativePrivate):  # nor does it stay in memory
+                plain, sound = private.decryptor.decrypt(lm.from_ints(wire, size), 2)
+                assert not sound
+                assert not plain.any()
 
 
 def test_names(backend: str) -> None:

@@ -51,7 +51,7 @@ def test_the_match_report(shown: tuple[Summary, int, str]) -> None:
     assert match["parties"] == names(n_hosts)
     assert match["rows"] == [8000] * (1 + n_hosts)
     assert match["matched"] <= 7760
-    assert 7400 <= match["matched"]
+    assert match["matched"] >= 7400
     assert match["share"] == [match["matched"] / 8000] * (1 + n_hosts)
     assert summary["training_rows"] + summary["evaluation"]["rows"] == match["matched"]
     assert 0.65 < summary["training_rows"] / match["matched"] < 0.75
@@ -136,13 +136,11 @@ def test_the_same_weights_on_every_backend() -> None:
     """The choice by the environment, each in a process of its own; ids are matched under a fresh key in each."""
     command = [sys.executable, "-m", "vflfast", *SHORT, "--no-verify"]
     root = str(Path(cli.__file__).parents[1])
-    runs = {
-        name: subprocess.Popen(
-            command, env={**os.environ, "VFLFAST_BACKEND": name, "PYTHONPATH": root}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for name in ("gmpy2", "portable")
-        if name in backend.available()
-    }
+    runs = {}
+    for name in backend.available():
+        environment = {**os.environ, "VFLFAST_BACKEND": name, "PYTHONPATH": root}
+        if name != backend.current().name:
+            runs[name] = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     expected = summary_of(1, "hardened")
     for name, run in runs.items():
         stdout, stderr = run.communicate(timeout=300)
@@ -153,7 +151,7 @@ def test_the_same_weights_on_every_backend() -> None:
         assert {k: v["auc"] for k, v in summary["evaluation"]["scores"].items()} == {
             k: v["auc"] for k, v in expected["evaluation"]["scores"].items()
         }
-    assert "gmpy2" in runs
+    assert {*runs, backend.current().name} >= {"gmpy2"}
 
 
 def test_tables_and_models_stay_in_the_folder(tmp_path: Path) -> None:

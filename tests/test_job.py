@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tracemalloc
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from vflfast import job as jobs
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import DataError, InputError, InvalidKeyError, LeakageGuardError, ModelError, VflError
 from vflfast.progress import StageClock
-from vflfast.protocol import block as blocks
-from vflfast.protocol.block import Block, PartyInputs
+from vflfast.protocol.block import PartyInputs
 from vflfast.protocol.settings import Settings
 
 
@@ -74,7 +73,10 @@ def test_a_toml_date_is_an_observation_date(tmp_path: Path) -> None:
     assert jobs.read_job(path).guest.reading == {"observation_date": "2026-01-01"}
 
 
-def changed(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
+Change = Callable[[dict[str, Any]], None]
+
+
+def changed(section: str, **values: Any) -> Change:
     """Set names of a section; ... takes a name away."""
 
     def change(data: dict[str, Any]) -> None:
@@ -88,7 +90,7 @@ def changed(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def replaced(**values: Any) -> Callable[[dict[str, Any]], None]:
+def replaced(**values: Any) -> Change:
     def change(data: dict[str, Any]) -> None:
         for name, value in values.items():
             if value is ...:
@@ -99,7 +101,7 @@ def replaced(**values: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-BAD_JOBS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
+BAD_JOBS: list[tuple[str, Change]] = [
     # sections
     ("guests", replaced(guests={})),
     ("guest", replaced(guest=...)),
@@ -172,7 +174,7 @@ BAD_JOBS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
 
 
 @pytest.mark.parametrize(("argument", "change"), BAD_JOBS, ids=[f"{k}-{argument}" for k, (argument, _) in enumerate(BAD_JOBS)])
-def test_bad_jobs_are_refused_before_any_work(folder: Path, argument: str, change: Callable[[dict[str, Any]], None]) -> None:
+def test_bad_jobs_are_refused_before_any_work(folder: Path, argument: str, change: Change) -> None:
     data = sections(folder)
     (folder / "short.key").write_bytes(b"too short")
     change(data)
@@ -181,7 +183,7 @@ def test_bad_jobs_are_refused_before_any_work(folder: Path, argument: str, chang
     assert caught.value.argument == argument
 
 
-BAD_RUNS: list[tuple[str, type[VflError], Callable[[dict[str, Any]], None]]] = [
+BAD_RUNS: list[tuple[str, type[VflError], Change]] = [
     ("label_column", InputError, changed("guest", label_column=...)),
     ("label_column", InputError, changed("guest", label_column=5)),
     ("sold", DataError, changed("guest", label_column="sold")),
@@ -212,7 +214,7 @@ BAD_RUNS: list[tuple[str, type[VflError], Callable[[dict[str, Any]], None]]] = [
 
 
 @pytest.mark.parametrize(("argument", "kind", "change"), BAD_RUNS, ids=[f"{k}-{case[0]}" for k, case in enumerate(BAD_RUNS)])
-def test_bad_tables_and_keys_are_refused(folder: Path, argument: str, kind: type[VflError], change: Callable[[dict[str, Any]], None]) -> None:
+def test_bad_tables_and_keys_are_refused(folder: Path, argument: str, kind: type[VflError], change: Change) -> None:
     data = sections(folder)
     pd.DataFrame({"customer": ["nobody"], "host1_amount": [1.0]}).to_csv(folder / "other.csv", index=False)
     change(data)
@@ -232,7 +234,12 @@ def test_a_table_that_is_none_is_named(folder: Path, tmp_path: Path, name: str) 
     assert caught.value.argument == str(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [b"[guest\n", b"guest = \xff\n", b"[guest]\nfile = 1\nfile = 2\n", b"x = " + b"[" * 100_000, b"x = " + b"9" * 9_999])
+NO_TOML = [
+    b"[guest\n", b"guest = \xff\n", b"[guest]\nfile = 1\nfile = 2\n", b"x = " + b"[" * 100_000, b"x = " + b"9" * 9_999,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NO_TOML, ids=range(len(NO_TOML)))
 def test_what_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "job.toml"
     path.write_bytes(content)
@@ -422,62 +429,13 @@ def test_a_model_in_another_partys_place_is_refused(folder: Path, trained: jobs.
 def test_a_model_for_more_parties_than_the_job_names_is_refused(tmp_path: Path) -> None:
     write_tables(tmp_path, 2)
     jobs.save_models(jobs.train(job(tmp_path, 2), StageClock()), tmp_path / "models")
+    read = job(tmp_path, 1)
     with pytest.raises(InputError) as caught:
-        read = job(tmp_path, 1)
         jobs.score(read, tmp_path / "models", read.settings, StageClock())
     assert caught.value.argument == "model"
 
 
-# --- memory ------------------------------------------------------------------------------------------------------
-
-
-def five_classes(n_features: int = 100, n_rows: int = 40_000) -> CodedMatrix:
-    return CodedMatrix(np.random.default_rng(0).integers(0, 5, (n_features, n_rows), dtype=np.uint8))
-
-
-def test_a_block_holds_the_codes_once() -> None:
-    matrix = five_classes()
-    block = Block(PartyInputs(matrix, bytes(32), "partner"), Settings(), matrix.n_columns, 2, has_intercept=False)
-    rows, batch = block.batch(1)
-    assert batch is block.matrix is matrix
-    assert np.shares_memory(block.batch(2)[1].codes, matrix.codes)
-    assert np.shares_memory(CodedMatrix(matrix.codes).codes, matrix.codes)
-    assert rows == slice(None)
-
-
-def test_patterns_of_five_classes_take_two_fifths_of_the_codes() -> None:
-    matrix = five_classes()
-    stored = matrix.plan.blocks
-    assert all(block.rows is None for block in stored)
-    assert sum(block.patterns.nbytes for block in stored) == 2 * len(stored) * matrix.n_rows
-    assert 2 * len(stored) * matrix.n_rows <= 0.45 * matrix.codes.nbytes
-
-
-def test_training_keeps_no_second_copy_of_the_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    matrix = five_classes()
-    allowed = 0.45 * matrix.codes.nbytes + 24 * matrix.n_rows + 8 * matrix.n_columns**2 + 400_000
-    assert kept_by_a_block(matrix) <= allowed < 0.95 * matrix.codes.nbytes
-    with monkeypatch.context() as patch:  # the control: a copy is seen
-        patch.setattr(blocks, "_partition", lambda matrix, n_batches: [(slice(None), matrix.take_rows(np.arange(matrix.n_rows)))])
-        assert kept_by_a_block(matrix) > allowed
-
-
-def kept_by_a_block(matrix: CodedMatrix) -> int:
-    """Bytes that a party's block, its block plan included, holds on to beside the matrix."""
-    inputs = PartyInputs(matrix, bytes(32), "partner")
-    Block(inputs, Settings(), matrix.n_columns, 2, has_intercept=False)  # compiled functions are not counted
-    matrix.__dict__.pop("plan", None)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        block = Block(inputs, Settings(), matrix.n_columns, 2, has_intercept=False)
-        plan = matrix.plan
-        after = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    assert block.matrix is matrix
-    assert plan is matrix.plan
-    return after - before
+# --- memory (more in test_memory.py) --------------------------------------------------------------------------------
 
 
 def test_the_codes_of_all_rows_are_gone_when_training_starts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,8 +443,6 @@ def test_the_codes_of_all_rows_are_gone_when_training_starts(folder: Path, monke
     real = jobs.inline.train
 
     def count(guest: PartyInputs, hosts: list[PartyInputs], *rest: Any, **options: Any) -> Any:
-        import gc
-
         gc.collect()
         alive.extend(matrix.n_rows for matrix in gc.get_objects() if type(matrix) is CodedMatrix)
         return real(guest, hosts, *rest, **options)

@@ -138,7 +138,10 @@ def at(*path: Any, value: Any) -> Callable[[Document], None]:
     return change
 
 
-PARTY_FIELDS = ["format", "version", "role", "session", "reading", "binner", "columns", "weights", "intercept", "weight_hash", "norm", "facts", "digest"]
+PARTY_FIELDS = [
+    "format", "version", "role", "session", "reading", "binner", "columns", "weights", "intercept", "weight_hash", "norm", "facts",
+    "digest",
+]  # fmt: skip
 ARBITER_FIELDS = ["format", "version", "role", "session", "powers", "threshold", "n_iter", "flagged_share", "settings", "digest"]
 
 

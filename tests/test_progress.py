@@ -124,7 +124,7 @@ def test_rounds_of_a_moment_do_not_flood_the_log(clock: Clock, capsys: pytest.Ca
     assert len(capsys.readouterr().err.splitlines()) <= 10
 
 
-def test_a_terminal_gets_a_live_line_that_goes_away(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_terminal_gets_a_live_line(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")

@@ -53,10 +53,10 @@ KEYS: list[Case] = [
     (lambda h: PublicKey(h.p, test_sizes=True), "n"),  # a prime
     (lambda h: PublicKey(h.p**2, test_sizes=True), "n"),
     (lambda h: PublicKey(h.n * h.n, test_sizes=True), "n"),
-    (lambda h: PublicKey(77 * (1 << 200) + 77, test_sizes=True), "n"),
+    (lambda h: PublicKey(77 * ((1 << 249) + 1), test_sizes=True), "n"),
     (lambda h: PrivateKey(h.p, h.q), "q"),
     (lambda h: PrivateKey(h.p, h.p, test_sizes=True), "q"),
-    (lambda h: PrivateKey(h.p, h.q + 4, test_sizes=True), "q"),
+    (lambda h: PrivateKey(h.p, h.q - 1, test_sizes=True), "q"),
     (lambda h: PrivateKey(h.p, h.other.primes[0], test_sizes=True), "q"),
     (lambda h: PrivateKey(None, h.q, test_sizes=True), "p"),  # type: ignore[arg-type]
     (lambda h: PrivateKey(h.p, 1.5, test_sizes=True), "q"),  # type: ignore[arg-type]
@@ -132,6 +132,16 @@ ENCRYPT: list[Case] = [
 @pytest.mark.parametrize(("call", "culprit"), ENCRYPT)
 def test_encrypt_and_decrypt(call: Callable[[Any], object], culprit: str, here: SimpleNamespace) -> None:
     refused(call, culprit, here)
+
+
+@pytest.mark.parametrize("alpha_bits", [0, 1, 64, 128, 447, 449, 511, 513, 1023, 2113, 4096, -1, True, 1024.0, "1024"])
+def test_short_and_odd_exponents_are_refused(alpha_bits: Any, key_of: Callable[[int], PrivateKey]) -> None:
+    public = key_of(2048).public
+    with pytest.raises(InputError) as caught:
+        public.encrypt([1], alpha_bits=alpha_bits)
+    assert caught.value.argument == "alpha_bits"
+    with pytest.raises(InputError):
+        public.rerandomize(public.encrypt([1]), alpha_bits=alpha_bits)
 
 
 # --- arithmetic --------------------------------------------------------------------------------------------------------
@@ -237,7 +247,7 @@ NUMBERS: dict[str, Callable[[Any], int]] = {
     "multiple of q": lambda h: h.q**3,
     "p squared": lambda h: h.p**2,
     "n squared": lambda h: h.n**2,
-    "n squared + c": lambda h: h.n**2 + lm.to_ints(h.c.limbs)[0],
+    "n squared + c": lambda h: min(h.n**2 + lm.to_ints(h.c.limbs)[0], (1 << 512) - 1),
     "n squared + 1": lambda h: h.n**2 + 1,
     "all ones": lambda h: (1 << 512) - 1,
     "repeated": lambda h: lm.to_ints(h.c.limbs)[1],

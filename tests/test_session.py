@@ -9,7 +9,7 @@ from typing import Any
 import gmpy2
 import numpy as np
 import pytest
-from made_runs import P, Parties, Q, parties, private_key, refused, replace, run, settings, training_programs
+from made_runs import Change, P, Parties, Q, parties, private_key, refused, replace, run, settings, training_programs
 
 from vflfast.crypto import keys
 from vflfast.crypto import limbs as lm
@@ -19,7 +19,7 @@ from vflfast.errors import InputError
 from vflfast.protocol import inline
 from vflfast.protocol import messages as ms
 from vflfast.protocol.arbiter import ArbiterInputs
-from vflfast.protocol.session import secret_order
+from vflfast.protocol.session import key_context, secret_order
 
 N = P * Q
 SIZE = lm.limb_count(512)
@@ -168,6 +168,38 @@ def test_a_bad_key_is_refused_by_the_data_parties(bad: str, party: str) -> None:
     error = refused({"arbiter": replace(ms.KeyAnnouncement, recipient=party, **BAD_KEYS[bad]())})
     assert (error.party, error.step) == ("arbiter", "KeyAnnouncement")
     assert str(N) not in error.problem
+
+
+@pytest.mark.parametrize("bits", [384, 510, 640, 1024])
+def test_a_sound_key_of_another_size_is_refused(bits: int) -> None:
+    """With a good proof for this very session; the control is another sound key of the agreed size, which both parties take."""
+
+    def announce(p: int, q: int) -> Change:
+        def change(_: str, message: ms.Message, envelope: ms.Envelope) -> list[bytes] | None:
+            if not isinstance(message, ms.KeyAnnouncement):
+                return None
+            proof = keys.prove_square_free(p, q, key_context(envelope.session))
+            return [ms.to_bytes(ms.KeyAnnouncement(as_limbs([p * q]), as_limbs(proof)), envelope)]
+
+        return change
+
+    error = refused({"arbiter": announce(*keys.generate_primes(bits, test_sizes=True))})
+    assert (error.party, error.step) == ("arbiter", "KeyAnnouncement")
+    assert f"n has {bits} bits" in error.problem
+    assert refused({"arbiter": announce(*keys.generate_primes(512, test_sizes=True))}).step not in ("KeyAnnouncement", "Hello")
+
+
+def test_the_proof_of_another_session_is_refused() -> None:
+    """The same key with the proof that it gave in an earlier session: proofs are bound to the session."""
+    earlier: list[np.ndarray] = []
+
+    def note(_: str, message: ms.Message, envelope: ms.Envelope) -> None:
+        if isinstance(message, ms.KeyAnnouncement):
+            earlier.append(message.proof)
+
+    run(training_programs(SMALL, settings(max_iter=1)), {"arbiter": note})
+    error = refused({"arbiter": replace(ms.KeyAnnouncement, proof=earlier[0])})
+    assert (error.party, error.step) == ("arbiter", "KeyAnnouncement")
 
 
 def test_the_arbiters_own_key_must_have_the_agreed_size() -> None:

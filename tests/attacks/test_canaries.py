@@ -215,6 +215,11 @@ def test_nothing_planted_is_logged(planted: Planted, caplog: pytest.LogCaptureFi
         assert not any(forbidden in text for text in said)
 
 
+def test_inputs_do_not_show_labels(planted: Planted) -> None:
+    assert "labels" not in repr(planted.made.guest)
+    assert "array" not in repr(planted.made.guest)
+
+
 # --- errors ----------------------------------------------------------------------------------------------------------
 
 

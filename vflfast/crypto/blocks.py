@@ -13,7 +13,10 @@ from .context import Block
 # Cost of a pair × pair product (collapse) over that of an insertion (pair × residue): 5 h² against 4 h², plus the moves.
 COLLAPSE_COST = 1.3
 BUDGETS = (256, 512, 1024, 2048, 3125, 4096, 8192, 16384, 32768, MAX_BUCKETS)
-SPARSE_SHARE = 1 / 3  # a sparse entry takes 6 bytes, a dense one 2
+# Below this share of rows outside the modal pattern a block keeps only those: 6 bytes an entry instead of 2. Side by side, a dense
+# block cannot skip a row by itself, and a list costs a tenth more an entry; alone it skips for nothing.
+SPARSE_SHARE_LANES = 0.8
+SPARSE_SHARE_ALONE = 1 / 3
 UNITS_PER_THREAD = 4  # enough pieces of work that no thread waits long at the end
 
 
@@ -42,15 +45,17 @@ class BlockPlan:
     first_counts: int
 
     def segments(self, threads: int, lanes: int) -> int:
-        """Return into how many row segments to split the work so that every thread is busy."""
-        groups = -(-len(self.blocks) // lanes)
-        wanted = -(-UNITS_PER_THREAD * threads // groups)
+        """Return into how many row segments to split the work so that every thread and lane is busy."""
+        blocks = len(self.blocks)
+        wanted = -(-UNITS_PER_THREAD * threads * lanes // (-(-blocks // lanes) * lanes if blocks >= lanes else blocks))
         n_rows = len(self.blocks[0].patterns)
         largest = max(int(np.prod(b.class_counts)) for b in self.blocks)
         return max(1, min(wanted, n_rows // (4 * largest) + 1))
 
 
-def make_plan(codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> BlockPlan:
+def make_plan(
+    codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], lanes: int = 1
+) -> BlockPlan:
     """Return the cheapest grouping of features over the candidate bucket budgets.
 
     Parameters
@@ -59,6 +64,8 @@ def make_plan(codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64],
         uint8, shape (n_features, n_rows).
     class_counts, shares
         Class count and share of the most frequent class, by feature.
+    lanes
+        Blocks that the arithmetic treats side by side.
     """
     order = np.lexsort((shares, class_counts))
     counts, n_rows = class_counts[order], codes.shape[1]
@@ -69,7 +76,7 @@ def make_plan(codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64],
     blocks, position = [], 0
     for start, stop in zip(groups, [*groups[1:], len(order)], strict=True):
         features = order[start:stop]
-        block = _make_block(codes, class_counts, features, keep_all=start == 0)
+        block = _make_block(codes, class_counts, features, lanes, keep_all=start == 0)
         blocks.append(block)
         remainder = block.modal
         for feature in features:
@@ -100,7 +107,7 @@ def _cost(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], starts
 
 
 def _make_block(
-    codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64], features: npt.NDArray[np.int64], *, keep_all: bool
+    codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64], features: npt.NDArray[np.int64], lanes: int, *, keep_all: bool
 ) -> Block:
     counts = tuple(int(class_counts[f]) for f in features)
     patterns = np.zeros(codes.shape[1], dtype=np.uint16)
@@ -112,7 +119,7 @@ def _make_block(
         return Block(counts, patterns, None, -1)
     frequency = np.bincount(patterns)
     modal = int(frequency.argmax())
-    if 1 - frequency[modal] / len(patterns) < SPARSE_SHARE:
+    if 1 - frequency[modal] / len(patterns) < (SPARSE_SHARE_LANES if lanes > 1 else SPARSE_SHARE_ALONE):
         rows = np.flatnonzero(patterns != modal).astype(np.uint32)
         return Block(counts, patterns[rows], rows, modal)
     return Block(counts, patterns, None, modal)

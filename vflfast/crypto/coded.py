@@ -159,7 +159,7 @@ class CodedMatrix:
         Only classes up to the largest code present count: one kept for what later tables may hold costs no buckets here.
         """
         observed = self.codes.max(axis=1).astype(np.int64) + 1
-        return make_plan(self.codes, observed, self.class_rows.max(axis=1) / self.n_rows)
+        return make_plan(self.codes, observed, self.class_rows.max(axis=1) / self.n_rows, be.current().lanes)
 
     def product(self, vector: CipherVector) -> tuple[CipherVector, CipherVector]:
         """Return ([[Zᵀg]], [[Σg]]), shapes (n_columns,) and (1,), by buckets instead of exponentiations (crypto-core §6).

@@ -30,7 +30,7 @@ class PartyInputs:
     matrix: CodedMatrix
     commitment: bytes
     organisation: str
-    labels: npt.NDArray[np.int8] | None = None
+    labels: npt.NDArray[np.int8] | None = field(default=None, repr=False)
 
 
 @dataclass

@@ -1,0 +1,87 @@
+"""What every benchmark needs: keys, backends, and the facts of the machine beside each figure.
+
+Figures of one core are taken with one thread. ``VFLFAST_BENCH_FULL=1`` runs the sizes of the task (66,274 × 3,000) instead
+of small ones; ``--benchmark-json=FILE`` writes every figure with the facts of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machine import facts
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from vflfast.crypto import backend as be
+from vflfast.crypto.paillier import PrivateKey
+
+KEY_FILE = Path(__file__).resolve().parents[1] / "tests" / "vectors" / "test_key_2048.json"
+FIGURES = pytest.StashKey[list[str]]()
+
+
+class Measure:
+    """Times a call, and notes the time of one item and the facts of the machine in the benchmark's extra_info."""
+
+    def __init__(self, benchmark: BenchmarkFixture, name: str, figures: list[str]) -> None:
+        self.benchmark, self.name, self.figures = benchmark, name, figures
+        self.extra_info: dict[str, Any] = benchmark.extra_info
+
+    def __call__(self, call: Callable[[], Any], *, items: int, unit: str, rounds: int = 3) -> Any:
+        """Return what the call returned, for the benchmark to check."""
+        result = self.benchmark.pedantic(call, rounds=rounds, warmup_rounds=min(1, rounds - 1))
+        seconds = statistics.median(self.benchmark.stats.stats.data)
+        us, rate = round(1e6 * seconds / items, 4), round(items / seconds, 1)
+        self.extra_info.update(facts())
+        self.extra_info.update({"items": items, "unit": unit, f"us_per_{unit}": us, "per_second": rate})
+        self.figures.append(f"{self.name:62} {us:14,.4f} us a {unit:11} {rate:14,.0f} a second")
+        return result
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The figures in the units of the bars, after the table of times."""
+    if config.stash[FIGURES]:
+        terminalreporter.section("figures (median; one thread unless the name says all cores)")
+        for line in config.stash[FIGURES]:
+            terminalreporter.write_line(line)
+        terminalreporter.write_line(", ".join(f"{name} {value}" for name, value in facts().items()))
+
+
+@pytest.fixture
+def measure(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Measure:
+    return Measure(benchmark, request.node.name.removeprefix("test_"), request.config.stash[FIGURES])
+
+
+@pytest.fixture(params=be.available())
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each backend of the machine, one thread."""
+    with be.use(request.param), be.use_threads(1):
+        yield request.param
+
+
+@pytest.fixture(scope="session")
+def primes() -> tuple[int, int]:
+    """The fixed 2048-bit key of the tests."""
+    key = json.loads(KEY_FILE.read_text())
+    return int(key["p"], 16), int(key["q"], 16)
+
+
+@pytest.fixture(scope="session")
+def key_of(primes: tuple[int, int]) -> Callable[[], PrivateKey]:
+    """The 2048-bit key on the backend in use."""
+    made: dict[str, PrivateKey] = {}
+
+    def key() -> PrivateKey:
+        name = be.current().name
+        if name not in made:
+            made[name] = PrivateKey(*primes)
+        return made[name]
+
+    return key

@@ -23,7 +23,7 @@ def operands(bits: int, count: int) -> tuple[int, list[int], list[int]]:
 
 
 def ifma_bound_us(bits: int, products: float) -> float:
-    """`products` products of h² digits, two multiply-adds each, one a cycle over 8 lanes."""
+    """`products` products of h² digits, two multiply-adds each, one a cycle over 8 lanes; some processors do two a cycle."""
     digits = -(-(bits + 8) // DIGIT_BITS)
     return products * digits**2 * 2 / LANES / clock_ghz() / 1000
 

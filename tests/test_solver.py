@@ -262,7 +262,7 @@ def test_identical_blocks_do_not_diverge() -> None:
     guest, _, y = two_blocks()
     solvers: list[BlockSolver] = [BlockNewton(guest, alpha=1e-3, n_blocks=2) for _ in range(2)]
     history = train(solvers, [guest, guest], y, 40, "zeros")
-    # the joint mode has eigenvalue 2, so each round turns its error by 1 - 2 * 0.75 = -1/2; the penalised loss falls, the bare one may wobble
+    # the joint mode has eigenvalue 2, so each round turns its error by 1 - 2 * 0.75 = -1/2
     errors = [np.abs(u - history[-1]).max() for u in history[:12]]
     assert all(after < 0.6 * before for before, after in pairwise(errors))
 

@@ -229,7 +229,8 @@ def calibrate(f: npt.ArrayLike, y: npt.ArrayLike | None = None, *, by: str = "qu
 
     Returns
     -------
-    τ: the highest F that is not flagged, or the float just below all of them.
+    τ: midway between the lowest F that is flagged and the highest that is not, so that the last bits of a later F flip no label; the
+    float just below all of them when all are flagged, F's largest when none is.
 
     Raises
     ------
@@ -269,6 +270,10 @@ def _quota(scores: Floats, share: float) -> float:
 
 def _cut_below(falling: Floats, index: int) -> float:
     """Return the τ that flags the distinct scores 0..index and no other."""
-    if index + 1 < falling.size:
-        return float(falling[index + 1])
-    return float(np.nextafter(falling[-1], -np.inf))
+    if index + 1 >= falling.size:
+        return float(np.nextafter(falling[-1], -np.inf))
+    below = float(falling[index + 1])
+    if index < 0:
+        return below
+    middle = below + (float(falling[index]) - below) / 2
+    return middle if below <= middle < falling[index] else below

@@ -125,7 +125,7 @@ async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: B
         link.stage("rerandomize")
         await link.send(host, ms.Residual(public.rerandomize(residual).limbs))
     gradient, residual_sum = await open_gradient(link, matrix, residual)
-    ledger.add("opened gradient sums", matrix.n_columns + 1, matrix.n_rows)
+    ledger.add("opened gradient sums", matrix.n_columns + 1, block.matrix.n_rows)
     link.stage("update")
     block.update(gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)

@@ -103,7 +103,7 @@ async def _round(link: Link, public: PublicKey, block: Block, n_parties: int, le
     bound = residual_bound(block.settings, n_parties)
     residual = parse_vector(public, message.ciphertexts, matrix.n_rows, bound, "guest", "Residual")
     gradient, residual_sum = await open_gradient(link, matrix, residual)
-    ledger.add("opened gradient sums", matrix.n_columns + 1, matrix.n_rows)
+    ledger.add("opened gradient sums", matrix.n_columns + 1, block.matrix.n_rows)
     link.stage("update")
     block.update(gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)

@@ -15,9 +15,9 @@ from ..learn.scoring import Norm
 from . import messages as ms
 from .settings import Settings
 
-SCORE_BITS = 24  # scores are integers over 2^24
-SCALE_BITS = 16  # of the secret factor of the disguise
-SHIFT_BITS = 48  # of the secret shift; scores stay below 2^49 and exact as floats
+UNIT = float(1 << 24)  # the patent profile sends probabilities as integers over this
+FACTOR_BITS = 40  # of the hardened profile's factor
+SHIFT_BITS = 48  # of its shift; scores stay below 2^49 and exact as floats
 SCORE_BOUND = 1 << (SHIFT_BITS + 1)
 
 Floats = npt.NDArray[np.float64]
@@ -25,53 +25,61 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Disguise:
-    """Secret positive affine map s → factor·s + shift on integers; min–max normalisation does not see it."""
+    """Secret positive affine map s → round(factor·s) + shift; min–max normalisation does not see it.
 
-    factor: int
+    The factor is no whole number and the scores have all their 53 bits: were both whole, the greatest common divisor of the
+    differences would be the factor.
+    """
+
+    factor: float
     shift: int
 
     @classmethod
     def make(cls, settings: Settings) -> Disguise:
-        """Return a fresh one, or the identity in the patent profile."""
+        """Return a fresh one with 2^39 ≤ factor < 2^40, or bare fixed point in the patent profile."""
         if settings.profile == "patent":
-            return cls(1, 0)
-        return cls(secrets.randbelow(1 << SCALE_BITS) + (1 << (SCALE_BITS - 1)), secrets.randbelow(1 << SHIFT_BITS))
+            return cls(UNIT, 0)
+        return cls(2.0 ** (FACTOR_BITS - 1) * (1.0 + secrets.randbits(52) / 2.0**52), secrets.randbits(SHIFT_BITS))
+
+    def hide(self, scores: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the scores' images, exact integers."""
+        return np.rint(np.asarray(scores, dtype=np.float64) * self.factor).astype(np.int64) + self.shift
 
 
-def fixed_scores(probabilities: Floats, norm: Norm) -> tuple[npt.NDArray[np.int64], tuple[float, float, float, float]]:
-    """Return scores as integers and (center, scale, low, high) with Norm = (clip(s, low, high) − center)/scale.
-
-    All of them are whole, so that every disguise gives the same quotient to the last bit, and a score equal to τ stays equal to it.
-    """
-    unit = float(1 << SCORE_BITS)
+def linear_norm(probabilities: Floats, norm: Norm) -> tuple[Floats, tuple[float, float, float, float]]:
+    """Return scores s and (center, scale, low, high) with Norm = (clip(s, low, high) − center)/scale."""
     if norm.method == "rank":  # ranks are taken here: the arbiter would need all training scores for them
-        return np.rint(norm.apply(probabilities) * unit).astype(np.int64), (0.0, unit, 0.0, unit)
-    scores = np.rint(probabilities * unit).astype(np.int64)
+        return norm.apply(probabilities), (0.0, 1.0, 0.0, 1.0)
     if norm.method == "none":
-        return scores, (0.0, unit, 0.0, unit)
+        return probabilities, (0.0, 1.0, 0.0, 1.0)
     first, second = (float(s) for s in norm.statistics)
     if norm.method == "zscore":
-        return scores, (float(np.rint(first * unit)), max(float(np.rint(second * unit)), 1.0), -unit, 2 * unit)
-    low, high = float(np.rint(first * unit)), float(np.rint(second * unit))
-    if low == high:
-        raise InputError("scores", "are equal to 7 decimals on the training rows; min-max cannot spread them")
-    return scores, (low, high - low + float(np.rint(norm.epsilon * unit)), low, high)
+        return probabilities, (first, second, -1.0, 2.0)
+    return probabilities, (first, second - first + norm.epsilon, first, second)
 
 
 def share(
     public: PublicKey, probabilities: Floats, norm: Norm, power: float, settings: Settings, order: npt.NDArray[np.int64]
 ) -> ms.ScoreShare:
-    """Return one party's scores in the secret order, disguised, packed and encrypted for the arbiter."""
+    """Return one party's scores in the secret order, disguised, packed and encrypted for the arbiter.
+
+    Raises
+    ------
+    InputError
+        Training scores so close together that their images are equal.
+    """
     disguise = Disguise.make(settings)
-    scores, (center, scale, low, high) = fixed_scores(probabilities[order], norm)
-    hidden = (scores * disguise.factor + disguise.shift).tolist()
+    scores, (center, scale, low, high) = linear_norm(probabilities[order], norm)
+    hidden = disguise.hide(scores).tolist()
+    hidden_scale = float(np.rint(disguise.factor * scale))
+    if hidden_scale < 1:
+        raise InputError("scores", "of the training rows are too close together to spread them")
     plan = score_plan(len(hidden), public)
     packed = np.empty(plan.n_plaintexts, dtype=object)
     packed[:] = plan.pack(hidden, sum(hidden))
     ciphertexts = public.encrypt_encoded(packed, frac_bits=0, bound=public.n // 2 - 1, alpha_bits=public.full_alpha_bits)
-    image = (disguise.factor * x + disguise.shift for x in (center, low, high))
-    center, low, high = image
-    return ms.ScoreShare(len(hidden), ciphertexts.limbs, center, disguise.factor * scale, low, high, power)
+    image = disguise.hide([center, low, high])
+    return ms.ScoreShare(len(hidden), ciphertexts.limbs, float(image[0]), hidden_scale, float(image[1]), float(image[2]), power)
 
 
 def score_plan(n_rows: int, public: PublicKey) -> SlotPlan:

@@ -50,7 +50,7 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     ("guest", "arbiter"): {
         START: (Hello,),
         Hello: (Quota, ScoreShare),
-        Quota: (MaskedGradient, ScoreShare),
+        Quota: (MaskedGradient,),
         MaskedGradient: (Vote,),
         Vote: (MaskedGradient, ScoreShare),
         ScoreShare: (ThresholdChoice, MaskedPredictors),
@@ -78,10 +78,9 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     ("arbiter", "host"): {
         START: (Hello,),
         Hello: (KeyAnnouncement,),
-        KeyAnnouncement: (OpenedGradient, CombinedScores, ScoreLabels),
+        KeyAnnouncement: (OpenedGradient, ScoreLabels),
         OpenedGradient: (Verdict,),
-        Verdict: (OpenedGradient, CombinedScores, ScoreLabels),
-        CombinedScores: (ScoreLabels,),
+        Verdict: (OpenedGradient, ScoreLabels),
         ScoreLabels: (),
     },
     ("host", "host"): {START: (Hello,), Hello: ()},

@@ -12,6 +12,7 @@ from .context import Block
 
 # Cost of a pair × pair product (collapse) over that of an insertion (pair × residue): 5 h² against 4 h², plus the moves.
 COLLAPSE_COST = 1.3
+CLEAR_COST = 0.5  # of an unused bucket: its memory is cleared and looked at
 BUDGETS = (256, 512, 1024, 2048, 3125, 4096, 8192, 16384, 32768, MAX_BUCKETS)
 # Below this share of rows outside the modal pattern a block keeps only those: 6 bytes an entry instead of 2. Side by side, a dense
 # block cannot skip a row by itself, and a list costs a tenth more an entry; alone it skips for nothing.
@@ -99,11 +100,12 @@ def _group(counts: npt.NDArray[np.int64], budget: int) -> list[int]:
 
 
 def _cost(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], starts: list[int], n_rows: int) -> float:
-    """Estimated cost in insertions: the non-modal rows of every block (as if features were independent), plus its collapse."""
+    """Estimated cost in insertions: the non-modal rows of every block (as if features were independent), its collapse, its memory."""
     logs = np.log(np.maximum(shares, 1e-12))
     modal = np.exp(np.add.reduceat(logs, starts))
     buckets = np.exp(np.add.reduceat(np.log(counts), starts))
-    return float(n_rows * (len(starts) - modal[1:].sum()) + 2 * COLLAPSE_COST * np.minimum(buckets, n_rows).sum())
+    collapse = 2 * COLLAPSE_COST * np.minimum(buckets, n_rows).sum() + CLEAR_COST * buckets.sum()
+    return float(n_rows * (len(starts) - modal[1:].sum()) + collapse)
 
 
 def _make_block(

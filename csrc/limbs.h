@@ -72,11 +72,11 @@ inline void select(word* x, const word* y, word mask, int size) {
     for (int i = 0; i < size; ++i) x[i] ^= mask & (x[i] ^ y[i]);
 }
 
-// x += 1 when `bit` is 1. Constant time.
-inline void increment(word* x, word bit, int size) {
+// x += y for a single word y. Constant time.
+inline void increment(word* x, word y, int size) {
     for (int i = 0; i < size; ++i) {
-        x[i] += bit;
-        bit = static_cast<word>(x[i] < bit);
+        x[i] += y;
+        y = static_cast<word>(x[i] < y);
     }
 }
 

@@ -2,7 +2,7 @@
 //
 // Products are scanned by columns in tiles of 4 x 4 digits, Montgomery reduction interleaved: 14 accumulators and 8 operands stay
 // in registers whatever the length, so nothing spills. A multiply-add reads the low 52 bits of its factors and adds 52 bits to a
-// 64-bit accumulator, which takes 4096 of them: a column has at most 2 * 3 * MAX_DIGITS = 504.
+// 64-bit accumulator, which takes 4096 of them: a column has at most 2 * 3 * MAX_DIGITS = 480.
 //
 // digits is a multiple of 4 with R = 2^(52 digits) >= 2^12 n. Every digit that is stored is below 2^52.
 #include "pair.h"
@@ -334,7 +334,7 @@ VFL_IFMA void accumulate_row(const Modulus& m, word* acc, const word* x) {
 }
 
 // Normalises the digits. Where R leaves little room above n (1024 bits: 16) it also takes off h * n, h the part above |n| bits,
-// until that is 0: each time the excess at least halves. Logarithms are public.
+// until that is 0: each time the excess at least halves. Variable time, for test sizes only: the offered ones leave 32 bits.
 void carry_row(const Modulus& m, word* acc) {
     word carry = 0;
     for (int i = 0; i < m.digits; ++i) {
@@ -409,8 +409,11 @@ VFL_IFMA void scatter(word* const* rows, const word* block, int words) {
     }
 }
 
-// 12 bits above n at least, rounded up to whole tiles.
-int digits(int bits) { return ((bits + 12 + RADIX - 1) / RADIX + TILE - 1) / TILE * TILE; }
+// 13 bits above the limbs of n at least, so that an import chunk stays below R/16 and 4094 logarithms below R, in whole tiles.
+int digits(int bits) {
+    const int whole = (bits + 63) / 64 * 64;
+    return ((whole + 13 + RADIX - 1) / RADIX + TILE - 1) / TILE * TILE;
+}
 
 }  // namespace
 

@@ -140,7 +140,7 @@ def test_no_norm_at_all_is_for_the_patent(hundred: Parties) -> None:
 
 
 def test_patent_and_hardened_give_the_same_labels_for_the_same_powers(hundred: Parties) -> None:
-    """From zeros, and after the same number of rounds, both profiles hold the same weights; the disguise changes no label."""
+    """From zeros, and after the same number of rounds, both profiles hold the same weights; the profile changes no label."""
     same = {"powers": (0.7, 1.3), "init": "zeros", "tol": 0.0}
     made = Parties(hundred.guest, hundred.hosts[:1])
     patent, hardened = (train(made, settings(profile=profile, **same)) for profile in ("patent", "hardened"))

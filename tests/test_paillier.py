@@ -236,10 +236,28 @@ def test_decryption_hands_fresh_ciphertexts_to_the_core(key: PrivateKey, monkeyp
         assert key.decrypt(c).tolist() == [5, 5]
     handed = [c for wire, _ in seen for c in wire]
     opened = [m for _, plain in seen for m in plain]
-    assert len(set(handed)) == 16
+    assert len(set(handed)) == 8 * 3  # two blinded ciphertexts and their product
     assert not set(handed) & set(lm.to_ints(c.limbs))  # never what an attacker chose
-    assert len(set(opened)) == 16  # and never its plaintext
+    assert len(set(opened)) == 8 * 3  # and never its plaintext
     assert 5 not in opened
+
+
+@pytest.mark.parametrize("faulty", [0, 1, 4])
+def test_a_plaintext_that_is_wrong_modulo_one_prime_never_gets_out(key: PrivateKey, monkeypatch: pytest.MonkeyPatch, faulty: int) -> None:
+    """What a fault in a high component leaves: right modulo p, wrong modulo q; gcd(wrong − right, n) is p."""
+    inner = key._context
+
+    class Faulty:
+        def decrypt(self, wire: lm.Limbs) -> lm.Limbs:
+            plain = lm.to_ints(inner.decrypt(wire))
+            plain[faulty] = (plain[faulty] + 12345 * key.primes[0]) % key.public.n
+            return lm.from_ints(plain, key.public.context.limbs)
+
+    c = key.public.encrypt([1, 2, 3, 4])
+    assert key.decrypt(c).tolist() == [1, 2, 3, 4]
+    monkeypatch.setattr(key, "_context", Faulty())
+    with pytest.raises(CheckError):
+        key.decrypt(c)
 
 
 FAULTS = ["exponent", "modulus", "constant"]

@@ -87,8 +87,8 @@ def weight_hash(weights: list[float], intercept: float) -> str:
 
 
 def half_scores(predictor: list[float]) -> list[float]:
-    """min–max of σ(u) at 24 fraction bits."""
-    fixed = [round(UNIT / (1 + math.exp(-u))) for u in predictor]
+    """min–max of σ(u) at 40 fraction bits."""
+    fixed = [round(2**40 / (1 + math.exp(-u))) for u in predictor]
     return [(s - min(fixed)) / (max(fixed) - min(fixed)) for s in fixed]
 
 
@@ -109,7 +109,9 @@ def transcript() -> dict[str, Any]:
         })  # fmt: skip
     norms = [half_scores(block.predictor()) for block in blocks.values()]
     combined = [(a + b) / 2 for a, b in zip(*norms, strict=True)]
-    cut = sorted(combined, reverse=True)[LABELS.count(1)]  # base rate: as many flagged as are positive
+    falling = sorted(combined, reverse=True)
+    last, first_out = falling[LABELS.count(1) - 1 : LABELS.count(1) + 1]  # base rate: as many flagged as are positive
+    cut = (last + first_out) / 2
     return {
         "source": "tests/test_transcript.py, plain Python", "p": hex(P), "q": hex(Q), "guest": GUEST, "host1": HOST, "labels": LABELS,
         "settings": DESCENT, "rounds": rounds, "threshold": cut.hex(), "training_labels": [1 if f > cut else -1 for f in combined],

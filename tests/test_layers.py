@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-WINGS = ["errors", "crypto", "data", "learn", "protocol", "net", "scale", "model", "progress", "job", "plan", "report", "demo", "cli", "__main__"]
+WINGS = [
+    "errors", "crypto", "data", "learn", "protocol", "net", "scale", "model", "progress", "job", "plan", "report", "demo", "cli", "__main__",
+]  # fmt: skip
 RANKS = {wing: rank for rank, wing in enumerate(WINGS)} | {"params": 0, "_core": 0}
 SYSTEM_MODULES = {"socket", "asyncio", "grpc", "threading", "multiprocessing", "time"}
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}

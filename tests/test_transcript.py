@@ -159,7 +159,7 @@ def test_the_encrypted_run_gives_the_pinned_transcript(backend: str, profile: st
         assert model.hashes == [entry["hash"][name] for entry in pinned["rounds"]]
         assert [float(w).hex() for w in (*model.weights, model.intercept)] == pinned["rounds"][-1]["weights"][name]
     assert results["guest"].train_labels.tolist() == pinned["training_labels"]
-    assert results["arbiter"].threshold == pytest.approx(float.fromhex(pinned["threshold"]), abs=1e-12)
+    assert results["arbiter"].threshold == pytest.approx(float.fromhex(pinned["threshold"]), abs=1e-11)  # scores have 40 bits
     assert [type(m).__name__ for m, e, _ in heard if (e.sender, e.recipient) == ("guest", "arbiter")] == SAID
     assert sum(isinstance(m, ms.Verdict) and bool(m.stop) for m, _, _ in heard) == 2
 

@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 WINGS = [
-    "errors", "crypto", "data", "learn", "protocol", "net", "scale", "model", "progress", "job", "plan", "report", "demo", "cli", "__main__",
+    "errors", "crypto", "data", "learn", "protocol", "net", "scale",
+    "model", "progress", "job", "plan", "report", "demo", "cli", "__main__",
 ]  # fmt: skip
 RANKS = {wing: rank for rank, wing in enumerate(WINGS)} | {"params": 0, "_core": 0}
 SYSTEM_MODULES = {"socket", "asyncio", "grpc", "threading", "multiprocessing", "time"}

@@ -66,9 +66,10 @@ def imports(name: str, path: Path, *, deferred: bool = True) -> Iterator[str]:
 
 
 def load_time_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run when the module is loaded: all but the bodies of functions."""
+    """The nodes that run when the module is loaded: all but the bodies of functions and what is for type checkers only."""
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not for_types and not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             yield child
             yield from load_time_nodes(child)
 

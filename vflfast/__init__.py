@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from .crypto.coded import CodedMatrix as CodedMatrix
-    from .crypto.paillier import CipherVector as CipherVector
     from .crypto.paillier import PrivateKey as PrivateKey
     from .crypto.paillier import PublicKey as PublicKey
-    from .crypto.paillier import WireVector as WireVector
     from .crypto.paillier import generate_keypair as generate_keypair
+    from .crypto.vector import CipherVector as CipherVector
+    from .crypto.vector import WireVector as WireVector
     from .data.binning import Binner as Binner
     from .data.tables import Table as Table
     from .data.tables import read_table as read_table
@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Binner": ".data.binning",
-    "CipherVector": ".crypto.paillier",
+    "CipherVector": ".crypto.vector",
     "CodedMatrix": ".crypto.coded",
     "InputError": ".errors",
     "PartyInputs": ".protocol.block",
@@ -37,7 +37,7 @@ _PUBLIC = {
     "Settings": ".protocol.settings",
     "Table": ".data.tables",
     "VflError": ".errors",
-    "WireVector": ".crypto.paillier",
+    "WireVector": ".crypto.vector",
     "generate_keypair": ".crypto.paillier",
     "read_table": ".data.tables",
     "table_from_frame": ".data.tables",

@@ -15,7 +15,7 @@ from . import codec
 from . import limbs as lm
 from .blocks import BlockPlan, make_plan
 from .context import PublicContext, Vector
-from .paillier import CipherVector
+from .vector import CipherVector
 
 Codes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]

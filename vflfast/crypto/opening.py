@@ -16,7 +16,7 @@ from . import codec
 from . import limbs as lm
 from .coded import CodedMatrix
 from .limbs import Limbs
-from .paillier import CipherVector, WireVector
+from .vector import CipherVector, WireVector
 
 WEIGHT_DIGIT_BITS = 4  # the weights ρ are split into base-16 digits: a coded matrix of 16 classes
 

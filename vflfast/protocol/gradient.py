@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..crypto.coded import CodedMatrix
 from ..crypto.opening import MaskedOpening, plan_opening
-from ..crypto.paillier import CipherVector, PublicKey
+from ..crypto.paillier import PublicKey
+from ..crypto.vector import CipherVector
 from ..errors import CheckError, ProtocolError
 from . import messages as ms
 from .block import Block

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ..crypto.codec import encode
 from ..crypto.opening import MaskedOpening
-from ..crypto.paillier import CipherVector, PublicKey
+from ..crypto.paillier import PublicKey
+from ..crypto.vector import CipherVector
 from ..errors import CheckError, InputError, ProtocolError
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid
 from ..learn.metrics import roc_auc

@@ -19,6 +19,7 @@ from . import codec, keys
 from . import limbs as lm
 from .context import FixedBase, Vector
 from .limbs import Limbs
+from .pool import Pool
 from .vector import CipherVector, WireVector
 
 # Table windows by the number of encryptions so far: a wider window costs its table once and saves a product each time.
@@ -55,6 +56,7 @@ class PublicKey:
         self._base: FixedBase | None = None
         self._window = 0
         self._encrypted = 0
+        self._pool = Pool()
 
     def __repr__(self) -> str:
         return f"PublicKey({self.key_bits} bits, {self.fingerprint})"
@@ -200,18 +202,58 @@ class PublicKey:
 
     def alpha(self, count: int, alpha_bits: int | None = None) -> Limbs:
         """Return `count` random exponents; sizes below |n|/2 other than the opt-in ones are refused (assurance rule 2)."""
+        return lm.random_limbs(count, self._alpha_bits(alpha_bits))
+
+    def precompute(self, count: int, *, alpha_bits: int | None = None) -> None:
+        """Compute `count` powers h_s^α now; later encryptions and re-randomisations of the same `alpha_bits` use each of them once.
+
+        They then cost two products instead of a hundred. A power takes as much memory as a ciphertext. Emptied after a fork.
+
+        Raises
+        ------
+        InputError
+            `count` negative or above 2^31 − 1, `alpha_bits` as in `encrypt`.
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
+            raise InputError("count", f"must be a whole number from 0 to {MAX_COUNT}")
+        bits = self._alpha_bits(alpha_bits)
+        if count:
+            self._pool.put(bits, self._powers(None, None, count, bits))
+
+    def precomputed(self, *, alpha_bits: int | None = None) -> int:
+        """Return how many powers are ready."""
+        return self._pool.size(self._alpha_bits(alpha_bits))
+
+    def _alpha_bits(self, alpha_bits: int | None) -> int:
         bits = self.key_bits // 2 if alpha_bits is None else alpha_bits
         if isinstance(bits, bool) or not isinstance(bits, int) or bits > self.full_alpha_bits:
             raise InputError("alpha_bits", f"must be a whole number up to {self.full_alpha_bits}")
         if bits < self.key_bits // 2 and bits not in SHORT_ALPHA_BITS:
             raise InputError("alpha_bits", f"must be at least {self.key_bits // 2}, or one of {SHORT_ALPHA_BITS} on purpose")
-        return lm.random_limbs(count, bits)
+        return bits
 
     def _masked(self, start: Vector | None, plain: Limbs | None, count: int, alpha_bits: int | None) -> Vector:
-        """Return start · (1 + n)^plain · h_s^α with fresh α."""
-        alphas = self.alpha(count, alpha_bits)
+        """Return start · (1 + n)^plain · h_s^α with fresh α, from the pool as far as it reaches."""
+        bits = self._alpha_bits(alpha_bits)
         if count == 0:
             return self.context.one(0)
+        ready = self._pool.take(bits, count)
+        if ready is None:
+            return self._powers(start, plain, count, bits)
+        n_ready = len(ready)
+        if start is not None:
+            ready = self.context.multiply(ready, start[:n_ready])
+        if plain is not None:
+            ready = self.context.add_plain(ready, plain[:n_ready])
+        if n_ready == count:
+            return ready
+        later_start = None if start is None else start[n_ready:]
+        later_plain = None if plain is None else plain[n_ready:]
+        return np.concatenate([ready, self._powers(later_start, later_plain, count - n_ready, bits)])
+
+    def _powers(self, start: Vector | None, plain: Limbs | None, count: int, bits: int) -> Vector:
+        """Return start · (1 + n)^plain · h_s^α with fresh α of `bits` bits."""
+        alphas = self.alpha(count, bits)
         vector = self._fixed_base(count).encrypt(start, plain, alphas)
         lm.wipe(alphas)
         return vector

@@ -19,7 +19,7 @@ from made_tables import table
 
 from vflfast.data.binning import Binner
 from vflfast.data.rules import fit_numeric
-from vflfast.data.tables import Table, read_table
+from vflfast.data.tables import Table, read_table, table_from_frame
 from vflfast.errors import InputError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -168,3 +168,17 @@ def test_bad_input_is_refused_by_name(call: Callable[[], Any], culprit: str) -> 
     with pytest.raises(InputError) as caught:
         call()
     assert caught.value.argument == culprit
+
+
+def test_coding_some_rows_is_coding_all_and_taking_those() -> None:
+    texts = [["x", "y", None][i % 3] for i in range(40)]
+    whole = table_from_frame(pd.DataFrame({"id": [f"c{i}" for i in range(40)], "a": np.arange(40) % 7 - 3.0, "b": texts}))
+    binner = Binner.fit(whole)
+    rows = np.array([39, 3, 4, 0])
+    expected = binner.transform(whole).take_rows(rows)
+    coded = binner.transform(whole, rows)
+    assert (coded.codes == expected.codes).all()
+    assert (coded.class_counts == expected.class_counts).all()
+    for bad in ([40], [1, 1], [0.5]):
+        with pytest.raises(InputError, match="rows"):
+            binner.transform(whole, bad)

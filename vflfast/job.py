@@ -179,8 +179,8 @@ def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob
     binners, train_parts, test_parts = [], [], []
     with observer.stage("bin"):
         for i, plan in enumerate(plans):
-            binner, parts = _bin_party(tables[i], plan, positions[i], matched.positions[i][is_test])
-            tables[i] = _without_features(tables[i])
+            # popped: the raw cells are eight times as large as the codes, and nothing needs them any more
+            binner, parts = _bin_party(tables.pop(0), plan, positions[i], matched.positions[i][is_test])
             binners.append(binner)
             train_parts.append(parts[0])
             test_parts += parts[1:]
@@ -241,7 +241,7 @@ def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock
     positions, commitment = matched.rows(everything)
     with observer.stage("bin"):
         matrices = [
-            party.binner.transform(table).take_rows(p) for party, table, p in zip(parties, tables, positions, strict=True)
+            party.binner.transform(table, p) for party, table, p in zip(parties, tables, positions, strict=True)
         ]
     result, _ = score_models(parties, arbiter_model, matrices, commitment, job, settings, observer)
     return tables[0].take(positions[0]), result, matched.report, arbiter_model
@@ -308,13 +308,7 @@ def _bin_party(
 ) -> tuple[Binner, list[CodedMatrix]]:
     """Fit a party's bins on its training rows; return them with the codes of the training rows and, if there are any, the test rows."""
     binner = Binner.fit(table, rows=train_rows, numeric=plan.numeric, max_levels=plan.max_levels, overrides=plan.overrides)
-    coded = binner.transform(table)  # of all rows: freed on return, before training starts
-    return binner, [coded.take_rows(rows) for rows in (train_rows, test_rows) if len(rows) or rows is train_rows]
-
-
-def _without_features(table: Table) -> Table:
-    """Drop the raw cells once they are coded: they are eight times as large as the codes."""
-    return Table(table.ids, table.features.iloc[:, :0], {}, table.labels)
+    return binner, [binner.transform(table, rows) for rows in (train_rows, test_rows) if len(rows) or rows is train_rows]
 
 
 def _in_test(customer_ids: npt.NDArray[np.object_], share: float) -> npt.NDArray[np.bool_]:

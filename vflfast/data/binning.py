@@ -82,13 +82,20 @@ class Binner:
         binner._check_column_names()
         return binner
 
-    def transform(self, table: Table) -> CodedMatrix:
-        """Code the table's rows by the saved rules.
+    def transform(self, table: Table, rows: npt.ArrayLike | None = None) -> CodedMatrix:
+        """Code the table's rows by the saved rules, a column at a time.
+
+        Parameters
+        ----------
+        table
+            Its features by name, in any order.
+        rows
+            Rows to code, as a mask or positions, in that order; default: all.
 
         Returns
         -------
         CodedMatrix
-            n_rows × n_columns; its class counts do not depend on the rows. The class for what training never saw is
+            Rows × n_columns; its class counts do not depend on the rows. The class for what training never saw is
             the last one of its feature.
 
         Raises
@@ -99,9 +106,11 @@ class Binner:
         if not isinstance(table, Table):
             raise InputError("table", "must be a Table")
         self._check_same_columns(table)
-        codes = np.empty((len(self.rules), table.n_rows), dtype=np.uint8)
+        chosen = None if rows is None else row_index("rows", rows, table.n_rows)
+        codes = np.empty((len(self.rules), table.n_rows if chosen is None else chosen.size), dtype=np.uint8)
         for rule, out in zip(self.rules, codes, strict=True):
-            rule.write_codes(table.features[rule.feature], out)
+            column = table.features[rule.feature]
+            rule.write_codes(column if chosen is None else column.iloc[chosen], out)
         return CodedMatrix(codes, *self._column_layout())
 
     @property

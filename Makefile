@@ -2,19 +2,21 @@
 #   make demo    the three parties on one machine       make lint     ruff and mypy
 #   make test    the tests                              make assure   the long campaigns
 #   make bench   the benchmarks                         make clean    remove what was built here
+#   make bench-peers   the same work on other Paillier libraries
 # PYTHON=/path/to/python3.12 chooses the interpreter; PYTEST_FLAGS is handed to pytest.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PYTEST_FLAGS ?= -q
 VENV := .venv
+PEERS := .venv-peers
 LOG := $(VENV)/install.log
 
 # One stamp for each kind of build: asking for another kind builds again.
 KIND := $(VFLFAST_REQUIRE_NATIVE)-$(VFLFAST_NO_NATIVE)-$(VFLFAST_NO_GMP)-$(VFL_VERIFY)
 STAMP := $(VENV)/.installed$(KIND)
 
-.PHONY: demo test lint bench assure install clean
+.PHONY: demo test lint bench bench-peers assure install clean
 
 demo: $(STAMP)
 	$(VENV)/bin/vflfast demo
@@ -28,6 +30,17 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(VENV)/bin/python -m pytest bench --benchmark-only $(PYTEST_FLAGS)
+
+# In an environment of its own: the peers pin what they like.
+bench-peers: $(PEERS)/.installed
+	$(PEERS)/bin/python -m pytest -s bench/bench_peers.py $(PYTEST_FLAGS)
+
+$(PEERS)/.installed: pyproject.toml setup.py $(wildcard csrc/*)
+	@"$(PYTHON)" -m venv $(PEERS)
+	@echo "installing vflfast and its peers (log: $(PEERS)/install.log)"
+	@$(PEERS)/bin/python -m pip install --pre --editable '.[peers]' >$(PEERS)/install.log 2>&1 </dev/null || { \
+		echo "installation failed; see $(PEERS)/install.log" >&2; exit 1; }
+	@touch $@
 
 assure: $(STAMP)
 	$(VENV)/bin/python -m pytest tests -m slow $(PYTEST_FLAGS)

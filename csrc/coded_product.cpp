@@ -104,14 +104,15 @@ struct Job {
     }
 };
 
-// All jobs in groups of at most `lanes`. With enough blocks a group stays within one segment, so that dense blocks share their
-// multiplicand; with few, lanes take different segments.
+// All jobs in groups of at most `lanes`. A group stays within one segment, so that dense blocks share their multiplicand, unless
+// that leaves more than an eighth of the lanes idle: then lanes take different segments, at a tenth more an insertion.
 std::vector<std::vector<Job>> group_jobs(const std::vector<CodedBlock>& blocks, std::size_t n_rows, std::size_t segments, std::size_t lanes) {
     const std::size_t length = (n_rows + segments - 1) / segments;
+    const bool mixed = (blocks.size() + lanes - 1) / lanes * lanes * 8 > blocks.size() * 9;
     std::vector<std::vector<Job>> groups;
     for (std::size_t segment = 0; segment < segments; ++segment) {
         for (std::size_t b = 0; b < blocks.size(); ++b) {
-            const bool starts = b == 0 && (segment == 0 || blocks.size() >= lanes);
+            const bool starts = b == 0 && (segment == 0 || !mixed);
             if (starts || groups.back().size() == lanes) groups.emplace_back();
             groups.back().emplace_back(blocks[b], segment, std::min(n_rows, segment * length), std::min(n_rows, (segment + 1) * length));
         }

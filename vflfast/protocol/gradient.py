@@ -39,16 +39,26 @@ async def open_gradient(link: Link, matrix: CodedMatrix, residual: CipherVector)
     """Return (Zᵀ(4g), Σ4g) as integers, opened by the arbiter under masks."""
     link.stage("product")
     columns, total = matrix.product(residual)
+    values = await open_masked(link, CipherVector.concatenate([columns, total]), ms.MaskedGradient, ms.OpenedGradient)
+    return values[:-1], values[-1]
+
+
+async def open_masked(
+    link: Link,
+    values: CipherVector,
+    request: type[ms.MaskedGradient | ms.MaskedPredictors],
+    answer: type[ms.OpenedGradient | ms.OpenedPredictors],
+) -> list[int]:
+    """Return the numbers that the arbiter opened under masks; a failed check is its fault."""
     link.stage("pack and mask")
-    opening = MaskedOpening(CipherVector.concatenate([columns, total]))
-    await link.send("arbiter", ms.MaskedGradient(opening.request.limbs))
-    opened = await link.receive("arbiter", ms.OpenedGradient)
+    opening = MaskedOpening(values)
+    await link.send("arbiter", request(opening.request.limbs))
+    opened = await link.receive("arbiter", answer)
     link.stage("unmask")
     try:
-        values = opening.open(opened.plaintexts)
+        return opening.open(opened.plaintexts)
     except CheckError as error:
-        raise ProtocolError("arbiter", "OpenedGradient", str(error)) from error
-    return values[:-1], values[-1]
+        raise ProtocolError("arbiter", answer.__name__, str(error)) from error
 
 
 async def vote(link: Link, public: PublicKey, block: Block) -> bool:

@@ -11,16 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.codec import encode
-from ..crypto.opening import MaskedOpening
 from ..crypto.paillier import PublicKey
 from ..crypto.vector import CipherVector
-from ..errors import CheckError, InputError, ProtocolError
+from ..errors import InputError, ProtocolError
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm, calibrate
 from . import messages as ms
 from .block import Block, PartyInputs, PartyModel
-from .gradient import announce_quota, open_gradient, predictor_bound, residual_bound, vote
+from .gradient import announce_quota, open_gradient, open_masked, predictor_bound, residual_bound, vote
 from .leakage import LeakLedger, guard_batches
 from .link import Link
 from .scores import share
@@ -202,12 +201,5 @@ async def _joint_probability(link: Link, hosts: tuple[str, ...], public: PublicK
     own = encode(predictor, settings.frac_bits, settings.predictor_bound, "linear predictor")
     link.stage("joint score")
     summed = CipherVector(public, (total + own).vector, 0, predictor_bound(settings) * (1 + len(hosts)))
-    opening = MaskedOpening(summed)
-    await link.send("arbiter", ms.MaskedPredictors(opening.request.limbs))
-    opened = await link.receive("arbiter", ms.OpenedPredictors)
-    link.stage("joint score")
-    try:
-        values = opening.open(opened.plaintexts)
-    except CheckError as error:
-        raise ProtocolError("arbiter", "OpenedPredictors", str(error)) from error
+    values = await open_masked(link, summed, ms.MaskedPredictors, ms.OpenedPredictors)
     return sigmoid(np.array(values, dtype=np.float64) / (1 << settings.frac_bits))

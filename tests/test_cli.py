@@ -17,7 +17,7 @@ import pytest
 from made_jobs import N_ROWS, SMALL_KEY, in_test_part, refused, sections, succeeded, vflfast, write_job, write_tables
 
 import vflfast as package
-from vflfast import cli
+from vflfast.cli import common
 from vflfast.crypto import backend, keyfile
 from vflfast.errors import BackendError, VflError
 
@@ -366,7 +366,7 @@ def test_the_job_file_of_the_help_is_one(tmp_path: Path) -> None:
     start, end = text.index("[guest]"), text.index("Options:")
     path = tmp_path / "job.toml"
     path.write_text("\n".join(line.strip() for line in text[start:end].splitlines()))
-    from vflfast.job import read_job
+    from vflfast.jobfile import read_job
 
     job = read_job(path)
     assert (job.guest.file.name, job.hosts[0].file.name, job.test_share) == ("bank.csv", "partner.parquet", 0.3)
@@ -386,7 +386,7 @@ def test_wrong_usage_has_exit_code_2(arguments: list[str]) -> None:
 def test_every_error_of_the_library_becomes_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     for error, code in ((VflError("a run"), 1), (BackendError("no core"), 1), (OSError(28, "No space left on device", "models"), 2)):
 
-        @cli._reports_errors
+        @common.reports_errors
         def command(raised: Exception = error) -> None:
             raise raised
 

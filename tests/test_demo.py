@@ -15,6 +15,7 @@ from made_jobs import SMALL_KEY, in_test_part, succeeded
 
 from vflfast import cli
 from vflfast import demo as demos
+from vflfast.cli import run
 from vflfast.crypto import backend
 from vflfast.data.synthetic import write_demo
 from vflfast.errors import InputError
@@ -113,7 +114,7 @@ def test_the_leak_ledger(shown: tuple[Summary, int, str]) -> None:
 
 def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     summary = summary_of(2, "hardened")
-    cli._print_summary(summary)
+    run.print_summary(summary)
     printed = capsys.readouterr().out
     shown = [
         f"matched {summary['match']['matched']:,} customers of guest 8,000, host1 8,000, host2 8,000 (hmac)",
@@ -135,16 +136,16 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_same_weights_on_every_backend() -> None:
     """The choice by the environment, each in a process of its own; ids are matched under a fresh key in each."""
     command = [sys.executable, "-m", "vflfast", *SHORT, "--no-verify"]
-    root = str(Path(cli.__file__).parents[1])
+    root = str(Path(cli.__file__).parents[2])
     runs = {}
     for name in backend.available():
         environment = {**os.environ, "VFLFAST_BACKEND": name, "PYTHONPATH": root}
         if name != backend.current().name:
             runs[name] = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     expected = summary_of(1, "hardened")
-    for name, run in runs.items():
-        stdout, stderr = run.communicate(timeout=300)
-        assert run.returncode == 0, stderr
+    for name, process in runs.items():
+        stdout, stderr = process.communicate(timeout=300)
+        assert process.returncode == 0, stderr
         summary = json.loads(stdout)["summary"]
         assert summary["weight_hash"] == expected["weight_hash"], name
         assert summary["verified_rounds"] is None

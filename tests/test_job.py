@@ -13,6 +13,7 @@ import pytest
 from made_jobs import SETTINGS, in_test_part, sections, write_job, write_tables
 
 from vflfast import job as jobs
+from vflfast import jobfile
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import DataError, InputError, InvalidKeyError, LeakageGuardError, ModelError, VflError
 from vflfast.progress import StageClock
@@ -32,8 +33,8 @@ def trained(folder: Path) -> jobs.TrainedJob:
     return jobs.train(job(folder), StageClock(), verify=True)
 
 
-def job(folder: Path, n_hosts: int = 1, **changes: Any) -> jobs.Job:
-    return jobs.job_from_mapping(sections(folder, n_hosts, **changes), folder)
+def job(folder: Path, n_hosts: int = 1, **changes: Any) -> jobfile.Job:
+    return jobfile.job_from_mapping(sections(folder, n_hosts, **changes), folder)
 
 
 # --- job files ---------------------------------------------------------------------------------------------------
@@ -41,8 +42,8 @@ def job(folder: Path, n_hosts: int = 1, **changes: Any) -> jobs.Job:
 
 def test_a_job_file_says_the_same_as_its_mapping(folder: Path) -> None:
     data = sections(folder)
-    read = jobs.read_job(write_job(folder, data))
-    assert read == jobs.job_from_mapping(data, folder)
+    read = jobfile.read_job(write_job(folder, data))
+    assert read == jobfile.job_from_mapping(data, folder)
     assert read.guest.file == folder / "guest.csv"
     assert read.guest.organisation == "bank"
     assert read.guest.reading == {"id_column": "customer", "label_column": "bought", "observation_date": "2026-01-01"}
@@ -52,13 +53,13 @@ def test_a_job_file_says_the_same_as_its_mapping(folder: Path) -> None:
 
 
 def test_changes_win_over_the_settings_section(folder: Path) -> None:
-    read = jobs.read_job(write_job(folder, sections(folder)), {"max_iter": 7, "tol": 0.25})
+    read = jobfile.read_job(write_job(folder, sections(folder)), {"max_iter": 7, "tol": 0.25})
     assert (read.settings.max_iter, read.settings.tol, read.settings.key_bits) == (7, 0.25, 512)
 
 
 def test_what_a_short_job_file_leaves_open(tmp_path: Path) -> None:
     path = write_job(tmp_path, {"guest": {"file": "g.csv"}, "hosts": [{"file": "a.csv"}, {"file": "b.csv"}]})
-    first, second = jobs.read_job(path), jobs.read_job(path)
+    first, second = jobfile.read_job(path), jobfile.read_job(path)
     assert [host.name for host in first.hosts] == ["host1", "host2"]
     assert first.settings == Settings(simulation=True)
     assert (first.test_share, first.key_file, first.id_method) == (0.0, None, "hmac")
@@ -70,7 +71,7 @@ def test_what_a_short_job_file_leaves_open(tmp_path: Path) -> None:
 def test_a_toml_date_is_an_observation_date(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text('[guest]\nfile = "g.csv"\nobservation_date = 2026-01-01\n[[hosts]]\nfile = "h.csv"\nobservation_date = 2026-01-01\n')
-    assert jobs.read_job(path).guest.reading == {"observation_date": "2026-01-01"}
+    assert jobfile.read_job(path).guest.reading == {"observation_date": "2026-01-01"}
 
 
 Change = Callable[[dict[str, Any]], None]
@@ -179,7 +180,7 @@ def test_bad_jobs_are_refused_before_any_work(folder: Path, argument: str, chang
     (folder / "short.key").write_bytes(b"too short")
     change(data)
     with pytest.raises(InputError) as caught:
-        jobs.job_from_mapping(data, folder)
+        jobfile.job_from_mapping(data, folder)
     assert caught.value.argument == argument
 
 
@@ -219,7 +220,7 @@ def test_bad_tables_and_keys_are_refused(folder: Path, argument: str, kind: type
     pd.DataFrame({"customer": ["nobody"], "host1_amount": [1.0]}).to_csv(folder / "other.csv", index=False)
     change(data)
     with pytest.raises(kind) as caught:
-        jobs.train(jobs.job_from_mapping(data, folder), StageClock())
+        jobs.train(jobfile.job_from_mapping(data, folder), StageClock())
     assert caught.value.argument == argument
 
 
@@ -230,7 +231,7 @@ def test_a_table_that_is_none_is_named(folder: Path, tmp_path: Path, name: str) 
     (tmp_path / "guest.csv").write_bytes(b"\xff\xfe not a table")
     (tmp_path / "guest.txt").write_text("customer\n1\n")
     with pytest.raises(DataError) as caught:
-        jobs.train(jobs.job_from_mapping(data, folder), StageClock())
+        jobs.train(jobfile.job_from_mapping(data, folder), StageClock())
     assert caught.value.argument == str(tmp_path / name)
 
 
@@ -244,7 +245,7 @@ def test_what_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "job.toml"
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        jobs.read_job(path)
+        jobfile.read_job(path)
     assert caught.value.argument == str(path)
 
 
@@ -337,7 +338,7 @@ def test_the_same_organisation_twice_is_refused_unless_simulated(folder: Path) -
     data["settings"]["simulation"] = False
     data["arbiter"]["organisation"] = data["guest"]["organisation"]
     with pytest.raises(VflError, match="same organisation as the arbiter"):
-        jobs.train(jobs.job_from_mapping(data, folder), StageClock())
+        jobs.train(jobfile.job_from_mapping(data, folder), StageClock())
 
 
 # --- scoring -----------------------------------------------------------------------------------------------------
@@ -345,7 +346,7 @@ def test_the_same_organisation_twice_is_refused_unless_simulated(folder: Path) -
 
 def labels_by_customer(folder: Path, models: Path, **changes: Any) -> tuple[dict[str, int], dict[str, float]]:
     data = sections(folder, **changes)
-    read = jobs.job_from_mapping(data, folder, {"output": "scores"})
+    read = jobfile.job_from_mapping(data, folder, {"output": "scores"})
     table, result, _, _ = jobs.score(read, models, read.settings, StageClock())
     assert result.scores is not None
     ids = table.ids.tolist()
@@ -391,7 +392,7 @@ def test_scoring_new_customers_without_a_label_column(trained: jobs.TrainedJob, 
     write_tables(tmp_path / "new", seed=1, labels=False)
     data = sections(tmp_path / "new")
     del data["guest"]["label_column"]
-    read = jobs.job_from_mapping(data, tmp_path / "new")
+    read = jobfile.job_from_mapping(data, tmp_path / "new")
     table, result, match, _ = jobs.score(read, tmp_path / "models", read.settings, StageClock())
     assert match["matched"] == len(result.labels) == table.n_rows == 240
     assert table.labels is None
@@ -404,7 +405,7 @@ def test_a_table_read_otherwise_than_in_training_is_refused(trained: jobs.Traine
     write_tables(tmp_path / "new", seed=1)
     data = sections(tmp_path / "new")
     del data["guest"]["label_column"]  # but the column is there: no feature of the model
-    read = jobs.job_from_mapping(data, tmp_path / "new")
+    read = jobfile.job_from_mapping(data, tmp_path / "new")
     with pytest.raises(DataError) as caught:
         jobs.score(read, tmp_path / "models", read.settings, StageClock())
     assert caught.value.argument == "bought"

@@ -13,6 +13,7 @@ import pytest
 from made_jobs import sections, write_tables
 
 from vflfast import job as jobs
+from vflfast import jobfile
 from vflfast import model as saved
 from vflfast.errors import InputError, ModelError
 from vflfast.progress import StageClock
@@ -24,7 +25,7 @@ Document = dict[str, Any]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> jobs.TrainedJob:
     folder = tmp_path_factory.mktemp("tables")
     write_tables(folder, 2)
-    return jobs.train(jobs.job_from_mapping(sections(folder, 2), folder), StageClock())
+    return jobs.train(jobfile.job_from_mapping(sections(folder, 2), folder), StageClock())
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from made_jobs import SMALL_KEY, succeeded
 
 import vflfast
-from vflfast import cli, job, model
+from vflfast import cli, job, jobfile, model
 from vflfast.crypto import backend
 from vflfast.params import KEY_BITS
 from vflfast.protocol import settings as agreed
@@ -140,7 +140,7 @@ def test_the_demo_prints_what_is_shown() -> None:
 
 def test_the_full_job_file_is_read_as_written(tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text(blocks("toml")[0])
-    read = job.read_job(tmp_path / "job.toml")
+    read = jobfile.read_job(tmp_path / "job.toml")
     assert read.settings == Settings(simulation=True)  # the settings that it spells out are the defaults
     assert (read.test_share, read.id_method, read.guest.organisation) == (0.3, "hmac", "bank")
 
@@ -176,8 +176,8 @@ def test_the_backends_and_switches_are_those_of_the_code() -> None:
 
 def test_the_names_of_a_job_file_are_those_of_the_code() -> None:
     section = README[README.index("Names of a party's section") : README.index("Settings on the command line win")]
-    assert set(re.findall(r"`(\w+)`", section)) >= job.PARTY_SETTINGS | set(model.READING)
-    assert {f"[{name}]" for name in job.SECTIONS - {"guest", "hosts"}} <= set(re.findall(r"\[\w+\]", section))
+    assert set(re.findall(r"`(\w+)`", section)) >= jobfile.PARTY_SETTINGS | set(model.READING)
+    assert {f"[{name}]" for name in jobfile.SECTIONS - {"guest", "hosts"}} <= set(re.findall(r"\[\w+\]", section))
 
 
 def test_what_the_readme_imports_is_public() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import job as jobs
+from . import jobfile
 from .data.synthetic import write_demo
 from .errors import InputError
 from .progress import StageClock
@@ -49,34 +50,8 @@ def write_tables(folder: Path, preset: str, n_hosts: int, clock: StageClock, *, 
 
 def run(mapping: dict[str, Any], folder: Path, changes: dict[str, Any], clock: StageClock, *, verify: bool) -> dict[str, Any]:
     """Train, save the models, evaluate on customers kept out; return what is shown."""
-    job = jobs.job_from_mapping(mapping, folder, changes)
+    job = jobfile.job_from_mapping(mapping, folder, changes)
     trained = jobs.train(job, clock, verify=verify)
     paths = jobs.save_models(trained, folder / "models")
     evaluation = jobs.evaluate(trained, job, clock)
-    return {"summary": summary(trained, evaluation, clock), "models": [str(path) for path in paths]}
-
-
-def summary(trained: jobs.TrainedJob, evaluation: dict[str, Any], clock: StageClock) -> dict[str, Any]:
-    """Return what a run showed, ready for JSON."""
-    result = trained.result
-    models = (result.guest, *result.hosts)
-    return {
-        "match": trained.match,
-        "training_rows": trained.n_train,
-        "columns": {m.name: len(m.weights) for m in models},
-        "alpha": result.guest.alpha,
-        "rounds": result.guest.n_iter,
-        "stopped_by_rule": all(m.stopped for m in models),
-        "losses": {m.name: m.losses for m in models},
-        "evaluation": evaluation,
-        "threshold": result.arbiter.threshold,
-        "flagged_share_in_training": result.arbiter.flagged_share,
-        "bytes": result.traffic.total_bytes,
-        "bytes_by_message": result.traffic.n_bytes,
-        "seconds": clock.total(),
-        "seconds_by_stage": dict(sorted(clock.seconds.items(), key=lambda item: -item[1])),
-        "seconds_by_round": clock.round_seconds,
-        "weight_hash": result.weight_hash,
-        "verified_rounds": result.verified_rounds,
-        "leak_ledger": [entry for m in models for entry in m.ledger.to_list()],
-    }
+    return {"summary": jobs.summary(trained, evaluation, clock), "models": [str(path) for path in paths]}

@@ -1,0 +1,59 @@
+"""keygen, info."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .. import __version__
+from .common import json_option, reports_errors
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File for the private key (mode 0600).")
+@click.option("--key-bits", type=int, default=2048, show_default=True, help="2048, 3072 or 4096.")
+@json_option
+@reports_errors
+def keygen(out: Path, key_bits: int, as_json: bool) -> None:
+    """Make the arbiter's key. Without one, every session makes its own, which is safer.
+
+    \b
+    vflfast keygen --out arbiter.key --key-bits 3072
+    """  # noqa: D301
+    from ..crypto import keyfile, keys
+
+    p, q = keys.generate_primes(key_bits)
+    keyfile.save_private_key(out, p, q)
+    facts = {"file": str(out), "key_bits": key_bits, "fingerprint": keys.fingerprint(p * q)}
+    click.echo(json.dumps(facts) if as_json else f"{facts['key_bits']}-bit key {facts['fingerprint']} written to {out}")
+
+
+@click.command()
+@json_option
+@reports_errors
+def info(as_json: bool) -> None:
+    """Show the version, the arithmetic in use and why, threads and libraries."""
+    import platform
+    from importlib.metadata import version
+
+    from ..crypto import backend
+
+    chosen = backend.current()
+    facts = {
+        "vflfast": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "backend": chosen.name,
+        "because": chosen.reason,
+        "available": backend.available(),
+        "threads": backend.threads(),
+        "libraries": {name: version(name) for name in ("numpy", "gmpy2", "numba", "pandas")},
+    }
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        click.echo(f"{name:<10} {', '.join(text) if isinstance(text, list) else text}")

@@ -254,7 +254,9 @@ vfl::CodedBlock make_block(const std::vector<int>& counts, const Patterns& patte
     return block;
 }
 
-Words class_sums(const vfl::Modulus& m, const Words& log_rows, const std::vector<BlockTuple>& tuples, std::size_t segments, int threads) {
+// `times`, if it is not None, gets the nanoseconds of the bucket and the collapse phase, over all threads, added.
+Words class_sums(const vfl::Modulus& m, const Words& log_rows, const std::vector<BlockTuple>& tuples, std::size_t segments, int threads,
+                 const py::object& times) {
     const std::size_t n_rows = check_rows(m, log_rows);
     require(!tuples.empty() && n_rows > 0 && segments > 0, "no rows, no blocks or no segments");
     std::vector<vfl::CodedBlock> blocks;
@@ -266,10 +268,22 @@ Words class_sums(const vfl::Modulus& m, const Words& log_rows, const std::vector
             n_classes += static_cast<std::size_t>(count);
         }
     }
+    word* spent = nullptr;
+    if (!times.is_none()) {
+        require(py::isinstance<Words>(times), "times must be a C-contiguous uint64 array");
+        Words phases = py::reinterpret_borrow<Words>(times);
+        require(phases.ndim() == 1 && phases.size() == 2, "times has two phases");
+        spent = phases.mutable_data();
+    }
     Words sums = new_rows(m, n_classes);
     word* out = sums.mutable_data();
     py::gil_scoped_release release;
-    vfl::class_sums(m, out, n_classes, log_rows.data(), n_rows, blocks, segments, threads);
+    vfl::PhaseTimes phases;
+    vfl::class_sums(m, out, n_classes, log_rows.data(), n_rows, blocks, segments, threads, phases);
+    if (spent) {
+        spent[0] += phases.bucket;
+        spent[1] += phases.collapse;
+    }
     return sums;
 }
 
@@ -373,7 +387,8 @@ PYBIND11_MODULE(_core, module) {
         .def("logs", &with_inverses<vfl::log_rows>)
         .def("invert", &with_inverses<vfl::invert_rows>)
         .def("pack", &pack_rows)
-        .def("class_sums", &class_sums)
+        .def("class_sums", &class_sums, py::arg("log_rows"), py::arg("blocks"), py::arg("segments"), py::arg("threads"),
+             py::arg("times") = py::none())
         .def("combine", &combine_columns);
 
     py::class_<BaseTable>(module, "BaseTable")

@@ -1,6 +1,7 @@
 #include "coded_product.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "lanes.h"
 #include "parallel.h"
@@ -208,6 +209,22 @@ void collapse(const Modulus& m, Products& products, Buckets& tensor, const int* 
     collapse(m, products, high, counts + half, n_features - half, sums + classes * row);
 }
 
+// Adds the nanoseconds from its making to its end.
+class Stopwatch {
+  public:
+    explicit Stopwatch(std::atomic<std::uint64_t>& sum) : sum_(sum), start_(std::chrono::steady_clock::now()) {}
+    Stopwatch(const Stopwatch&) = delete;
+    Stopwatch& operator=(const Stopwatch&) = delete;
+    ~Stopwatch() {
+        const auto spent = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_);
+        sum_ += static_cast<std::uint64_t>(spent.count());
+    }
+
+  private:
+    std::atomic<std::uint64_t>& sum_;
+    const std::chrono::steady_clock::time_point start_;
+};
+
 // A queued step of a column's combine program: dst *= src, or dst = src.
 struct Step {
     word* dst;
@@ -281,7 +298,7 @@ std::size_t CodedBlock::n_patterns() const {
 }
 
 void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const word* log_rows, std::size_t n_rows,
-                const std::vector<CodedBlock>& blocks, std::size_t segments, int threads) {
+                const std::vector<CodedBlock>& blocks, std::size_t segments, int threads, PhaseTimes& times) {
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
     const std::vector<std::vector<Job>> groups = group_jobs(blocks, n_rows, segments, lanes);
     Scratch partial((segments - 1) * n_classes * row);
@@ -289,8 +306,12 @@ void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const word*
         const std::vector<Job>& jobs = groups[group];
         std::vector<Buckets> buckets;
         buckets.reserve(jobs.size());
-        for (const Job& job : jobs) buckets.emplace_back(m, job.block->n_patterns());
-        fill_buckets(m, buckets, jobs, log_rows);
+        {
+            const Stopwatch watch(times.bucket);
+            for (const Job& job : jobs) buckets.emplace_back(m, job.block->n_patterns());
+            fill_buckets(m, buckets, jobs, log_rows);
+        }
+        const Stopwatch watch(times.collapse);
         Products products(m);
         for (std::size_t j = 0; j < jobs.size(); ++j) {
             const CodedBlock& block = *jobs[j].block;
@@ -300,6 +321,7 @@ void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const word*
         }
     });
     parallel_for(threads, n_classes, 256, [&](std::size_t begin, std::size_t end) {
+        const Stopwatch watch(times.collapse);
         Products products(m);
         for (std::size_t segment = 1; segment < segments; ++segment) {
             for (std::size_t i = begin; i < end; ++i) {

@@ -1,6 +1,8 @@
 // The coded product Z^T [[g]]: bucket phase, collapse phase, combine phase. Every ciphertext arrives in logarithmic form.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <vector>
 
 #include "pair.h"
@@ -19,10 +21,15 @@ struct CodedBlock {
     std::size_t n_patterns() const;
 };
 
+// Nanoseconds of the two phases, added up over all threads.
+struct PhaseTimes {
+    std::atomic<std::uint64_t> bucket{0}, collapse{0};
+};
+
 // sums = for every block, feature and class: the product of the ciphertexts of its rows, without those of the modal pattern.
 // log_rows: n_rows rows in logarithmic form. Rows are split into `segments` pieces when there are few blocks.
 void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const word* log_rows, std::size_t n_rows,
-                const std::vector<CodedBlock>& blocks, std::size_t segments, int threads);
+                const std::vector<CodedBlock>& blocks, std::size_t segments, int threads, PhaseTimes& times);
 
 // One output of the combine phase: sum over classes v of exponents[v] * (class sum first_class + v).
 struct CodedColumn {

@@ -82,7 +82,7 @@ def sections(folder: Path, n_hosts: int = 1, **changes: Any) -> dict[str, Any]:
         "guest": {"file": "guest.csv", "organisation": "bank", "label_column": "bought", **party},
         "hosts": [{"file": f"host{k + 1}.csv", "organisation": f"partner {k + 1}", **party} for k in range(n_hosts)],
         "arbiter": {"organisation": "notary", "key_file": "arbiter.key"},
-        "ids": {"key_file": "ids.key"},
+        "ids": {"method": "hmac", "key_file": "ids.key"},
         "run": {"test_share": 0.3},
         "settings": dict(SETTINGS),
     }

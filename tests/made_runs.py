@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from vflfast.protocol.arbiter import ArbiterInputs
 from vflfast.protocol.block import PartyInputs, PartyModel
 from vflfast.protocol.guest import ScoringInputs
 from vflfast.protocol.link import ReceiveRequest, SendRequest
+from vflfast.protocol.resume import Journal
 from vflfast.protocol.settings import Settings
 
 # One fixed 512-bit test key: primes 3 modulo 4 with gcd(p - 1, q - 1) = 2.
@@ -81,17 +82,20 @@ def scoring_inputs(inputs: PartyInputs, model: PartyModel) -> ScoringInputs:
     return ScoringInputs(inputs, model.weights, model.intercept, Norm.from_dict(model.norm))
 
 
-def training_programs(made: Parties, agreed: Settings | dict[str, Settings]) -> dict[str, inline.Program]:
-    """The parties' training programs; settings may differ by party."""
+def training_programs(
+    made: Parties, agreed: Settings | dict[str, Settings], journals: Mapping[str, Journal] | None = None
+) -> dict[str, inline.Program]:
+    """The parties' training programs; settings may differ by party, each may have a journal."""
+    journals = journals or {}
     names = inline.party_names(len(made.hosts))
     each = agreed if isinstance(agreed, dict) else dict.fromkeys(names, agreed)
     links = inline.make_links(len(made.hosts))
     programs: dict[str, inline.Program] = {
-        "arbiter": arbiter.train(links["arbiter"], ArbiterInputs("arbiter", private_key()), each["arbiter"]),
-        "guest": guest.train(links["guest"], made.guest, each["guest"]),
+        "arbiter": arbiter.train(links["arbiter"], ArbiterInputs("arbiter", private_key()), each["arbiter"], journals.get("arbiter")),
+        "guest": guest.train(links["guest"], made.guest, each["guest"], journals.get("guest")),
     }
     for name, inputs in zip(names[2:], made.hosts, strict=True):
-        programs[name] = host.train(links[name], inputs, each[name])
+        programs[name] = host.train(links[name], inputs, each[name], journals.get(name))
     return programs
 
 

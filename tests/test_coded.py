@@ -268,3 +268,21 @@ def test_a_matrix_made_on_one_backend_serves_another(key_of: KeyOf) -> None:
     for key in [key_of(256) for _ in each_backend((1,))]:
         for _ in each_backend((1,)):  # the key keeps the backend it was made with
             check_product(matrix, key, rng.integers(-9, 9, 20), be.current().name)
+
+
+# --- the product in its parts ----------------------------------------------------------------------------------------
+
+
+def test_the_parts_of_a_product_and_their_time(backend: str, key_of: Callable[[int], PrivateKey]) -> None:
+    key = key_of(256)
+    matrix = CodedMatrix(np.array([[0, 1, 2, 1], [1, 0, 0, 1]], dtype=np.uint8))
+    vector = key.public.encrypt([1, 2, 3, 4])
+    sums = matrix.class_sums(vector)
+    assert {"bucket", "collapse"} <= set(sums.spent) <= {"logarithms", "bucket", "collapse"}
+    assert min(sums.spent.values()) >= 0 < sum(sums.spent.values())
+    columns, total = matrix.combine(sums)
+    assert key.decrypt(columns).tolist() == [0 * 1 + 1 * 2 + 2 * 3 + 1 * 4, 1 + 4]
+    assert key.decrypt(total).tolist() == [10]
+    with pytest.raises(InputError) as caught:
+        matrix.combine(vector)  # type: ignore[arg-type]
+    assert caught.value.argument == "sums"

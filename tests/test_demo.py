@@ -95,7 +95,7 @@ def test_traffic_adds_up(shown: tuple[Summary, int, str]) -> None:
 def test_seconds_by_stage_add_up(shown: tuple[Summary, int, str]) -> None:
     summary = shown[0]
     stages = summary["seconds_by_stage"]
-    assert {"encrypt", "rerandomize", "product", "decrypt", "read tables", "match ids", "bin", "plaintext twin"} <= set(stages)
+    assert {"encrypt", "rerandomize", "bucket", "collapse", "combine", "decrypt", "read tables", "match ids", "bin", "plaintext twin"} <= set(stages)
     assert sum(stages.values()) == pytest.approx(summary["seconds"], rel=1e-9)
     assert list(stages.values()) == sorted(stages.values(), reverse=True)
     assert min(stages.values()) >= 0
@@ -117,7 +117,7 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     run.print_summary(summary)
     printed = capsys.readouterr().out
     shown = [
-        f"matched {summary['match']['matched']:,} customers of guest 8,000, host1 8,000, host2 8,000 (hmac)",
+        f"matched {summary['match']['matched']:,} customers of guest 8,000, host1 8,000, host2 8,000 (ecdh)",
         f"trained on {summary['training_rows']:,} rows",
         "2 rounds, stopped at max_iter",
         *(f"{name} {losses[-1]:.6f}" for name, losses in summary["losses"].items()),

@@ -189,7 +189,8 @@ BAD_CALLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: protect([PHONE], key=b"k" * 15), "key"),
     (lambda: protect([PHONE], key="k" * 16), "key"),  # type: ignore[arg-type]
     (lambda: protect([PHONE], method="hash", key=KEY), "key"),
-    (lambda: protect([PHONE], method="sm3"), "method"),
+    (lambda: protect([PHONE], method="md5"), "method"),
+    (lambda: protect([PHONE], method="sm3", key=KEY), "key"),
     (lambda: protect([PHONE], method="ecdh", key=KEY), "method"),
     (lambda: protect([], key=KEY), "ids"),
     (lambda: protect([PHONE, None], key=KEY), "ids"),  # type: ignore[list-item]

@@ -62,7 +62,7 @@ def test_what_a_short_job_file_leaves_open(tmp_path: Path) -> None:
     first, second = jobfile.read_job(path), jobfile.read_job(path)
     assert [host.name for host in first.hosts] == ["host1", "host2"]
     assert first.settings == Settings(simulation=True)
-    assert (first.test_share, first.key_file, first.id_method) == (0.0, None, "hmac")
+    assert (first.test_share, first.key_file, first.id_method) == (0.0, None, "ecdh")
     assert first.id_key != second.id_key  # a fresh one each time
     assert first.id_key is not None
     assert len(first.id_key) == 32

@@ -151,3 +151,41 @@ def test_quiet_says_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) ->
 )
 def test_durations_as_people_say_them(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+# --- parts of a stage, and the timeline ----------------------------------------------------------------------------------
+
+
+def test_a_stage_is_divided_in_proportion(clock: Clock) -> None:
+    stages = StageClock()
+    begin = clock.now
+    steps(stages, clock, (1.0, "guest", 1, "bucket"))
+    clock.now += 8.0
+    stages.divide("guest", 1, {"logarithms": 1.0, "bucket": 2.0, "collapse": 1.0})
+    steps(stages, clock, (0.5, "guest", 1, "combine"), (4.0, "guest", 1, ""))
+    assert stages.seconds == {"start": 1.0, "logarithms": 2.0, "bucket": 4.0 + 0.5, "collapse": 2.0, "combine": 4.0}
+    assert stages.total() == clock.now - begin
+
+
+def test_nothing_to_divide_by(clock: Clock) -> None:
+    stages = StageClock()
+    steps(stages, clock, (0.0, "guest", 1, "bucket"))
+    clock.now += 3.0
+    stages.divide("guest", 1, {"bucket": 0.0, "collapse": 0.0})
+    stages.divide("guest", 1, {})
+    assert stages.total() == 3.0
+    assert stages.seconds["bucket"] == 3.0
+
+
+def test_the_timeline_says_who_did_what_when(clock: Clock) -> None:
+    stages = StageClock()
+    steps(stages, clock, (1.0, "host1", 2, "encrypt"), (2.0, "host1", 2, ""), (4.0, "guest", 2, "bucket"))
+    clock.now += 4.0
+    stages.divide("guest", 2, {"bucket": 3.0, "collapse": 1.0})
+    steps(stages, clock, (0.0, "guest", 2, "vote"), (progress.LEAST_SPAN / 2, "guest", 2, ""))
+    assert stages.spans == [
+        ("job", 0, "start", 0.0, 1.0),
+        ("host1", 2, "encrypt", 1.0, 3.0),  # the wait after it is nobody's work, the vote is too short
+        ("guest", 2, "bucket", 7.0, 10.0),
+        ("guest", 2, "collapse", 10.0, 11.0),
+    ]

@@ -15,7 +15,7 @@ import pytest
 from made_jobs import SMALL_KEY, succeeded
 
 import vflfast
-from vflfast import cli, job, jobfile, model
+from vflfast import cli, jobfile, model
 from vflfast.crypto import backend
 from vflfast.params import KEY_BITS
 from vflfast.protocol import settings as agreed

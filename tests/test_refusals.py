@@ -83,7 +83,7 @@ VALUES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("values", VALUES, ids=repr)
+@pytest.mark.parametrize("values", VALUES, ids=[f"{i}-{type(value).__name__}" for i, value in enumerate(VALUES)])
 def test_values_that_are_no_numbers(values: Any, here: SimpleNamespace) -> None:
     refused(lambda h: h.public.encrypt(values), "values", here)
     refused(lambda h: h.public.encrypt(values, frac_bits=8, bound=1000.0), "values", here)

@@ -24,7 +24,8 @@ def saved() -> dict[str, Any]:
 
 DAMAGES: list[tuple[int | None, str, Any, str]] = [
     # rule, entry, its damaged value, the place named
-    (None, "version", 2, "version"),
+    (None, "version", 1, "version"),
+    (None, "version", 3, "version"),
     (None, "version", True, "version"),
     (None, "version", "1", "version"),
     (None, "rules", [], "rules"),
@@ -73,6 +74,23 @@ DAMAGES: list[tuple[int | None, str, Any, str]] = [
     (2, "n_steps", 255, "rules[2].n_steps"),
     (2, "n_steps", True, "rules[2].n_steps"),
     (3, "has_missing", False, "rules[3].has_missing"),
+    (0, "encoding", "hash", "rules[0].encoding"),
+    (0, "encoding", None, "rules[0].encoding"),
+    (0, "encoding", "woe", "rules[0].woe"),
+    (0, "woe", [1], "rules[0].woe"),
+    (0, "woe", None, "rules[0].woe"),
+    (0, "iv", -0.1, "rules[0].iv"),
+    (0, "iv", NAN, "rules[0].iv"),
+    (0, "iv", 1, "rules[0].iv"),
+    (0, "groups", None, "rules[0].groups"),
+    (0, "groups", [0, 1, 2], "rules[0].groups"),
+    (0, "groups", [0, 1, 3, 3], "rules[0].groups"),
+    (0, "groups", [0, 1, 2, 1 << 60], "rules[0].groups"),
+    (0, "groups", [0, 1, 1, 1], "rules[0].groups"),
+    (0, "groups", [0, 0, 1, 2], "rules[0].counts"),
+    (1, "encoding", "woe", "rules[1].woe"),
+    (2, "encoding", "onehot", "rules[2].encoding"),
+    (2, "groups", [0] * 256, "rules[2].groups"),
 ]
 
 

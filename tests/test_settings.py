@@ -21,7 +21,7 @@ NOT_REAL: list[Any] = [None, "0.5", True, math.nan, math.inf, -math.inf, [1.0], 
 
 BAD: list[tuple[str, Any, dict[str, Any]]] = [
     *((name, value, {}) for name in ("profile", "solver", "init", "norm", "output") for value in NOT_A_CHOICE),
-    *((name, value, {}) for name in ("test_key", "joint", "simulation") for value in NOT_A_FLAG),
+    *((name, value, {}) for name in ("test_key", "joint", "host_woe", "simulation") for value in NOT_A_FLAG),
     *((name, value, {}) for name in ("key_bits", "frac_bits", "n_iter_no_change", "max_iter", "n_batches") for value in NOT_WHOLE),
     *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon") for value in NOT_REAL),
     *((name, value, {"solver": "gd"}) for name in ("step", "alpha") for value in NOT_REAL[1:]),
@@ -127,7 +127,7 @@ CHANGES: list[dict[str, Any]] = [
     {"profile": "patent"}, {"key_bits": 3072}, {"test_key": True}, {"frac_bits": 20}, {"predictor_bound": 8.0}, {"solver": "gd"},
     {"step": 0.1, "solver": "gd"}, {"momentum": 0.5, "solver": "gd"}, {"alpha": 0.01}, {"init": "zeros"}, {"tol": 0.004},
     {"n_iter_no_change": 20}, {"max_iter": 49}, {"n_batches": 2}, {"norm": "rank"}, {"epsilon": 1e-12}, {"powers": (1.0, 1.0)},
-    {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "scores"}, {"joint": True}, {"simulation": True},
+    {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "scores"}, {"joint": True}, {"host_woe": True}, {"simulation": True},
 ]  # fmt: skip
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from .data.tables import table_from_frame as table_from_frame
     from .errors import InputError as InputError
     from .errors import VflError as VflError
+    from .estimator.classifier import VerticalLogisticRegression as VerticalLogisticRegression
+    from .estimator.frame import VerticalFrame as VerticalFrame
     from .protocol.block import PartyInputs as PartyInputs
     from .protocol.settings import Settings as Settings
 
@@ -36,6 +38,8 @@ _PUBLIC = {
     "PublicKey": ".crypto.paillier",
     "Settings": ".protocol.settings",
     "Table": ".data.tables",
+    "VerticalFrame": ".estimator.frame",
+    "VerticalLogisticRegression": ".estimator.classifier",
     "VflError": ".errors",
     "WireVector": ".crypto.vector",
     "generate_keypair": ".crypto.paillier",

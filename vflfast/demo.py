@@ -10,7 +10,9 @@ from . import job as jobs
 from . import jobfile
 from .data.synthetic import write_demo
 from .errors import InputError
+from .plan import run as planned
 from .progress import StageClock
+from .report import data, page
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,13 @@ PRESETS = {
 
 
 def write_tables(folder: Path, preset: str, n_hosts: int, clock: StageClock, *, shape: str = "mixed") -> dict[str, Any]:
-    """Write the raw tables; return the job mapping a user would have in a TOML file beside them."""
+    """Write the raw tables; return the job mapping a user would have in a TOML file beside them.
+
+    Raises
+    ------
+    InputError
+        For a preset or count that is not there.
+    """
     if preset not in PRESETS:
         raise InputError("preset", f"must be one of {', '.join(PRESETS)}")
     size = PRESETS[preset]
@@ -48,10 +56,16 @@ def write_tables(folder: Path, preset: str, n_hosts: int, clock: StageClock, *, 
     }
 
 
-def run(mapping: dict[str, Any], folder: Path, changes: dict[str, Any], clock: StageClock, *, verify: bool) -> dict[str, Any]:
-    """Train, save the models, evaluate on customers kept out; return what is shown."""
+def run(
+    mapping: dict[str, Any], folder: Path, changes: dict[str, Any], clock: StageClock, *, verify: bool, report: Path | None = None
+) -> dict[str, Any]:
+    """Train, save the models, evaluate on customers kept out, write the `report`; return what is shown."""
     job = jobfile.job_from_mapping(mapping, folder, changes)
-    trained = jobs.train(job, clock, verify=verify)
+    trained, prediction = planned.train(job, clock, verify=verify)
     paths = jobs.save_models(trained, folder / "models")
     evaluation = jobs.evaluate(trained, job, clock)
-    return {"summary": jobs.summary(trained, evaluation, clock), "models": [str(path) for path in paths]}
+    summary = jobs.summary(trained, evaluation, clock)
+    summary["plan"] = planned.side_by_side(prediction, summary)
+    if report:
+        page.write(report, data.run_report(summary, trained))
+    return {"summary": summary, "models": [str(path) for path in paths]}

@@ -48,6 +48,10 @@ class ModelError(InputError):
     """A saved model that is damaged, of another version, or of another session."""
 
 
+class JournalError(VflError):
+    """A party's journal that cannot be read, written or locked; the run can go on once the cause is gone."""
+
+
 class CheckError(VflError):
     """A result failed its integrity check (check column, CRT fault check, declared bound)."""
 
@@ -78,6 +82,14 @@ class ProtocolError(VflError):
         self.party = party
         self.step = step
         self.problem = problem
+
+
+class PeerTimeoutError(ProtocolError):
+    """A peer that is needed was not heard of for too long; the journals are whole and the run can go on."""
+
+
+class PeerAbortError(ProtocolError):
+    """Another party ended the run; party, step and problem are those that it told."""
 
 
 class DeadlockError(ProtocolError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import resource
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +20,12 @@ from .crypto.coded import CodedMatrix
 from .crypto.paillier import PrivateKey
 from .data import ids
 from .data.binning import Binner
-from .data.tables import Table, read_table
+from .data.matching import match_parties
+from .data.tables import OpenTable, Table, open_table
 from .errors import InputError, LeakageGuardError, ModelError
 from .jobfile import Job, PartyPlan
 from .learn import metrics
+from .learn.curves import curves
 from .learn.logistic import sigmoid
 from .params import KEY_BITS
 from .progress import StageClock
@@ -66,11 +70,37 @@ class TestPart:
     commitment: bytes
 
 
+@dataclass
+class Prepared:
+    """Matched and coded tables, before anything is encrypted."""
+
+    inputs: list[PartyInputs]
+    binners: list[Binner]
+    match: dict[str, Any]
+    test: TestPart | None
+
+
 def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob:
     """Read, match, bin and train with all parties in this process.
 
     Everything that is fitted (bins, edges, levels, weights, normalisation, τ) sees training rows only.
     """
+    return train_prepared(prepare(job, observer), job, observer, verify=verify)
+
+
+def train_prepared(ready: Prepared, job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob:
+    """Train on tables that are read and coded."""
+    result = inline.train(ready.inputs[0], ready.inputs[1:], job.settings, _arbiter(job), observer=observer, verify=verify)
+    models, plans = [result.guest, *result.hosts], (job.guest, *job.hosts)
+    parties = [saved.saved_party(m, b, {**p.reading, "kinds": b.kinds}) for m, b, p in zip(models, ready.binners, plans, strict=True)]
+    test = ready.test
+    if test is not None:  # coded before training gave the hosts their WOE values
+        test = dataclasses.replace(test, matrices=[p.binner.recode(m) for p, m in zip(parties, test.matrices, strict=True)])
+    return TrainedJob(result, parties, ready.match, ready.inputs[0].matrix.n_rows, test)
+
+
+def prepare(job: Job, observer: StageClock) -> Prepared:
+    """Read, match and bin the tables: all of a job that comes before the first ciphertext; InputError without labels."""
     plans = (job.guest, *job.hosts)
     if job.guest.reading.get("label_column") is None:
         raise InputError("label_column", "the guest's section must name it")
@@ -86,8 +116,8 @@ def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob
     binners, train_parts, test_parts = [], [], []
     with observer.stage("bin"):
         for i, plan in enumerate(plans):
-            # popped: the raw cells are eight times as large as the codes, and nothing needs them any more
-            binner, parts = _bin_party(tables.pop(0), plan, positions[i], matched.positions[i][is_test])
+            test_rows = matched.positions[i][is_test] if is_test.any() else None
+            binner, parts = Binner.fit_transform(tables.pop(0), positions[i], test_rows, **plan.binning)
             binners.append(binner)
             train_parts.append(parts[0])
             test_parts += parts[1:]
@@ -95,13 +125,10 @@ def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob
         PartyInputs(part, commitment, plan.organisation, labels[positions[0]] if i == 0 else None)
         for i, (part, plan) in enumerate(zip(train_parts, plans, strict=True))
     ]
-    result = inline.train(inputs[0], inputs[1:], job.settings, _arbiter(job), observer=observer, verify=verify)
-    models = [result.guest, *result.hosts]
-    parties = [saved.saved_party(m, b, {**p.reading, "kinds": b.kinds}) for m, b, p in zip(models, binners, plans, strict=True)]
     test = None
     if test_parts:
         test = TestPart(test_parts, labels[matched.positions[0][is_test]], matched.rows(is_test)[1])
-    return TrainedJob(result, parties, matched.report, len(positions[0]), test)
+    return Prepared(inputs, binners, matched.report, test)
 
 
 def save_models(trained: TrainedJob, folder: str | Path) -> list[Path]:
@@ -124,7 +151,7 @@ def score_models(
     settings: Settings,
     observer: StageClock | None = None,
 ) -> tuple[ScoringResult, inline.Traffic]:
-    """Score rows that are matched and coded already, with all parties in this process."""
+    """Score rows that are matched and coded already, with all parties in this process; ModelError if they come from different runs."""
     if len({party.session for party in parties} | {arbiter_model.session}) != 1:
         raise ModelError("session", "the parties' models come from different training runs")
     plans = (job.guest, *job.hosts)
@@ -144,26 +171,32 @@ def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock
         tables = [_read_like(plan, party) for plan, party in zip(plans, parties, strict=True)]
     with observer.stage("match ids"):
         matched = match_tables(tables, job)
+    guest_table = tables[0].load()
     everything = np.ones(len(matched.positions[0]), dtype=bool)
     positions, commitment = matched.rows(everything)
+    coded: list[Table | OpenTable] = [guest_table, *tables[1:]]
     with observer.stage("bin"):
         matrices = [
-            party.binner.transform(table, p) for party, table, p in zip(parties, tables, positions, strict=True)
+            party.binner.transform(table, p) for party, table, p in zip(parties, coded, positions, strict=True)
         ]
     result, _ = score_models(parties, arbiter_model, matrices, commitment, job, settings, observer)
-    return tables[0].take(positions[0]), result, matched.report, arbiter_model
+    return guest_table.take(positions[0]), result, matched.report, arbiter_model
 
 
-def match_tables(tables: Sequence[Table], job: Job) -> Matched:
-    """Match the parties' protected ids; all end with the same order."""
-    tokens = [ids.protect(table.ids, method=job.id_method, key=job.id_key) for table in tables]
-    found = ids.match(*tokens)
-    report = {**found.report, "parties": ["guest", *(host.name for host in job.hosts)], "method": job.id_method}
-    return Matched(found.positions, tokens[0][found.positions[0]], report)
+def match_tables(tables: Sequence[Table | OpenTable], job: Job) -> Matched:
+    """Match the parties' ids by the job's method; all end with the same order."""
+    party_ids = [table.ids for table in tables]
+    return Matched(*match_parties(party_ids, method=job.id_method, key=job.id_key, max_ids=job.max_ids))
 
 
 def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, Any]:
-    """AUC, KS and lift of the test part: each side alone, F, and the joint score. Only where one place may know all of them: a trial."""
+    """AUC, KS and lift of the test part: each side alone, F, and the joint score. Only where one place may know all of them: a trial.
+
+    Raises
+    ------
+    LeakageGuardError
+        Elsewhere.
+    """
     if trained.test is None:
         return {}
     if not job.settings.simulation:
@@ -180,6 +213,7 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
         "rows": len(test.labels),
         "positive_share": float((test.labels > 0).mean()),
         "flagged_share": float((result.labels > 0).mean()),
+        "curves": {name: curves(test.labels, values) for name, values in scores.items()},
         "scores": {
             name: {
                 "auc": metrics.roc_auc(test.labels, values),
@@ -211,10 +245,19 @@ def summary(trained: TrainedJob, evaluation: dict[str, Any], clock: StageClock) 
         "seconds": clock.total(),
         "seconds_by_stage": dict(sorted(clock.seconds.items(), key=lambda item: -item[1])),
         "seconds_by_round": clock.round_seconds,
+        "timeline": [span._asdict() for span in clock.spans],
+        "peak_memory_bytes": peak_memory(),
+        "settings": dataclasses.asdict(result.guest.settings),
         "weight_hash": result.weight_hash,
         "verified_rounds": result.verified_rounds,
         "leak_ledger": [entry for m in models for entry in m.ledger.to_list()],
     }
+
+
+def peak_memory() -> int:
+    """Return the largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _arbiter(job: Job) -> ArbiterInputs:
@@ -224,24 +267,16 @@ def _arbiter(job: Job) -> ArbiterInputs:
     return ArbiterInputs(job.arbiter, PrivateKey(*keyfile.load_private_key(job.key_file, test_sizes=test), test_sizes=test))
 
 
-def _read(plan: PartyPlan) -> Table:
-    return read_table(plan.file, **plan.reading)
+def _read(plan: PartyPlan) -> OpenTable:
+    return open_table(plan.file, **plan.reading)
 
 
-def _read_like(plan: PartyPlan, party: saved.SavedParty) -> Table:
+def _read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     """Read a table as the training table was read; labels are optional now."""
     reading = {**party.reading, **{k: v for k, v in plan.reading.items() if k != "kinds"}}
     if "label_column" not in plan.reading:
         reading.pop("label_column", None)
-    return read_table(plan.file, **reading)
-
-
-def _bin_party(
-    table: Table, plan: PartyPlan, train_rows: npt.NDArray[np.int64], test_rows: npt.NDArray[np.int64]
-) -> tuple[Binner, list[CodedMatrix]]:
-    """Fit a party's bins on its training rows; return them with the codes of the training rows and, if there are any, the test rows."""
-    binner = Binner.fit(table, rows=train_rows, numeric=plan.numeric, max_levels=plan.max_levels, overrides=plan.overrides)
-    return binner, [binner.transform(table, rows) for rows in (train_rows, test_rows) if len(rows) or rows is train_rows]
+    return open_table(plan.file, **reading)
 
 
 def _in_test(customer_ids: npt.NDArray[np.object_], share: float) -> npt.NDArray[np.bool_]:

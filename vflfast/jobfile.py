@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import secrets
 import tomllib
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from . import model as saved
-from .data import ids
+from .data.matching import check_method
 from .errors import InputError
-from .params import MAX_LEVELS, MIN_ID_KEY_BYTES
+from .params import MAX_IDS, MAX_LEVELS, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
 from .protocol.settings import Settings
 
-PARTY_SETTINGS = {"file", "organisation", "numeric", "max_levels", "overrides", *saved.READING}
+BINNING = ("numeric", "max_levels", "overrides", "min_class_size", "encoding")  # as of Binner.fit
+PARTY_SETTINGS = {"file", "organisation", *BINNING, *saved.READING}
 SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings"}
 
 
@@ -31,6 +33,13 @@ class PartyPlan:
     numeric: str = "bins"
     max_levels: int = MAX_LEVELS
     overrides: dict[str, str] | None = None
+    min_class_size: int = 1
+    encoding: str = "ordinal"
+
+    @property
+    def binning(self) -> dict[str, Any]:
+        """The settings of `Binner.fit`."""
+        return {name: getattr(self, name) for name in BINNING}
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,9 @@ class Job:
     Attributes
     ----------
     id_method, id_key
-        ``hmac`` with a shared key, or the patent's ``hash``.
+        ``ecdh``, private set intersection; ``hmac`` with a shared key; or the patent's ``hash`` or ``sm3`` without one.
+    max_ids
+        Most ids of one party.
     test_share
         Share of the customers, chosen by a hash of the id, kept out of training for evaluation.
     key_file
@@ -50,11 +61,12 @@ class Job:
     guest: PartyPlan
     hosts: tuple[PartyPlan, ...]
     settings: Settings
-    id_method: str = "hmac"
+    id_method: str = "ecdh"
     id_key: bytes | None = None
     test_share: float = 0.0
     arbiter: str = "arbiter"
     key_file: Path | None = None
+    max_ids: int = MAX_IDS
 
 
 def read_job(path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
@@ -76,7 +88,13 @@ def read_job(path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
 
 
 def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str, Any] | None = None) -> Job:
-    """Return the job of a mapping with the sections of a job file; relative paths start at `folder`."""
+    """Return the job of a mapping with the sections of a job file; relative paths start at `folder`.
+
+    Raises
+    ------
+    InputError
+        Names the section or setting.
+    """
     _known("job file", data, SECTIONS)
     for section in ("guest", "hosts"):
         if section not in data:
@@ -86,7 +104,7 @@ def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str
         raise InputError("hosts", "must be one or more [[hosts]] sections")
     id_section, run = _section(data, "ids"), _section(data, "run")
     arbiter = _section(data, "arbiter")
-    _known("ids", id_section, {"method", "key_file"})
+    _known("ids", id_section, {"method", "key_file", "max_ids"})
     _known("run", run, {"test_share"})
     _known("arbiter", arbiter, {"organisation", "key_file"})
     settings = Settings.from_mapping({"simulation": True, **_section(data, "settings"), **(changes or {})})
@@ -97,14 +115,18 @@ def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str
         raise InputError("test_share", "must be a number from 0 up to, not including, 1")
     if share and not settings.simulation:
         raise InputError("test_share", "needs simulation: the evaluation compares every side's scores in one place")
-    method = id_section.get("method", "hmac")
+    method = check_method(id_section.get("method", Job.id_method))
+    max_ids = id_section.get("max_ids", MAX_IDS)
+    if isinstance(max_ids, bool) or not isinstance(max_ids, int) or max_ids < 1:
+        raise InputError("ids.max_ids", "must be an integer from 1")
     key_file = arbiter.get("key_file")
     return Job(
         _party("guest", data["guest"], folder),
-        tuple(_party(f"host{i + 1}", host, folder) for i, host in enumerate(hosts)),
+        tuple(_host(f"host{i + 1}", host, folder, settings) for i, host in enumerate(hosts)),
         settings, method, _id_key(method, id_section.get("key_file"), folder), float(share),
         _text("arbiter.organisation", arbiter.get("organisation", "arbiter")),
         None if key_file is None else folder / _text("arbiter.key_file", key_file),
+        max_ids,
     )  # fmt: skip
 
 
@@ -119,9 +141,25 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
     reading = {key: section[key] for key in saved.READING if key in section}
     if isinstance(reading.get("observation_date"), datetime.date):  # a TOML date without quotes
         reading["observation_date"] = reading["observation_date"].isoformat()
-    binning = {key: section[key] for key in ("numeric", "max_levels", "overrides") if key in section}
+    binning = {key: section[key] for key in BINNING if key in section}
     organisation = _text(f"{name}.organisation", section.get("organisation", name))
     return PartyPlan(name, folder / section["file"], organisation, reading, **binning)
+
+
+def _host(name: str, section: object, folder: Path, settings: Settings) -> PartyPlan:
+    """Return a host's plan; `host_woe`, agreed by all, sets its encoding and the least size of its classes."""
+    plan = _party(name, section, folder)
+    given: Any = section
+    if not settings.host_woe:
+        if plan.encoding == "woe":
+            raise InputError(f"{name}.encoding", "woe needs host_woe = true in [settings], because guest and arbiter take part")
+        return plan
+    if given.get("encoding", "woe") != "woe":
+        raise InputError(f"{name}.encoding", "must be woe or left out, because host_woe is set")
+    least = given.get("min_class_size", MIN_WOE_CLASS)
+    if isinstance(least, bool) or not isinstance(least, int) or least < MIN_WOE_CLASS:
+        raise InputError(f"{name}.min_class_size", f"must be an integer from {MIN_WOE_CLASS}, because host_woe is set")
+    return dataclasses.replace(plan, encoding="woe", min_class_size=least)
 
 
 def _section(data: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -143,10 +181,8 @@ def _known(where: str, section: Mapping[str, Any], names: set[str]) -> None:
         raise InputError(unknown[0], f"is unknown in {where}; there are {', '.join(sorted(names))}")
 
 
-def _id_key(method: object, key_file: object, folder: Path) -> bytes | None:
+def _id_key(method: str, key_file: object, folder: Path) -> bytes | None:
     """The shared key of `hmac`: from its file, or a fresh one, which serves parties in one process only."""
-    if method not in ids.METHODS:
-        raise InputError("ids.method", f"must be one of {', '.join(ids.METHODS)}")
     if key_file is None:
         return secrets.token_bytes(32) if method == "hmac" else None
     if method != "hmac":

@@ -97,7 +97,13 @@ class SavedParty:
 
 
 def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> SavedParty:
-    """Return a trained party's model in the form that is saved."""
+    """Return a trained party's model in the form that is saved; the binner gets the WOE values that training brought.
+
+    Raises
+    ------
+    InputError
+        Without a normalisation.
+    """
     if model.norm is None:
         raise InputError("model", "has no normalisation")
     facts = {
@@ -110,6 +116,8 @@ def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> S
         "settings": dataclasses.asdict(model.settings),
     }
     norm = Norm.from_dict(model.norm)
+    if model.woe is not None:
+        binner = binner.with_woe(model.woe)
     return SavedParty(model.name, model.session, binner, model.weights, model.intercept, norm, reading, facts)
 
 

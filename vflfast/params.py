@@ -33,11 +33,17 @@ BINS = 5  # equal-frequency classes [0091]
 ZERO_SHARE = 0.90  # zero/non-zero rule
 THREE_ZERO_SHARE = 0.05  # negative/zero/positive rule
 MAX_LEVELS = 50  # most frequent levels of a category
-BINNER_VERSION = 1  # of the saved edges and levels
+BINNER_VERSION = 2  # of the saved edges, levels and encodings
+MIN_WOE_CLASS = 50  # rows of a host's class, or the guest learns the labels of a few of the host's customers
+WOE_FRAC_BITS = 10  # WOE values as integers
+WOE_BOUND = 32.0  # above ln(2^32): no class of 2^31 rows goes beyond
 
 # --- ids (protocol §2) -------------------------------------------------------------------------------------------
 MIN_ID_KEY_BYTES = 16  # of the HMAC key that guest and host share
-TOKEN_BYTES = 32  # HMAC-SHA256, SHA-256
+TOKEN_BYTES = 32  # HMAC-SHA256, SHA-256, SM3
+POINT_BYTES = 32  # of edwards25519
+MIN_PSI_SESSION_BYTES = 16
+MAX_IDS = 10_000_000  # of one party's set; a larger one could ask for a whole range of numbers
 
 # --- training (protocol §3) --------------------------------------------------------------------------------------
 DEFAULT_TOL = 0.005  # [0145]
@@ -52,3 +58,19 @@ ROWS_PER_BATCH_FACTOR = 10  # mini-batch guard: rows per batch >= this * larger 
 WIRE_VERSION = 1
 MODEL_VERSION = 1
 MAX_BODY_BYTES = 1 << 34
+
+# --- between machines (protocol §7) ------------------------------------------------------------------------------
+MAX_EARLY_MESSAGES = 16  # of one peer that wait for an earlier one
+JOURNAL_VERSION = 1
+SERVICE_VERSION = 1
+FRAME_BYTES = 1 << 20
+MAX_MESSAGE_BYTES = 1 << 30  # of one message; a million rows at 4096 bits
+MAX_HELD_BYTES = 1 << 28  # of one peer's messages that wait to be read, besides the one that is due
+PEER_TIMEOUT = 600.0  # seconds without a word from a peer that is needed
+HEARTBEAT = 2.0  # seconds between two questions to a peer
+LINGER = 30.0  # seconds that a party stays after its end, for peers that have not ended
+MAX_BARREN_ATTEMPTS = 5  # attempts after damaged messages without a new round
+MAX_NOTICE_CHARS = 500
+MAX_CLOCK_DIFFERENCE = 300.0  # seconds; certificates are read by the clock
+CERTIFICATE_DAYS = 365
+CA_DAYS = 3650

@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from rich.console import Console
 
 from .protocol.settings import Settings
 
+LEAST_SPAN = 0.001  # seconds; shorter ones would only make a timeline long
+
+
+class Span(NamedTuple):
+    """One party's work at one stage, in seconds since the clock was made."""
+
+    party: str
+    round: int
+    stage: str
+    start: float
+    end: float
+
 
 class StageClock:
-    """Seconds by stage. Call it as a protocol observer; between two calls the time belongs to the first one's stage."""
+    """Seconds by stage. Call it as a protocol observer; between two calls the time belongs to the first one's stage.
+
+    Attributes
+    ----------
+    seconds, round_seconds
+        By stage; by completed round.
+    spans
+        The stages in the order of time, those of `LEAST_SPAN` seconds or more.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.round_seconds: list[float] = []
-        self._stage = "start"
-        self._since = self._round_since = time.monotonic()
+        self.spans: list[Span] = []
+        self._stage, self._party, self._stage_round = "start", "job", 0
+        self._start = self._since = self._round_since = time.monotonic()
         self._round = 0
 
     def __call__(self, party: str, round_: int, stage: str) -> None:
         """Give the time since the last call to that call's stage, and start `stage`."""
         now = time.monotonic()
-        self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
-        self._stage, self._since = stage or "wait", now
+        self._give(self._stage, now)
+        self._stage, self._party, self._stage_round = stage or "wait", party, round_
         if round_ > self._round:
             if self._round:
                 self.round_seconds.append(now - self._round_since)
             self._round, self._round_since = round_, now
+
+    def divide(self, party: str, round_: int, parts: Mapping[str, float]) -> None:
+        """Give the time since the last call to `parts`, in their proportion, as if one had followed the other."""
+        now, since, whole = time.monotonic(), self._since, sum(parts.values())
+        if whole > 0:
+            for name, part in parts.items():
+                self._give(name, self._since + (now - since) * part / whole)
+
+    def _give(self, stage: str, until: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + until - self._since
+        if stage != "wait" and until - self._since >= LEAST_SPAN:
+            self.spans.append(Span(self._party, self._stage_round, stage, self._since - self._start, until - self._start))
+        self._since = until
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -40,7 +75,7 @@ class StageClock:
 
     def total(self) -> float:
         """Return the seconds of all stages."""
-        self("job", 0, self._stage)
+        self(self._party, self._stage_round, self._stage)
         return sum(self.seconds.values())
 
 

@@ -90,8 +90,34 @@ def test_a_vote_is_one_ciphertext(count: int) -> None:
 @pytest.mark.parametrize("flags", [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_the_verdict_is_the_and_of_the_votes(flags: tuple[int, int]) -> None:
     votes = {party: replace(ms.Vote, ciphertexts=encrypted(flag)) for party, flag in zip(("guest", "host1"), flags, strict=True)}
-    results = run(training_programs(SMALL, settings(max_iter=3)), votes)
-    assert results["guest"].n_iter == (1 if all(flags) else 3)
+    programs = training_programs(SMALL, settings(max_iter=3))
+    if all(flags):
+        assert run(programs, votes)["guest"].n_iter == 1
+        return
+    with pytest.raises(ProtocolError, match="did not see the same messages") as caught:  # it went on, and met the changed vote in round 2
+        run(programs, votes)
+    assert caught.value.step == "Vote"
+
+
+@pytest.mark.parametrize(("party", "message", "fields"), [
+    ("host1", ms.Predictor, {"ciphertexts": lambda rows: np.concatenate([rows[1:], rows[:1]])}),
+    ("guest", ms.Residual, {"ciphertexts": lambda rows: np.concatenate([rows[1:], rows[:1]])}),
+    ("guest", ms.OrderSeed, {"seed": b"s" * 32}),
+])  # fmt: skip
+def test_a_message_changed_between_two_parties_is_found_at_the_votes(party: str, message: type[ms.Message], fields: Any) -> None:
+    """A valid message of other content, which no check of its own can tell: the two transcripts differ."""
+    error = refused({party: replace(message, **fields)})
+    assert error.step == "Vote"
+    assert "did not see the same messages" in error.problem
+
+
+WRONG_TRANSCRIPTS = [lambda t: b"", lambda t: t[:-1], lambda t: t + t[:32], lambda t: t[32:] + t[:32], lambda t: bytes(len(t))]
+
+
+@pytest.mark.parametrize("change", WRONG_TRANSCRIPTS)
+def test_a_wrong_transcript_is_refused(change: Any) -> None:
+    error = refused({"guest": replace(ms.Vote, transcripts=change)})
+    assert error.step == "Vote"
 
 
 SHARE_CHANGES: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import run, tools
+from . import bins, handover, net, plan, report, run, tools
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -16,10 +16,19 @@ def main() -> None:
     \b
     vflfast demo                        train and score on made-up tables of a bank and a partner
     vflfast train job.toml              train on your own tables
+    vflfast launch job.toml             train, with every party in a process of its own
     vflfast score job.toml              score new customers with the saved models
+    vflfast bins job.toml               the match, and every feature's classes
+    vflfast plan job.toml               time, memory and traffic, before anything starts
+    vflfast report run.json --out r.html   one page about a run
+    vflfast export --model guest.json --format pmml --out g.pmml   a model in another format; also drift, reasons
     vflfast info                        which arithmetic this machine uses, and why
     """  # noqa: D301  (\b is for click: keep these lines as they are)
 
 
-for command in (run.demo, run.train, run.score, tools.keygen, tools.info):
+for command in (run.demo, run.train, run.score, bins.bins, plan.plan, report.report, tools.keygen, tools.info):
+    main.add_command(command)
+for command in (handover.export, handover.drift, handover.reasons):
+    main.add_command(command)
+for command in (net.launch, net.party, net.certs, net.check, net.status):
     main.add_command(command)

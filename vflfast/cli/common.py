@@ -67,3 +67,10 @@ def settings_given(profile: str | None, key_bits: int | None, max_iter: int | No
             raise InputError("--set", "takes one setting; repeat it for another")
         result[name.strip()] = value["x"]
     return result
+
+
+def match_line(match: dict[str, Any]) -> str:
+    """Return what a match report says in a line; below it, what the method exposes, if anything."""
+    sizes = ", ".join(f"{party} {rows:,}" for party, rows in zip(match["parties"], match["rows"], strict=True))
+    warning = f"\nwarning: {match['exposes']}" if "exposes" in match else ""
+    return f"matched {match['matched']:,} customers of {sizes} ({match['method']}){warning}"

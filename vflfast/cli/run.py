@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
-from .common import json_option, reports_errors, settings_given, with_settings
+from .common import json_option, match_line, reports_errors, settings_given, with_settings
+
+report_option = click.option("--report", type=click.Path(path_type=Path), help="HTML file for a page about the run.")
 
 
 @click.command()
@@ -21,13 +23,14 @@ from .common import json_option, reports_errors, settings_given, with_settings
 @click.option("--hosts", "n_hosts", type=click.IntRange(1, 8), default=1, show_default=True, help="Number of partners.")
 @click.option("--shape", type=click.Choice(["mixed", "five"]), default="mixed", show_default=True,
               help="mixed: dates, categories, gaps, zeros, amounts; five: amounts only, all in five classes.")  # fmt: skip
+@report_option
 @click.option("--folder", type=click.Path(path_type=Path), help="Where tables and models go; default: a temporary folder.")
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Compare every weight of every round with a plaintext twin.")
 @with_settings
 @json_option
 @reports_errors
 def demo(
-    preset: str, n_hosts: int, shape: str, folder: Path | None, verify: bool, as_json: bool,
+    preset: str, n_hosts: int, shape: str, report: Path | None, folder: Path | None, verify: bool, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Write raw tables of a bank and its partners, then match, bin, train and score them with real encryption.
@@ -40,14 +43,17 @@ def demo(
     from .. import demo as demos
     from ..progress import Progress
     from ..protocol.settings import Settings
+    from ..report import page
 
     given = settings_given(profile, key_bits, max_iter, changes)
+    if report:
+        page.check_target(report)
     progress = Progress(Settings.from_mapping({"simulation": True, **given}))
     with tempfile.TemporaryDirectory(prefix="vflfast-demo-") as temporary:
         target = folder or Path(temporary)
         try:
             mapping = demos.write_tables(target, preset, n_hosts, progress, shape=shape)
-            shown = demos.run(mapping, target, given, progress, verify=verify)
+            shown = demos.run(mapping, target, given, progress, verify=verify, report=report)
         finally:
             progress.close()
     if as_json:
@@ -61,12 +67,13 @@ def demo(
 @click.command()
 @click.argument("job_file", type=click.Path(path_type=Path))
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True, help="Folder for the models.")
+@report_option
 @click.option("--verify", is_flag=True, help="Compare every weight of every round with a plaintext twin.")
 @with_settings
 @json_option
 @reports_errors
 def train(
-    job_file: Path, models: Path, verify: bool, as_json: bool,
+    job_file: Path, models: Path, report: Path | None, verify: bool, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train on the tables that JOB_FILE (TOML) names, all parties in this process; save one model file per party.
@@ -93,18 +100,25 @@ def train(
     """  # noqa: D301
     from .. import job as jobs
     from .. import jobfile
+    from ..plan import run as planned
     from ..progress import Progress
+    from ..report import data, page
 
+    if report:
+        page.check_target(report)
     job = jobfile.read_job(job_file, settings_given(profile, key_bits, max_iter, changes))
     models.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     progress = Progress(job.settings)
     try:
-        trained = jobs.train(job, progress, verify=verify)
+        trained, prediction = planned.train(job, progress, verify=verify)
         paths = jobs.save_models(trained, models)
         evaluation = jobs.evaluate(trained, job, progress)
     finally:
         progress.close()
     summary = jobs.summary(trained, evaluation, progress)
+    summary["plan"] = planned.side_by_side(prediction, summary)
+    if report:
+        page.write(report, data.run_report(summary, trained))
     if as_json:
         click.echo(json.dumps({"summary": summary, "models": [str(p) for p in paths]}))
     else:
@@ -148,6 +162,8 @@ def score(job_file: Path, models: Path, out: Path | None, output: str, joint: bo
         click.echo(json.dumps({"match": match, "threshold": arbiter_model.threshold, "flagged_share": flagged, "columns": columns}))
         return
     _write_csv(out, columns)
+    if "exposes" in match:
+        click.echo(f"warning: {match['exposes']}", err=True)
     click.echo(f"{len(result.labels)} customers matched and scored, {flagged:.1%} flagged at threshold {result.threshold:.6g}", err=True)
 
 
@@ -165,8 +181,7 @@ def _write_csv(out: Path | None, columns: dict[str, list[Any]]) -> None:
 def print_summary(summary: dict[str, Any]) -> None:
     """Show what a run showed, for people."""
     match, evaluation = summary["match"], summary["evaluation"]
-    click.echo(f"matched {match['matched']:,} customers of " + ", ".join(
-        f"{party} {rows:,}" for party, rows in zip(match["parties"], match["rows"], strict=True)) + f" ({match['method']})")  # fmt: skip
+    click.echo(match_line(match))
     click.echo(f"trained on {summary['training_rows']:,} rows × " + " + ".join(f"{n:,}" for n in summary["columns"].values()) + " columns")
     why = "stopped by the rule" if summary["stopped_by_rule"] else "stopped at max_iter"
     click.echo(f"{summary['rounds']} rounds, {why}; last losses: " + ", ".join(f"{k} {v[-1]:.6f}" for k, v in summary["losses"].items()))

@@ -7,6 +7,7 @@ first axis counts ciphertexts (numpy slicing works on that axis). Plaintexts and
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from ..errors import BackendError, CheckError, CiphertextError, InputError
 from . import limbs as lm
-from .context import Backend, Block, FixedBase, PrivateContext, PublicContext, Vector
+from .context import Backend, Block, FixedBase, PrivateContext, PublicContext, Seconds, Vector
 from .limbs import Limbs
 
 NAMES = ("auto", "ifma", "portable", "gmpy2")
@@ -29,7 +30,13 @@ _current: Backend | None = None
 
 
 def threads() -> int:
-    """Return how many threads the core uses: ``VFLFAST_THREADS``, else the processors this process may run on."""
+    """Return how many threads the core uses: ``VFLFAST_THREADS``, else the processors this process may run on.
+
+    Raises
+    ------
+    InputError
+        If the environment names no count.
+    """
     if _threads is not None:
         return _threads
     given = os.environ.get("VFLFAST_THREADS", "")
@@ -43,7 +50,7 @@ def threads() -> int:
 
 @contextmanager
 def use_threads(count: int) -> Iterator[None]:
-    """Run a block with `count` threads; results do not depend on it."""
+    """Run a block with `count` threads; results do not depend on it; InputError for no count."""
     global _threads
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InputError("count", "threads must be a positive whole number")
@@ -216,10 +223,17 @@ class NativePublic:
         """Return rows packed `slots` at a time, slot j shifted by slot_bits·j."""
         return np.asarray(self.modulus.pack(a, slots, slot_bits, threads()))
 
-    def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int) -> Vector:
-        """Return the product of the rows of every block's every feature's every class."""
+    def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int, spent: Seconds | None = None) -> Vector:
+        """Return the product of the rows of every block's every feature's every class; `spent` gets the time by phase."""
+        start = time.monotonic()
+        logs = self._logs(a)
         tuples = [(list(b.class_counts), b.patterns, b.rows, b.modal) for b in blocks]
-        return np.asarray(self.modulus.class_sums(self._logs(a), tuples, segments, threads()))
+        phases, between = np.zeros(2, dtype=np.uint64), time.monotonic()
+        sums = np.asarray(self.modulus.class_sums(logs, tuples, segments, threads(), phases))
+        if spent is not None:  # the core counts over its threads, which take both phases block by block
+            bucket, collapse = (time.monotonic() - between) * phases / max(1, phases.sum())
+            spent.update(logarithms=between - start, bucket=float(bucket), collapse=float(collapse))
+        return sums
 
     def combine(
         self, sums: Vector, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], exponents: npt.NDArray[np.int64]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,18 +12,67 @@ import numpy.typing as npt
 from ..params import MAX_BUCKETS
 from .context import Block
 
-# Cost of a pair × pair product (collapse) over that of an insertion (pair × residue): 5 h² against 4 h², plus the moves.
-COLLAPSE_COST = 1.3
-CLEAR_COST = 0.5  # of an unused bucket: its memory is cleared and looked at
-# Eight tensors side by side of more buckets than this leave the second-level cache: measured 0.34 µs an insertion against 0.25.
+# Tensors of more buckets than this, side by side, leave the second-level cache.
 CACHED_BUCKETS = 1024
-FAR_MEMORY_COST = 1.35
 BUDGETS = (256, 512, 625, 1024, 2048, 3125, 4096, 8192, 16384, 32768, MAX_BUCKETS)
 # Below this share of rows outside the modal pattern a block keeps only those: 6 bytes an entry instead of 2. Side by side, a dense
 # block cannot skip a row by itself, and a list costs a tenth more an entry; alone it skips for nothing.
 SPARSE_SHARE_LANES = 0.8
 SPARSE_SHARE_ALONE = 1 / 3
 UNITS_PER_THREAD = 4  # enough pieces of work that no thread waits long at the end
+
+
+@dataclass(frozen=True)
+class BlockCosts:
+    """What the planner weighs, in insertions (pair × residue) into a tensor that the second-level cache holds.
+
+    Attributes
+    ----------
+    collapse
+        Folding and summing one used bucket: about two pair × pair products, of 5 h² against 4 h² word products, plus the moves.
+    clear
+        A bucket's memory, cleared and looked at.
+    far
+        An insertion into a tensor of more than `CACHED_BUCKETS` buckets.
+    """
+
+    collapse: float
+    clear: float
+    far: float
+
+
+@dataclass(frozen=True)
+class BlockWork:
+    """Expected work of one encrypted product under a grouping, as if features were independent."""
+
+    n_blocks: int
+    near: float  # insertions into tensors of at most CACHED_BUCKETS buckets, first rows of a bucket included
+    far: float  # and into larger ones
+    used: float  # buckets that rows fall into
+    buckets: float
+
+    def cost(self, costs: BlockCosts) -> float:
+        """Return the whole in insertions."""
+        return self.near + costs.far * self.far + costs.collapse * self.used + costs.clear * self.buckets
+
+
+_measured: BlockCosts | None = None
+
+
+@contextmanager
+def use_costs(costs: BlockCosts) -> Iterator[None]:
+    """Run a block with measured costs instead of the fixed ones; results do not depend on it, the arithmetic being exact."""
+    global _measured
+    before, _measured = _measured, costs
+    try:
+        yield
+    finally:
+        _measured = before
+
+
+def costs_for(lanes: int) -> BlockCosts:
+    """Return the costs in use: measured ones inside `use_costs`, else fixed ones (0.34 µs a far insertion against 0.25 with lanes)."""
+    return _measured or BlockCosts(collapse=2.6, clear=0.5, far=1.35 if lanes > 1 else 1.0)
 
 
 @dataclass(frozen=True)
@@ -71,10 +122,8 @@ def make_plan(
     lanes
         Blocks that the arithmetic treats side by side.
     """
-    order = np.lexsort((shares, class_counts))
-    counts, n_rows = class_counts[order], codes.shape[1]
-    candidates = (_group(counts, budget) for budget in BUDGETS if budget >= counts.max())
-    groups = min(candidates, key=lambda starts: _cost(counts, shares[order], starts, n_rows, lanes))
+    order, groups = _grouping(class_counts, shares, codes.shape[1], lanes)
+    counts = class_counts[order]
     first_class = np.zeros(len(order), dtype=np.int64)
     modal_class = np.full(len(order), -1, dtype=np.int64)
     blocks, position = [], 0
@@ -91,6 +140,22 @@ def make_plan(
     return BlockPlan(tuple(blocks), class_counts, first_class, modal_class, int(counts[0]))
 
 
+def expected_work(class_counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], n_rows: int, lanes: int) -> BlockWork:
+    """Return the work of the plan that `make_plan` would choose for `n_rows` rows, from class counts and modal shares alone."""
+    order, groups = _grouping(class_counts, shares, n_rows, lanes)
+    return _work(class_counts[order], shares[order], groups, n_rows)
+
+
+def _grouping(
+    class_counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], n_rows: int, lanes: int
+) -> tuple[npt.NDArray[np.int64], list[int]]:
+    """Return the features in the order of their blocks, and where each block starts."""
+    order = np.lexsort((shares, class_counts))
+    counts, costs = class_counts[order], costs_for(lanes)
+    candidates = (_group(counts, budget) for budget in BUDGETS if budget >= counts.max())
+    return order, min(candidates, key=lambda starts: _work(counts, shares[order], starts, n_rows).cost(costs))
+
+
 def _group(counts: npt.NDArray[np.int64], budget: int) -> list[int]:
     """Return where each group starts when neighbours are joined as long as the product of counts is within `budget`."""
     starts, product = [0], 1
@@ -102,15 +167,16 @@ def _group(counts: npt.NDArray[np.int64], budget: int) -> list[int]:
     return starts
 
 
-def _cost(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], starts: list[int], n_rows: int, lanes: int) -> float:
-    """Estimated cost in insertions: the non-modal rows of every block (as if features were independent), its collapse, its memory."""
+def _work(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], starts: list[int], n_rows: int) -> BlockWork:
+    """Count the non-modal rows of every block, and its buckets."""
     logs = np.log(np.maximum(shares, 1e-12))
     modal = np.exp(np.add.reduceat(logs, starts))
     buckets = np.exp(np.add.reduceat(np.log(counts), starts))
-    collapse = 2 * COLLAPSE_COST * np.minimum(buckets, n_rows).sum() + CLEAR_COST * buckets.sum()
     modal[0] = 0.0  # the first block keeps all
-    insertion = np.where((buckets > CACHED_BUCKETS) & (lanes > 1), FAR_MEMORY_COST, 1.0)
-    return float(n_rows * (insertion * (1 - modal)).sum() + collapse)
+    entries = n_rows * (1 - modal)
+    is_far = buckets > CACHED_BUCKETS + 0.5
+    near, far, used = entries[~is_far].sum(), entries[is_far].sum(), np.minimum(buckets, n_rows).sum()
+    return BlockWork(len(starts), float(near), float(far), float(used), float(buckets.sum()))
 
 
 def _make_block(

@@ -54,7 +54,13 @@ def decode(values: npt.NDArray[Any], frac_bits: int) -> npt.NDArray[np.float64]:
 
 
 def as_array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return an array, refusing what numpy would misread: ragged lists, and masked arrays, whose mask it would drop."""
+    """Return an array, refusing what numpy would misread: ragged lists, and masked arrays, whose mask it would drop.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(name, "is a masked array; missing values are a class of their own, not a number")
     try:
@@ -64,7 +70,13 @@ def as_array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def whole_numbers(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return whole numbers, shape (count,): int64 where all magnitudes are below 2^63, else Python integers."""
+    """Return whole numbers, shape (count,): int64 where all magnitudes are below 2^63, else Python integers.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
     array = np.atleast_1d(as_array(name, value))
     if array.ndim != 1:
         raise InputError(name, f"must have one dimension, not {array.ndim}")
@@ -85,7 +97,7 @@ def largest_magnitude(array: npt.NDArray[Any]) -> int:
 
 
 def real_number(name: str, value: object) -> int | float:
-    """Return a finite real number as Python's; bool is none."""
+    """Return a finite real number as Python's; bool is none; InputError for anything else."""
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
     if not isinstance(value, float | np.floating) or not np.isfinite(value):
@@ -94,7 +106,7 @@ def real_number(name: str, value: object) -> int | float:
 
 
 def check_frac_bits(frac_bits: int) -> None:
-    """Refuse a fraction width that is no whole number in 0..MAX_FRAC_BITS."""
+    """Refuse a fraction width that is no whole number in 0..MAX_FRAC_BITS; InputError otherwise."""
     if isinstance(frac_bits, bool) or not isinstance(frac_bits, int) or not 0 <= frac_bits <= MAX_FRAC_BITS:
         raise InputError("frac_bits", f"must be a whole number from 0 to {MAX_FRAC_BITS}")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +15,25 @@ from . import backend as be
 from . import codec
 from . import limbs as lm
 from .blocks import BlockPlan, make_plan
-from .context import PublicContext, Vector
+from .context import PublicContext, Seconds, Vector
 from .vector import CipherVector
+
+if TYPE_CHECKING:
+    from .paillier import PublicKey
 
 Codes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassSums:
+    """Encrypted class sums of a coded matrix, and the wall time of the phases that made them."""
+
+    public: PublicKey
+    vector: Vector
+    frac_bits: int
+    bounds: tuple[int, int]
+    spent: Seconds
 
 
 class CodedMatrix:
@@ -171,6 +186,16 @@ class CodedMatrix:
         BoundError
             bound · max_j Σ_i |z_ij| could wrap around n.
         """
+        return self.combine(self.class_sums(vector))
+
+    def class_sums(self, vector: CipherVector) -> ClassSums:
+        """Return [[Σ_{i: code = v} g_i]] of every class v of every feature: the part of `product` that looks at the rows.
+
+        Raises
+        ------
+        InputError, BoundError
+            As `product`.
+        """
         if not isinstance(vector, CipherVector):
             raise InputError("vector", "must be a CipherVector")
         if len(vector) != self.n_rows:
@@ -178,13 +203,20 @@ class CodedMatrix:
         bound = vector.bound * max(int(self.absolute_sums.max()), 1)
         total_bound = vector.bound * self.n_rows
         vector.public.check_bound(max(bound, total_bound))
-        context, plan = vector.public.context, self.plan
-        sums = context.class_sums(vector.vector, plan.blocks, plan.segments(be.threads(), be.current().lanes))
-        total = context.product(sums[: plan.first_counts])
-        columns = self._combine(context, sums, total)
+        plan, spent = self.plan, Seconds()
+        sums = vector.public.context.class_sums(vector.vector, plan.blocks, plan.segments(be.threads(), be.current().lanes), spent)
+        return ClassSums(vector.public, sums, vector.frac_bits, (bound, total_bound), spent)
+
+    def combine(self, sums: ClassSums) -> tuple[CipherVector, CipherVector]:
+        """Return ([[Zᵀg]], [[Σg]]), shapes (n_columns,) and (1,), from what `class_sums` gave; InputError for anything else."""
+        if not isinstance(sums, ClassSums):
+            raise InputError("sums", "must be what class_sums gave")
+        context = sums.public.context
+        total = context.product(sums.vector[: self.plan.first_counts])
+        columns = self._combine(context, sums.vector, total)
         return (
-            CipherVector(vector.public, columns, vector.frac_bits, bound),
-            CipherVector(vector.public, total, vector.frac_bits, total_bound),
+            CipherVector(sums.public, columns, sums.frac_bits, sums.bounds[0]),
+            CipherVector(sums.public, total, sums.frac_bits, sums.bounds[1]),
         )
 
     def _combine(self, context: PublicContext, sums: Vector, total: Vector) -> Vector:

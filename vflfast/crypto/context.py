@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .limbs import Limbs
 
+Seconds: TypeAlias = dict[str, float]  # wall time by phase of the coded product: "logarithms" where there are any, "bucket", "collapse"
 Vector: TypeAlias = npt.NDArray[Any]  # opaque but for its first axis, which counts ciphertexts
 
 
@@ -71,8 +72,8 @@ class PublicContext(Protocol):
     def pack(self, a: Vector, slots: int, slot_bits: int) -> Vector:
         """Return rows packed `slots` at a time, slot j shifted by slot_bits·j."""
 
-    def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int) -> Vector:
-        """Return the product of the rows of every block's every feature's every class."""
+    def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int, spent: Seconds | None = None) -> Vector:
+        """Return the product of the rows of every block's every feature's every class; `spent` gets the time by phase."""
 
     def combine(
         self, sums: Vector, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], exponents: npt.NDArray[np.int64]

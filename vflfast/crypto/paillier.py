@@ -133,7 +133,7 @@ class PublicKey:
     def encrypt_encoded(
         self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int, alpha_bits: int | None = None
     ) -> WireVector:
-        """Encrypt integers that are already at scale 2^frac_bits, each |v| ≤ bound < n/2."""
+        """Encrypt integers that are already at scale 2^frac_bits, each |v| ≤ bound < n/2; BoundError above it."""
         self.check_bound(bound)
         codec.check_frac_bits(frac_bits)
         whole = codec.whole_numbers("encoded", encoded)
@@ -142,7 +142,13 @@ class PublicKey:
         return self._wire(None, codec.to_residues(whole, self.n), len(whole), frac_bits, bound, alpha_bits)
 
     def rerandomize(self, vector: CipherVector, *, alpha_bits: int | None = None, plus: Limbs | None = None) -> WireVector:
-        """Return the same numbers (plus the residues `plus`, shape (count, limbs)) under fresh randomness, ready to leave."""
+        """Return the same numbers (plus the residues `plus`, shape (count, limbs)) under fresh randomness, ready to leave.
+
+        Raises
+        ------
+        InputError
+            For no vector of this key.
+        """
         if not isinstance(vector, CipherVector):
             raise InputError("vector", "must be a CipherVector")
         vector.require_key(self)
@@ -157,7 +163,13 @@ class PublicKey:
         return WireVector(self, self.context.store(vector), frac_bits, bound, vector)
 
     def encrypt_with(self, messages: Sequence[int], randomness: Sequence[int]) -> WireVector:
-        """Return (1 + n)^m · r^n mod n² for given r: plain Paillier, for known answers and for keys that are no Blum integers."""
+        """Return (1 + n)^m · r^n mod n² for given r: plain Paillier, for known answers and for keys that are no Blum integers.
+
+        Raises
+        ------
+        InputError
+            For anything out of range.
+        """
         if len(messages) != len(randomness):
             raise InputError("randomness", f"{len(randomness)} numbers for {len(messages)} messages")
         if any(type(r) is not int or not 0 < r < self.n or math.gcd(r, self.n) != 1 for r in randomness):
@@ -194,7 +206,7 @@ class PublicKey:
         return WireVector(self, limbs, frac_bits, bound, vector)
 
     def check_bound(self, bound: int) -> None:
-        """Refuse a declared bound that n cannot hold with its sign."""
+        """Refuse a declared bound that n cannot hold with its sign; BoundError, or InputError for no whole number."""
         if isinstance(bound, bool) or not isinstance(bound, int) or bound < 0:
             raise InputError("bound", "must be a non-negative whole number")
         if bound > self.n // 2:
@@ -277,6 +289,8 @@ class PrivateKey:
         The primes; validated (keys.check_primes).
     subgroup
         Require the Blum shape that subgroup encryption needs; False loads any plain Paillier key.
+    test_sizes
+        Accept sizes other than 2048, 3072 and 4096 bits.
 
     Raises
     ------
@@ -308,7 +322,13 @@ class PrivateKey:
         return codec.decode(values, vector.frac_bits) if vector.frac_bits else values
 
     def decrypt_residues(self, vector: CipherVector) -> Limbs:
-        """Return the plaintexts in [0, n) as limbs, shape (count, limbs): what the arbiter returns of masked numbers."""
+        """Return the plaintexts in [0, n) as limbs, shape (count, limbs): what the arbiter returns of masked numbers.
+
+        Raises
+        ------
+        InputError
+            For no vector of this key.
+        """
         if not isinstance(vector, CipherVector):
             raise InputError("vector", "must be a CipherVector")
         vector.require_key(self.public)
@@ -334,7 +354,7 @@ class PrivateKey:
 
 
 def generate_keypair(key_bits: int = DEFAULT_KEY_BITS, *, test_sizes: bool = False) -> PrivateKey:
-    """Return a fresh key of `key_bits` bits (2048, 3072 or 4096); its public half is ``.public``."""
+    """Return a fresh key of `key_bits` bits (2048, 3072 or 4096; others with `test_sizes`); its public half is ``.public``."""
     return PrivateKey(*keys.generate_primes(key_bits, test_sizes=test_sizes), test_sizes=test_sizes)
 
 

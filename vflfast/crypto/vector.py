@@ -124,7 +124,7 @@ class CipherVector:
         return CodedMatrix.from_integers(codec.as_array("matrix", matrix).T).T @ self
 
     def sum(self) -> CipherVector:
-        """Return the encrypted sum, shape (1,)."""
+        """Return the encrypted sum, shape (1,); InputError for no ciphertexts."""
         if len(self) == 0:
             raise InputError("vector", "the sum of no ciphertexts has no randomness")
         self.public.check_bound(self.bound * len(self))
@@ -132,7 +132,7 @@ class CipherVector:
 
     @staticmethod
     def concatenate(vectors: Sequence[CipherVector]) -> CipherVector:
-        """Return the vectors one after the other; key and scale must agree."""
+        """Return the vectors one after the other; key and scale must agree; InputError otherwise."""
         if not vectors:
             raise InputError("vectors", "needs at least one vector")
         first = vectors[0]
@@ -142,12 +142,12 @@ class CipherVector:
         return CipherVector(first.public, np.concatenate([v.vector for v in vectors]), first.frac_bits, bound)
 
     def require_key(self, public: PublicKey) -> None:
-        """Refuse a vector of another key."""
+        """Refuse a vector of another key; InputError."""
         if self.public != public:
             raise InputError("vector", f"belongs to key {self.public.fingerprint}, not {public.fingerprint}")
 
     def require_same(self, other: CipherVector) -> None:
-        """Refuse to join vectors of different keys or scales."""
+        """Refuse to join vectors of different keys or scales; InputError."""
         other.require_key(self.public)
         if other.frac_bits != self.frac_bits:
             raise InputError("vector", f"has {other.frac_bits} fraction bits, the other {self.frac_bits}")

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..crypto import backend
 from ..crypto.coded import CodedMatrix
 from ..errors import DataError, InputError
 from ..params import BINNER_VERSION, MAX_CLASSES, MAX_LEVELS
 from .rows import row_index
-from .rules import RULES, CategoryRule, NumericRule, fit_category, fit_numeric
+from .rules import ENCODINGS, RULES, CategoryRule, NumericRule, fit_category, fit_numeric
 from .saved_rules import rules_from_dict
-from .tables import Table
+from .tables import OpenTable, Table
+from .woe import LARGEST_WOE, weight_of_evidence
+
+Rule = NumericRule | CategoryRule
+Rows = npt.NDArray[np.int64] | None
+T = TypeVar("T")
+
+AHEAD_CELLS = 1 << 22  # cells read before the first of them are coded
+SMALL_TABLE = 1 << 16  # cells; below, threads cost more than they save
 
 
 @dataclass(frozen=True)
 class Binner:
     """The map from a party's features to class codes, fitted on its training rows ([0085], [0091]).
 
-    Numbers and dates become ordinal columns (`NumericRule`), a category one 0/1 column per level (`CategoryRule`).
-    Equal rules give equal codes, so a saved binner codes later customers as it coded the training rows.
+    By default numbers and dates become ordinal columns (`NumericRule`), a category one 0/1 column per level
+    (`CategoryRule`). Equal rules give equal codes, so a saved binner codes later customers as it coded the training rows.
 
     Attributes
     ----------
@@ -32,33 +43,40 @@ class Binner:
         One rule per feature, in the order of the coded matrix.
     """
 
-    rules: tuple[NumericRule | CategoryRule, ...]
+    rules: tuple[Rule, ...]
 
     @classmethod
     def fit(
         cls,
-        table: Table,
+        table: Table | OpenTable,
         *,
         rows: npt.ArrayLike | None = None,
         numeric: str = "bins",
         max_levels: int = MAX_LEVELS,
         overrides: Mapping[str, str] | None = None,
+        min_class_size: int = 1,
+        encoding: str = "ordinal",
     ) -> Binner:
         """Choose rules, edges and levels from the training rows.
 
         Parameters
         ----------
         table
-            n rows.
+            n rows. With labels, every rule gets its information value, and under "woe" its WOE values.
         rows
             Training rows as a mask or positions; default: all.
         numeric
             "bins": the four rules of protocol §2; "five": five classes whatever the signs and zeros; "levels": up to 255
             integer levels.
         max_levels
-            Levels of a category that get a column of their own, 1..255.
+            Levels of a category that get a class of their own, 1..255.
         overrides
             "five", "zero", "sign", "missing" or "levels" by name of a numeric or date feature.
+        min_class_size
+            Training rows that a class must have, from 1; smaller ones are merged with a neighbour, levels with the rest.
+        encoding
+            "ordinal"; "onehot": one 0/1 column per class; "woe": one column of weights of evidence per feature, 0 until
+            `with_woe` where the table has no labels.
 
         Raises
         ------
@@ -67,22 +85,58 @@ class Binner:
         DataError
             A feature that cannot be coded, or two columns of one name; `argument` is the feature.
         """
-        _check_settings(table, numeric, max_levels, overrides)
-        chosen = None if rows is None else row_index("rows", rows, table.n_rows)
-        rules: list[NumericRule | CategoryRule] = []
-        for name, kind in table.kinds.items():
-            column = table.features[name]
-            sample = column if chosen is None else column.iloc[chosen]
-            if kind == "categorical":
-                rules.append(fit_category(name, sample, max_levels))
-            else:
-                cells = sample.to_numpy(dtype=np.float64)
-                rules.append(fit_numeric(name, kind, cells, default=numeric, override=(overrides or {}).get(name)))
-        binner = cls(tuple(rules))
-        binner._check_column_names()
-        return binner
+        recipe = _recipe(table, numeric, max_levels, overrides, min_class_size, encoding)
+        chosen, labels = _sample(table, rows)
 
-    def transform(self, table: Table, rows: npt.ArrayLike | None = None) -> CodedMatrix:
+        def fit_one(name: str, kind: str, cells: pd.Series[Any]) -> Rule:
+            return recipe.fit(name, kind, cells, chosen, labels)[0]
+
+        return cls._of(list(_each_column(table, fit_one)))
+
+    @classmethod
+    def fit_transform(
+        cls,
+        table: Table | OpenTable,
+        rows: npt.ArrayLike | None = None,
+        later: npt.ArrayLike | None = None,
+        *,
+        numeric: str = "bins",
+        max_levels: int = MAX_LEVELS,
+        overrides: Mapping[str, str] | None = None,
+        min_class_size: int = 1,
+        encoding: str = "ordinal",
+    ) -> tuple[Binner, list[CodedMatrix]]:
+        """Return `fit` on the training `rows` and `transform` of them and of the `later` rows, reading every column once.
+
+        Memory: the codes and a few columns.
+
+        Parameters
+        ----------
+        later
+            Rows to code besides, as a mask or positions; default: none.
+
+        Raises
+        ------
+        InputError, DataError
+            As `fit`.
+        """
+        recipe = _recipe(table, numeric, max_levels, overrides, min_class_size, encoding)
+        chosen, labels = _sample(table, rows)
+        others = [] if later is None else [row_index("later", later, table.n_rows)]
+        parts = [_empty_codes(table, len(table.feature_names), part) for part in (chosen, *others)]
+
+        def code(name: str, kind: str, cells: pd.Series[Any]) -> Rule:
+            rule, codes = recipe.fit(name, kind, cells, chosen, labels)
+            parts[0][positions[name]] = codes
+            for part, index in zip(parts[1:], others, strict=True):
+                rule.write_codes(cells.iloc[index], part[positions[name]])
+            return rule
+
+        positions = {name: k for k, name in enumerate(table.feature_names)}
+        binner = cls._of(list(_each_column(table, code)))
+        return binner, [CodedMatrix(part, *binner._column_layout()) for part in parts]
+
+    def transform(self, table: Table | OpenTable, rows: npt.ArrayLike | None = None) -> CodedMatrix:
         """Code the table's rows by the saved rules, a column at a time.
 
         Parameters
@@ -103,15 +157,50 @@ class Binner:
         DataError
             A feature missing, unknown or of another kind; `argument` is the column.
         """
-        if not isinstance(table, Table):
-            raise InputError("table", "must be a Table")
+        if not isinstance(table, (Table, OpenTable)):
+            raise InputError("table", "must be a Table or an OpenTable")
         self._check_same_columns(table)
         chosen = None if rows is None else row_index("rows", rows, table.n_rows)
-        codes = np.empty((len(self.rules), table.n_rows if chosen is None else chosen.size), dtype=np.uint8)
-        for rule, out in zip(self.rules, codes, strict=True):
-            column = table.features[rule.feature]
-            rule.write_codes(column if chosen is None else column.iloc[chosen], out)
+        codes = _empty_codes(table, len(self.rules), chosen)
+        places = {rule.feature: (rule, out) for rule, out in zip(self.rules, codes, strict=True)}
+
+        def code(name: str, kind: str, cells: pd.Series[Any]) -> None:
+            rule, out = places[name]
+            if kind != rule.kind:
+                raise DataError(name, f"is {kind}, in training it was {rule.kind}; read the table with the binner's kinds")
+            rule.write_codes(_taken(cells, chosen), out)
+
+        for _ in _each_column(table, code):
+            pass
         return CodedMatrix(codes, *self._column_layout())
+
+    def recode(self, matrix: CodedMatrix) -> CodedMatrix:
+        """Return the same codes with this binner's columns: for a matrix that was coded before `with_woe`."""
+        return CodedMatrix(matrix.codes, *self._column_layout())
+
+    def with_woe(self, values: npt.ArrayLike) -> Binner:
+        """Return the binner with the WOE integers of its features' classes, which were not known when it was fitted.
+
+        Parameters
+        ----------
+        values
+            Whole numbers, shape (n_features, ≥ largest class count), |value| ≤ 2^15; those beyond a feature's classes are ignored.
+
+        Raises
+        ------
+        InputError
+            Another shape or range, or a feature of another encoding.
+        """
+        array = np.asarray(values)
+        width = max(rule.n_classes for rule in self.rules)
+        if array.dtype.kind not in "iu" or array.ndim != 2 or len(array) != len(self.rules) or array.shape[1] < width:
+            raise InputError("values", f"must be whole numbers of shape ({len(self.rules)}, {width})")
+        if array.max() > LARGEST_WOE or array.min() < -LARGEST_WOE:
+            raise InputError("values", f"must be from -{LARGEST_WOE} to {LARGEST_WOE}")
+        if any(rule.encoding != "woe" for rule in self.rules):
+            raise InputError("encoding", "must be woe for every feature")
+        pairs = zip(self.rules, array.tolist(), strict=True)
+        return Binner(tuple(replace(rule, woe=tuple(row[: rule.n_classes])) for rule, row in pairs))
 
     @property
     def feature_names(self) -> list[str]:
@@ -142,6 +231,19 @@ class Binner:
             }
         )
 
+    def to_table(self) -> pd.DataFrame:
+        """Return `describe` for a person to read: with what falls into each class, the encoding, and IV where labels are known."""
+        table = self.describe()
+        table["classes"] = [tuple(rule.class_texts()) for rule in self.rules]
+        table["encoding"] = [rule.encoding for rule in self.rules]
+        table["iv"] = pd.Series([rule.iv for rule in self.rules], dtype=np.float64)
+        return table
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return the rows of `to_table` ready for JSON; an unknown IV is None."""
+        rows: list[dict[str, Any]] = self.to_table().to_dict("records")  # type: ignore[assignment]
+        return [{**row, "iv": rule.iv, **{k: list(row[k]) for k in _LISTS}} for row, rule in zip(rows, self.rules, strict=True)]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the rules as JSON-ready values; floats survive a round trip through JSON bit for bit."""
         return {"version": BINNER_VERSION, "rules": [_json_ready(rule) for rule in self.rules]}
@@ -169,15 +271,20 @@ class Binner:
         values = np.concatenate([np.pad(block, ((0, 0), (0, width - block.shape[1]))) for block in blocks])
         return class_counts, features, values
 
-    def _check_same_columns(self, table: Table) -> None:
-        absent = [name for name in self.kinds if name not in table.kinds]
+    def _check_same_columns(self, table: Table | OpenTable) -> None:
+        given, known = table.feature_names, self.kinds
+        absent = [name for name in known if name not in set(given)]
         if absent:
             raise DataError(absent[0], "is missing from the table")
-        for name, kind in table.kinds.items():
-            if name not in self.kinds:
-                raise DataError(name, "was not among the features in training")
-            if kind != self.kinds[name]:
-                raise DataError(name, f"is {kind}, in training it was {self.kinds[name]}; read the table with the binner's kinds")
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise DataError(unknown[0], "was not among the features in training")
+
+    @classmethod
+    def _of(cls, rules: list[Rule]) -> Binner:
+        binner = cls(tuple(rules))
+        binner._check_column_names()
+        return binner
 
     def _check_column_names(self) -> None:
         seen: set[str] = set()
@@ -188,23 +295,100 @@ class Binner:
             seen.update(names)
 
 
-def _check_settings(table: object, numeric: object, max_levels: object, overrides: object) -> None:
-    if not isinstance(table, Table):
-        raise InputError("table", "must be a Table")
-    if not table.kinds:
+_LISTS = ("edges", "rows_per_class", "classes")
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How one feature after the other is fitted."""
+
+    numeric: str
+    max_levels: int
+    overrides: Mapping[str, str]
+    min_class_size: int
+    encoding: str
+
+    def fit(
+        self, name: str, kind: str, cells: pd.Series[Any], rows: Rows, labels: npt.NDArray[np.int8] | None
+    ) -> tuple[Rule, npt.NDArray[np.uint8]]:
+        """Return the feature's rule and the codes of the training rows."""
+        sample = _taken(cells, rows)
+        rule: Rule
+        if kind != "categorical":
+            override = self.overrides.get(name)
+            rule = fit_numeric(
+                name, kind, sample.to_numpy(dtype=np.float64), default=self.numeric, override=override,
+                min_class_size=self.min_class_size, encoding=self.encoding,
+            )  # fmt: skip
+        elif name in self.overrides:
+            raise InputError("overrides", f"{name!r} is no numeric or date feature")
+        else:
+            rule = fit_category(name, sample, self.max_levels, self.min_class_size, self.encoding)
+        codes = np.empty(len(sample), dtype=np.uint8)
+        rule.write_codes(sample, codes)
+        return (rule if labels is None else _with_evidence(rule, codes, labels)), codes
+
+
+def _with_evidence(rule: Rule, codes: npt.NDArray[np.uint8], labels: npt.NDArray[np.int8]) -> Rule:
+    woe, iv = weight_of_evidence(rule.counts, np.bincount(codes[labels > 0], minlength=rule.n_classes))
+    return replace(rule, iv=iv, woe=tuple(woe.tolist()) if rule.encoding == "woe" else ())
+
+
+def _sample(table: Table | OpenTable, rows: npt.ArrayLike | None) -> tuple[Rows, npt.NDArray[np.int8] | None]:
+    chosen = None if rows is None else row_index("rows", rows, table.n_rows)
+    return chosen, table.labels if table.labels is None or chosen is None else table.labels[chosen]
+
+
+def _taken(cells: pd.Series[Any], rows: Rows) -> pd.Series[Any]:
+    return cells if rows is None else cells.iloc[rows]
+
+
+def _empty_codes(table: Table | OpenTable, n_features: int, rows: Rows) -> npt.NDArray[np.uint8]:
+    return np.empty((n_features, table.n_rows if rows is None else rows.size), dtype=np.uint8)
+
+
+def _each_column(table: Table | OpenTable, work: Callable[[str, str, pd.Series[Any]], T]) -> Iterator[T]:
+    """Yield work(name, kind, cells) in column order: this thread reads, others work a few columns behind it."""
+    names = table.feature_names
+    if len(names) * table.n_rows < SMALL_TABLE:
+        yield from (work(name, *table.column(name)) for name in names)
+        return
+    ahead = min(8, max(1, AHEAD_CELLS // table.n_rows))
+    with ThreadPoolExecutor(backend.threads()) as pool:
+        running: deque[Future[T]] = deque()
+        for name in names:
+            running.append(pool.submit(work, name, *table.column(name)))
+            if len(running) > ahead:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def _recipe(
+    table: object, numeric: object, max_levels: object, overrides: object, min_class_size: object, encoding: object
+) -> _Recipe:
+    if not isinstance(table, (Table, OpenTable)):
+        raise InputError("table", "must be a Table or an OpenTable")
+    if not table.feature_names:
         raise DataError("table", "has no feature")
     if numeric not in ("bins", "five", "levels"):
         raise InputError("numeric", "must be bins, five or levels")
     if isinstance(max_levels, bool) or not isinstance(max_levels, int) or not 1 <= max_levels < MAX_CLASSES:
         raise InputError("max_levels", f"must be an integer, 1..{MAX_CLASSES - 1}")
+    if isinstance(min_class_size, bool) or not isinstance(min_class_size, int) or min_class_size < 1:
+        raise InputError("min_class_size", "must be an integer from 1")
+    if encoding not in ENCODINGS:
+        raise InputError("encoding", f"must be one of {', '.join(ENCODINGS)}")
     if not isinstance(overrides, (Mapping, type(None))):
         raise InputError("overrides", "must map feature names to rules")
+    names = set(table.feature_names)
     for name, rule in (overrides or {}).items():
-        if table.kinds.get(name, "categorical") == "categorical":
+        if name not in names or (isinstance(table, Table) and table.kinds[name] == "categorical"):
             raise InputError("overrides", f"{name!r} is no numeric or date feature")
         if rule not in RULES:
             raise InputError("overrides", f"the rule of {name!r} must be one of {', '.join(RULES)}")
+    return _Recipe(str(numeric), max_levels, dict(overrides or {}), min_class_size, str(encoding))
 
 
-def _json_ready(rule: NumericRule | CategoryRule) -> dict[str, Any]:
+def _json_ready(rule: Rule) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(rule).items()}

@@ -33,7 +33,7 @@ class DateRule:
 
 
 def date_rule(date_format: object, observation_date: object) -> DateRule:
-    """Check the two date settings; the observation date is in ISO form whatever `date_format` says."""
+    """Check the two date settings; the observation date is in ISO form whatever `date_format` says; InputError names the wrong one."""
     if not isinstance(date_format, str) or not _can_be_parsed(date_format):
         raise InputError("date_format", "must be a strptime format without time zone, such as %Y-%m-%d")
     if observation_date is None:
@@ -97,7 +97,13 @@ def typed_column(name: str, cells: pd.Series[Any], kind: str | None, dates: Date
 
 
 def cell_texts(name: str, cells: pd.Series[Any]) -> Texts:
-    """Return the cells as text, "" where missing; numbers as their shortest text, whole ones without a point."""
+    """Return the cells as text, "" where missing; numbers as their shortest text, whole ones without a point.
+
+    Raises
+    ------
+    DataError
+        Names the rows of other cells.
+    """
     array = cells.astype(object).to_numpy(dtype=object, copy=True)
     array[cells.isna().to_numpy(dtype=bool)] = ""
     plain = [cell if type(cell) is str else _one_text(cell) for cell in array]

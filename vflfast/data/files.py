@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,11 +20,13 @@ from ..errors import DataError
 from .columns import parse_numbers
 
 CHUNK_CELLS = 1 << 21  # cells held as text at a time: about 150 MB
+SPOOL_BYTES = 1 << 26  # cells of a CSV beyond this wait in a temporary file
+GROUP_CELLS = 1 << 22  # cells of a Parquet file that are read at a time, whole columns of them
 
 
 @dataclass(frozen=True)
 class ColumnSource:
-    """Column names in file order, and a function that returns one column."""
+    """Column names in file order, and a function that returns one column; no more than a few columns are in memory."""
 
     names: list[str]
     fetch: Callable[[str], pd.Series[Any]]
@@ -57,7 +61,10 @@ def _csv_columns(path: Path, text_columns: frozenset[str]) -> ColumnSource:
 
 
 class _CsvReader:
-    """Reads a CSV in chunks: number columns as float64, the others as text, "" where empty."""
+    """Reads a CSV in chunks: number columns as float64, the others as text, "" where empty.
+
+    The cells wait column by column in a temporary file without a name, which the system removes with the process.
+    """
 
     def __init__(self, path: Path, text_columns: frozenset[str]) -> None:
         self.path = path
@@ -68,7 +75,9 @@ class _CsvReader:
                 rows = csv.reader(file, strict=True)
                 self.names = next(rows, [])
                 _check_header(path, self.names)
-                self._parts: list[list[Any]] = [[] for _ in self.names]
+                self._position = {name: k for k, name in enumerate(self.names)}
+                self._store = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  (open as long as its reader)
+                self._ends: list[list[int]] = []  # of every chunk: where in the store each of its columns ends
                 for chunk in self._chunks(rows):
                     self._add(chunk)
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
@@ -86,21 +95,31 @@ class _CsvReader:
             n_read += len(chunk)
 
     def _add(self, chunk: list[list[str]]) -> None:
-        for name, parts, cells in zip(self.names, self._parts, zip(*chunk, strict=True), strict=True):
-            numbers = None if name in self._text else parse_numbers(cells)
-            if numbers is None and name not in self._text:
-                if parts:
-                    self.unsettled |= {name}
-                self._text.add(name)
-            parts.append(list(cells) if numbers is None else numbers)
+        pieces = [self._piece(name, cells) for name, cells in zip(self.names, zip(*chunk, strict=True), strict=True)]
+        start = self._ends[-1][-1] if self._ends else 0
+        self._store.write(b"".join(pieces))
+        self._ends.append(list(accumulate(map(len, pieces), initial=start)))
+
+    def _piece(self, name: str, cells: tuple[str, ...]) -> bytes:
+        numbers = None if name in self._text else parse_numbers(cells)
+        if numbers is not None:
+            return numbers.tobytes()
+        if name not in self._text:
+            if self._ends:
+                self.unsettled |= {name}
+            self._text.add(name)
+        return json.dumps(cells).encode()
 
     def fetch(self, name: str) -> pd.Series[Any]:
-        """Hand over one column, as float64 or as objects; it is then no longer held here."""
-        column = self.names.index(name)
-        parts, self._parts[column] = self._parts[column], []
+        """Return one column, as float64 or as objects."""
+        column = self._position[name]
+        parts = []
+        for ends in self._ends:
+            self._store.seek(ends[column])
+            parts.append(self._store.read(ends[column + 1] - ends[column]))
         if name in self._text:
-            return pd.Series([cell for part in parts for cell in part], dtype=object)
-        return pd.Series(np.concatenate(parts) if parts else np.empty(0))
+            return pd.Series([cell for part in parts for cell in json.loads(part)], dtype=object)
+        return pd.Series(np.frombuffer(b"".join(parts), dtype=np.float64))
 
 
 def _open_text(path: Path) -> TextIO:
@@ -128,11 +147,34 @@ def _parquet_columns(path: Path) -> ColumnSource:
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(str(path), f"cannot be read as Parquet ({type(error).__name__})") from None
 
-    def fetch(name: str) -> pd.Series[Any]:
-        try:  # column by column: the whole table is never held twice
-            column: pd.Series[Any] = file.read(columns=[name]).column(name).to_pandas()
-        except (OSError, pyarrow.ArrowException) as error:
-            raise DataError(str(path), f"column {name!r} cannot be read ({type(error).__name__})") from None
+    return ColumnSource(list(file.schema_arrow.names), _ParquetReader(path, file).fetch)
+
+
+class _ParquetReader:
+    """Reads groups of neighbouring columns: each call of the library looks through the whole file's metadata."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path, self._file = path, file
+        self._names = list(file.schema_arrow.names)
+        self._size = max(1, GROUP_CELLS // max(1, file.metadata.num_rows))
+        self._ahead: dict[str, Any] = {}
+
+    def fetch(self, name: str) -> pd.Series[Any]:
+        """Return one column."""
+        if name not in self._ahead:
+            self._ahead = {}  # dropped before the next group is read
+            first = self._names.index(name)
+            self._ahead = self._read(self._names[first : first + self._size])
+        column: pd.Series[Any] = self._ahead.pop(name).to_pandas()
         return column
 
-    return ColumnSource(list(file.schema_arrow.names), fetch)
+    def _read(self, names: list[str]) -> dict[str, Any]:
+        import pyarrow
+
+        try:
+            group = self._file.read(columns=names)
+            return {name: group.column(name) for name in names}
+        except (OSError, pyarrow.ArrowException) as error:
+            if len(names) > 1:
+                return self._read(names[:1])  # a damaged neighbour: its own turn names it
+            raise DataError(str(self._path), f"column {names[0]!r} cannot be read ({type(error).__name__})") from None

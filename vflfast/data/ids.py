@@ -22,9 +22,18 @@ Ids = npt.NDArray[np.object_]
 Tokens = npt.NDArray[np.uint8]
 IdSequence = Sequence[str] | npt.NDArray[Any]
 
-ID_FORMATS = ("text", "phone")
-METHODS = ("hmac", "hash")
+ID_FORMATS = "text, phone, phone-e164 or phone-e164:COUNTRY, as phone-e164:86"
+METHODS = ("hmac", "hash", "sm3")
+_PLAIN = {"hash": "sha256", "sm3": "sm3"}  # the patent's hashes without a key, by hashlib's names
+EXPOSURE = (
+    "a plain hash exposes the ids: all eleven-digit numbers are enumerated in minutes, so whoever sees the tokens reads every id"
+    " of the party that sent them, in common or not; use ecdh, or hmac with a shared key"
+)
 _PHONE = re.compile("[0-9]{11}")
+_E164 = re.compile(r"\+[1-9][0-9]{7,14}")  # ITU-T E.164: country code and number, 15 digits at most
+_NATIONAL = re.compile("[1-9][0-9]{3,13}")
+_FORMAT = re.compile("text|phone|phone-e164(:[1-9][0-9]{0,2})?")
+LOGGED_ROWS = 1000  # row numbers of unusable ids in one line of the log
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +41,15 @@ logger = logging.getLogger(__name__)
 def normalise(ids: IdSequence, id_format: str = "text", *, name: str = "ids") -> Ids:
     """Return the ids as an object array of text that is equal wherever the customer is the same ([0088]).
 
-    "phone" takes exactly 11 ASCII digits. "text" takes printable text without outer spaces, in Unicode form NFC.
+    "phone" takes exactly 11 ASCII digits. "phone-e164" takes + and 8 to 15 ASCII digits; "phone-e164:86" gives a number
+    without + the country code 86. "text" takes printable text without outer spaces, in Unicode form NFC.
 
     Parameters
     ----------
     ids
         n texts; numbers are refused, they have lost their leading zeros.
     id_format
-        "text" or "phone".
+        "text", "phone", "phone-e164" or "phone-e164:" and a country code.
     name
         What error messages call the ids.
 
@@ -48,21 +58,32 @@ def normalise(ids: IdSequence, id_format: str = "text", *, name: str = "ids") ->
     InputError
         Unknown format, or not a list of ids.
     DataError
-        An id that is missing or malformed; the message lists row numbers, never ids.
+        An id that is missing or malformed; the message, and a line of the log, list row numbers, never ids.
     """
-    if id_format not in ID_FORMATS:
-        raise InputError("id_format", f"must be one of {', '.join(ID_FORMATS)}")
+    check_format(id_format)
     array = _text_array(ids, name)
     if id_format == "phone":
         bad = [row for row, text in enumerate(array) if not _PHONE.fullmatch(text)]
         wanted = "not 11 ASCII digits (no +86, no spaces, no full-width digits)"
-    else:
+    elif id_format == "text":
         bad = [row for row, text in enumerate(array) if not _is_plain(text)]
         wanted = "outer spaces or unprintable characters"
         array[:] = [unicodedata.normalize("NFC", text) for text in array]
+    else:
+        country = id_format.partition(":")[2]
+        array[:] = [f"+{country}{text}" if country and _NATIONAL.fullmatch(text) else text for text in array]
+        bad = [row for row, text in enumerate(array) if not _E164.fullmatch(text)]
+        wanted = "no number of + and 8 to 15 ASCII digits" + (f", nor one of country {country} without its leading 0" if country else "")
     if bad:
+        logger.warning("%s: %d unusable ids in rows %s", name, len(bad), ", ".join(str(row + 1) for row in bad[:LOGGED_ROWS]))
         raise DataError(name, f"{wanted} in {row_numbers(bad)}")
     return array
+
+
+def check_format(id_format: object) -> None:
+    """Check the name of an id format; InputError lists them."""
+    if not isinstance(id_format, str) or not _FORMAT.fullmatch(id_format):
+        raise InputError("id_format", f"must be {ID_FORMATS}")
 
 
 def _is_plain(text: str) -> bool:
@@ -83,15 +104,15 @@ def _text_array(ids: object, name: str) -> Ids:
 
 
 def protect(ids: IdSequence, *, method: str = "hmac", key: bytes | None = None) -> Tokens:
-    """Return the token HMAC-SHA256(key, id), or SHA-256(id), of every normalised id ([0092], [0095]).
+    """Return the token HMAC-SHA256(key, id), SHA-256(id) or SM3(id) of every normalised id ([0092], [0095]).
 
     Parameters
     ----------
     ids
         n normalised ids (see `normalise`).
     method
-        "hmac": useless to whoever lacks the key. "hash": the patent's plain SHA-256; it is logged as a warning
-        because all eleven-digit numbers are enumerated in minutes.
+        "hmac": useless to whoever lacks the key. "hash", "sm3": the patent's plain SHA-256, and SM3 (GB/T 32905-2016);
+        they are logged as a warning, because all eleven-digit numbers are enumerated in minutes.
     key
         The secret shared by guest and host, at least 16 bytes; only for "hmac".
 
@@ -103,7 +124,7 @@ def protect(ids: IdSequence, *, method: str = "hmac", key: bytes | None = None) 
     Raises
     ------
     InputError
-        Unknown method, a key that is missing, too short, not bytes, or given to "hash".
+        Unknown method, a key that is missing, too short, not bytes, or given to a plain hash; SM3 where OpenSSL lacks it.
     DataError
         An id that is missing or not text.
     """
@@ -117,9 +138,22 @@ def protect(ids: IdSequence, *, method: str = "hmac", key: bytes | None = None) 
     else:
         if key is not None:
             raise InputError("key", "is not used by the plain hash; leave it out or choose hmac")
-        logger.warning("ids are protected by a plain hash: all eleven-digit numbers are enumerated in minutes; use hmac with a shared key")
-        digests = [hashlib.sha256(text).digest() for text in encoded]
+        _check_hash(method)
+        logger.warning("%s", EXPOSURE)
+        digests = [hashlib.new(_PLAIN[method], text).digest() for text in encoded]
     return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, TOKEN_BYTES).copy()
+
+
+def _check_hash(method: str) -> None:
+    try:
+        hashlib.new(_PLAIN[method])
+    except ValueError:
+        raise InputError("method", f"{method} is missing from this Python's OpenSSL") from None
+
+
+def exposure(method: str) -> str | None:
+    """Return what a method exposes to whoever sees the tokens; None: nothing without a secret."""
+    return EXPOSURE if method in _PLAIN else None
 
 
 def _utf8(text: str, row: int) -> bytes:

@@ -1,23 +1,26 @@
-"""How one feature becomes class codes: the four binning rules, integer levels, categories."""
+"""How one feature becomes class codes and columns: the four binning rules, integer levels, categories; their encodings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, InputError
 from ..params import BINS, MAX_CLASSES, THREE_ZERO_SHARE, ZERO_SHARE
+from .merging import kept_levels, merge_ranks
 
 Codes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 RULES = ("five", "zero", "sign", "missing", "levels")
+ENCODINGS = ("ordinal", "onehot", "woe")
 MAX_STEPS = MAX_CLASSES - 2  # largest integer level: 255 levels, and one class for missing
 
 
@@ -40,10 +43,17 @@ class NumericRule:
 
     With missing cells in the training rows (and always under "missing") the class of missing is 0 and x has class
     r(x) + 1. Without, x has class r(x) and a cell that is missing later has the last class, whose column value is
-    that of `fallback`. A feature therefore has n_ranks + 1 classes, in training as in scoring.
+    that of `fallback`. A feature therefore has n_ranks + 1 classes, in training as in scoring, unless some are merged.
 
     Attributes
     ----------
+    groups
+        The class of each of those n_ranks + 1 where small ones are merged and edges cannot say so; empty: none is.
+    encoding
+        "ordinal": one column of class numbers; "onehot": one 0/1 column per class of the training rows; "woe": one
+        column of `woe`, integers of `weight_of_evidence`, empty until they are known.
+    iv
+        Information value on the training rows, where labels are known.
     counts
         Training rows per class.
     fallback
@@ -61,6 +71,10 @@ class NumericRule:
     fallback: int
     counts: tuple[int, ...]
     n_missing: int
+    groups: tuple[int, ...] = ()
+    encoding: str = "ordinal"
+    woe: tuple[int, ...] = ()
+    iv: float | None = None
 
     @property
     def n_ranks(self) -> int:
@@ -70,21 +84,41 @@ class NumericRule:
     @property
     def n_classes(self) -> int:
         """Number of classes, the one of missing cells included."""
-        return self.n_ranks + 1
+        return max(self.groups) + 1 if self.groups else self.n_ranks + 1
+
+    def class_texts(self) -> list[str]:
+        """Return what falls into each class, such as "(1, 2.5]" or "missing", for a person to read."""
+        ranks = _rank_texts(self.rule, self.edges, self.n_steps)
+        texts = ["missing", *ranks] if self.has_missing else [*ranks, "missing later"]
+        if not self.groups:
+            return texts
+        return [" or ".join(text for text, g in zip(texts, self.groups, strict=True) if g == k) for k in range(self.n_classes)]
 
     def column_names(self) -> list[str]:
-        """Return the feature's name: one ordinal column."""
-        return [self.feature]
+        """Return the feature's name, or "feature=class" for every 0/1 column."""
+        if self.encoding != "onehot":
+            return [self.feature]
+        return [f"{self.feature}={text}" for text in self.class_texts()[: self._n_trained]]
 
     def column_values(self) -> Ints:
-        """Return the integer of each class, shape (1, n_classes)."""
-        values = np.arange(self.n_classes, dtype=np.int64)
-        if self.rule == "levels" and self.has_missing:
-            values[1:] -= 1
-            values[0] = values[self.fallback]
-        elif not self.has_missing:
-            values[-1] = values[self.fallback]
-        return values[None, :]
+        """Return the integer of each class in each column, shape (n_columns, n_classes)."""
+        if self.encoding == "onehot":
+            values = np.eye(self._n_trained, self.n_classes, dtype=np.int64)
+        elif self.encoding == "woe":
+            values = np.array([self.woe or (0,) * self.n_classes], dtype=np.int64)
+        else:
+            values = np.arange(self.n_classes, dtype=np.int64)[None, :]
+            if self.rule == "levels" and self.has_missing:
+                values[:, 1:] -= 1
+                values[:, 0] = values[:, self.fallback]
+        if not self.has_missing:
+            values[:, -1] = values[:, self.fallback]
+        return values
+
+    @property
+    def _n_trained(self) -> int:
+        """Number of classes without the last one, where that only serves cells that are missing later."""
+        return self.n_classes - (not self.has_missing)
 
     def write_codes(self, column: pd.Series[Any], out: Codes) -> None:
         """Write the class of every cell to `out`, shape (n_rows,)."""
@@ -93,6 +127,8 @@ class NumericRule:
         out[:] = self.has_missing
         self._add_ranks(values, finite, out)
         out[~finite] = 0 if self.has_missing else self.n_ranks
+        if self.groups:
+            out[:] = np.array(self.groups, dtype=np.uint8)[out]
 
     def _add_ranks(self, values: Floats, finite: npt.NDArray[np.bool_], out: Codes) -> None:
         if self.rule == "five":
@@ -114,7 +150,29 @@ def n_ranks(rule: str, n_edges: int, n_steps: int) -> int:
     return {"five": n_edges + 1, "zero": 2, "sign": 3, "missing": 1, "levels": n_steps + 1}[rule]
 
 
-def fit_numeric(feature: str, kind: str, sample: Floats, *, default: str, override: str | None) -> NumericRule:
+def _rank_texts(rule: str, edges: tuple[float, ...], n_steps: int) -> list[str]:
+    marks = [repr(edge).removesuffix(".0") for edge in edges]
+    if rule == "levels":
+        low, high = edges
+        return [f"about {low + (high - low) * step / n_steps:.6g}" for step in range(n_steps + 1)]
+    if rule != "five":
+        return {"zero": ["0", "not 0"], "sign": ["below 0", "0", "above 0"], "missing": ["present"]}[rule]
+    if not marks:
+        return ["any number"]
+    inner = [f"({low}, {high}]" for low, high in pairwise(marks)]
+    return [f"up to {marks[0]}", *inner, f"above {marks[-1]}"]
+
+
+def fit_numeric(
+    feature: str,
+    kind: str,
+    sample: Floats,
+    *,
+    default: str,
+    override: str | None,
+    min_class_size: int = 1,
+    encoding: str = "ordinal",
+) -> NumericRule:
     """Choose the rule and its edges from the training rows' cells (NaN or not finite = missing).
 
     Parameters
@@ -127,9 +185,15 @@ def fit_numeric(feature: str, kind: str, sample: Floats, *, default: str, overri
         "bins": by the precedence of protocol §2; "five": five classes; "levels": integer levels.
     override
         One of `RULES`, or None.
+    min_class_size
+        Training rows that a class must have; smaller ones are merged with a neighbour (`merge_ranks`).
+    encoding
+        One of `ENCODINGS`.
 
     Raises
     ------
+    InputError
+        Levels with a minimum class size or an encoding of classes; `argument` is that setting.
     DataError
         Levels of a feature whose range is above the largest float64.
     """
@@ -142,11 +206,18 @@ def fit_numeric(feature: str, kind: str, sample: Floats, *, default: str, overri
         if ordered.size == 0 or ordered[0] == ordered[-1]:
             rule = "missing"  # no two levels
         else:
+            _refuse_classes_of_levels(feature, min_class_size, encoding)
             edges, n_steps = _level_range(feature, ordered)
     elif rule == "five":
         edges = tuple(float(edge) for edge in five_edges(ordered))
-    draft = NumericRule(feature, kind, rule, edges, n_steps, n_missing > 0 or rule == "missing", 0, (), n_missing)
-    return _with_counts(draft, sample)
+    draft = NumericRule(feature, kind, rule, edges, n_steps, n_missing > 0 or rule == "missing", 0, (), n_missing, encoding=encoding)
+    return _with_counts(draft, sample, min_class_size)
+
+
+def _refuse_classes_of_levels(feature: str, min_class_size: int, encoding: str) -> None:
+    for name, unset in (("min_class_size", min_class_size == 1), ("encoding", encoding == "ordinal")):
+        if not unset:
+            raise InputError(name, f"the levels of {feature!r} are numbers on a grid, not classes; give the feature another rule")
 
 
 def choose_rule(ordered: Floats, default: str) -> str:
@@ -194,16 +265,32 @@ def _level_range(feature: str, ordered: Floats) -> tuple[tuple[float, float], in
     return (low, high), int(span) if whole else MAX_STEPS  # few whole numbers: one level each, nothing is rounded
 
 
-def _with_counts(draft: NumericRule, sample: Floats) -> NumericRule:
+def _with_counts(draft: NumericRule, sample: Floats, min_class_size: int) -> NumericRule:
     codes = np.empty(sample.size, dtype=np.uint8)
     draft.write_codes(pd.Series(sample, copy=False), codes)
     counts = np.bincount(codes, minlength=draft.n_classes)
+    if min_class_size > 1:
+        of_ranks = (counts[1:] if draft.has_missing else counts[:-1]).tolist()
+        groups = merge_ranks(of_ranks, draft.n_missing, draft.has_missing, min_class_size)
+        if groups:
+            counts = np.bincount(groups, weights=counts).astype(np.int64)
+            draft = _merged(draft, groups)
     if draft.rule == "levels":
         known = np.sort(codes[np.isfinite(sample)])
         fallback = int(known[(known.size - 1) // 2])
     else:
         fallback = int(counts.argmax())
     return replace(draft, fallback=fallback, counts=tuple(counts.tolist()))
+
+
+def _merged(draft: NumericRule, groups: tuple[int, ...]) -> NumericRule:
+    """Return the rule with its classes merged: by fewer edges where there are edges, by groups otherwise."""
+    if draft.rule != "five":
+        return replace(draft, groups=groups)
+    ranks = groups[1:] if draft.has_missing else groups[:-1]
+    edges = tuple(edge for edge, (below, above) in zip(draft.edges, pairwise(ranks), strict=True) if below != above)
+    missing_joins = draft.has_missing and groups.count(groups[0]) > 1
+    return replace(draft, edges=edges, groups=(groups[0], *range(len(edges) + 1)) if missing_joins else ())
 
 
 # --- categories --------------------------------------------------------------------------------------------------
@@ -222,6 +309,10 @@ class CategoryRule:
         Training rows per class.
     n_missing
         Training rows whose cell is missing.
+    encoding
+        "ordinal" and "onehot": the 0/1 columns, because levels have no order; "woe": one column of `woe`.
+    woe, iv
+        As of `NumericRule`.
     """
 
     feature: str
@@ -229,6 +320,9 @@ class CategoryRule:
     has_rest: bool
     counts: tuple[int, ...]
     n_missing: int
+    encoding: str = "ordinal"
+    woe: tuple[int, ...] = ()
+    iv: float | None = None
     kind: str = "categorical"
     rule: str = "categories"
 
@@ -237,13 +331,20 @@ class CategoryRule:
         """Number of classes, the one of all other levels included."""
         return len(self.levels) + 1
 
+    def class_texts(self) -> list[str]:
+        """Return the levels and "(rest)"."""
+        return [*("(missing)" if level is None else level for level in self.levels), "(rest)"]
+
     def column_names(self) -> list[str]:
-        """Return "feature=level" for every 0/1 column."""
-        names = [f"{self.feature}={'(missing)' if level is None else level}" for level in self.levels]
-        return [*names, f"{self.feature}=(rest)"] if self.has_rest else names
+        """Return "feature=level" for every 0/1 column, or the feature's name."""
+        if self.encoding == "woe":
+            return [self.feature]
+        return [f"{self.feature}={text}" for text in self.class_texts()[: len(self.levels) + self.has_rest]]
 
     def column_values(self) -> Ints:
-        """Return the 0/1 table of classes, shape (n_columns, n_classes)."""
+        """Return the integer of each class in each column, shape (n_columns, n_classes)."""
+        if self.encoding == "woe":
+            return np.array([self.woe or (0,) * self.n_classes], dtype=np.int64)
         return np.eye(len(self.levels) + self.has_rest, self.n_classes, dtype=np.int64)
 
     def write_codes(self, column: pd.Series[Any], out: Codes) -> None:
@@ -254,16 +355,21 @@ class CategoryRule:
         out[:] = table[present]
 
 
-def fit_category(feature: str, column: pd.Series[Any], max_levels: int) -> CategoryRule:
-    """Keep the most frequent levels of the training rows; ties by text order, missing before any text."""
+def fit_category(
+    feature: str, column: pd.Series[Any], max_levels: int, min_class_size: int = 1, encoding: str = "ordinal"
+) -> CategoryRule:
+    """Keep the most frequent levels of the training rows; ties by text order, missing before any text.
+
+    Levels of fewer than `min_class_size` rows go to the rest, and so do larger ones as long as the rest is smaller than that.
+    """
     present, found = factorise(feature, column)
     frequency = np.bincount(present, minlength=len(found)).tolist()
     order = sorted((k for k in range(len(found)) if frequency[k]), key=lambda k: (-frequency[k], found[k] is not None, found[k] or ""))
-    kept = order[:max_levels]
-    counts = [frequency[k] for k in kept]
-    rest = len(present) - sum(counts)
-    n_missing = frequency[-1]
-    return CategoryRule(feature, tuple(found[k] for k in kept), rest > 0, (*counts, rest), n_missing)
+    counts = [frequency[k] for k in order[:max_levels]]
+    kept = kept_levels(counts, len(present) - sum(counts), min_class_size)
+    rest = len(present) - sum(counts[:kept])
+    levels = tuple(found[k] for k in order[:kept])
+    return CategoryRule(feature, levels, rest > 0, (*counts[:kept], rest), frequency[-1], encoding)
 
 
 def factorise(feature: str, column: pd.Series[Any]) -> tuple[Ints, Sequence[str | None]]:

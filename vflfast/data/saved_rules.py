@@ -9,10 +9,12 @@ from typing import Any
 
 from ..errors import ModelError
 from ..params import BINNER_VERSION, MAX_CLASSES
-from .rules import MAX_STEPS, RULES, CategoryRule, NumericRule, n_ranks
+from .rules import ENCODINGS, MAX_STEPS, RULES, CategoryRule, NumericRule, n_ranks
+from .woe import LARGEST_WOE
 
-_NUMERIC = {"feature", "kind", "rule", "edges", "n_steps", "has_missing", "fallback", "counts", "n_missing"}
-_CATEGORY = {"feature", "kind", "rule", "levels", "has_rest", "counts", "n_missing"}
+_BOTH = {"feature", "kind", "rule", "counts", "n_missing", "encoding", "woe", "iv"}
+_NUMERIC = _BOTH | {"edges", "n_steps", "has_missing", "fallback", "groups"}
+_CATEGORY = _BOTH | {"levels", "has_rest"}
 
 
 def rules_from_dict(saved: object) -> tuple[NumericRule | CategoryRule, ...]:
@@ -27,7 +29,7 @@ def rules_from_dict(saved: object) -> tuple[NumericRule | CategoryRule, ...]:
         raise ModelError("binner", "must hold version and rules")
     version, entries = saved["version"], saved["rules"]
     if type(version) is not int or version != BINNER_VERSION:
-        raise ModelError("version", f"must be {BINNER_VERSION}")
+        raise ModelError("version", f"must be {BINNER_VERSION}; bins of another version cannot be read, train again")
     if not isinstance(entries, list) or not entries:
         raise ModelError("rules", "must be a list of at least one rule")
     rules = tuple(_one_rule(f"rules[{k}]", entry) for k, entry in enumerate(entries))
@@ -44,7 +46,11 @@ def _one_rule(place: str, entry: object) -> NumericRule | CategoryRule:
         raise ModelError(place, f"must hold exactly {', '.join(sorted(wanted))}")
     _need(isinstance(entry["feature"], str) and entry["feature"] != "", place, "feature", "must be text")
     _need(_is_count(entry["n_missing"]), place, "n_missing", "must be a count")
+    _need(entry["encoding"] in ENCODINGS, place, "encoding", f"must be one of {', '.join(ENCODINGS)}")
+    _need(entry["iv"] is None or _is_information(entry["iv"]), place, "iv", "must be null or a number from 0")
     rule = _category(place, entry) if category else _numeric(place, entry)
+    n_woe = rule.n_classes if rule.encoding == "woe" else 0
+    _need(_are_woe(entry["woe"], n_woe), place, "woe", f"must be {n_woe} integers up to {LARGEST_WOE}")
     _need(_are_counts(entry["counts"], rule.n_classes), place, "counts", f"must be {rule.n_classes} counts, not all 0")
     _need(not category or entry["has_rest"] == (entry["counts"][-1] > 0), place, "has_rest", "contradicts the counts")
     _need(rule.n_missing <= sum(rule.counts), place, "n_missing", "is more than the rows")
@@ -54,11 +60,12 @@ def _one_rule(place: str, entry: object) -> NumericRule | CategoryRule:
 def _category(place: str, entry: dict[str, Any]) -> CategoryRule:
     levels = entry["levels"]
     _need(entry["kind"] == "categorical", place, "kind", "must be categorical")
-    _need(isinstance(levels, list) and 0 < len(levels) < MAX_CLASSES, place, "levels", f"must be a list of 1..{MAX_CLASSES - 1} levels")
+    _need(isinstance(levels, list) and len(levels) < MAX_CLASSES, place, "levels", f"must be a list of at most {MAX_CLASSES - 1} levels")
     _need(all(level is None or isinstance(level, str) for level in levels), place, "levels", "must be text or null")
     _need(len(set(levels)) == len(levels), place, "levels", "holds a level twice")
     _need(isinstance(entry["has_rest"], bool), place, "has_rest", "must be true or false")
-    return CategoryRule(**_tuples(place, entry, "levels", "counts"))
+    _need(len(levels) > 0 or entry["has_rest"], place, "levels", "may be empty only if there is a rest")
+    return CategoryRule(**_tuples(place, entry, "levels", "counts", "woe"))
 
 
 def _numeric(place: str, entry: dict[str, Any]) -> NumericRule:
@@ -70,9 +77,24 @@ def _numeric(place: str, entry: dict[str, Any]) -> NumericRule:
     _need(_is_count(n_steps) and low <= n_steps <= high, place, "n_steps", f"must be {low}..{high}")
     _need(isinstance(entry["has_missing"], bool), place, "has_missing", "must be true or false")
     _need(entry["has_missing"] or rule != "missing", place, "has_missing", "must be true for the rule missing")
-    last = n_ranks(rule, n_edges, n_steps)
+    _need(rule != "levels" or entry["encoding"] == "ordinal", place, "encoding", "must be ordinal for levels")
+    last = _last_class(place, entry, n_ranks(rule, n_edges, n_steps) + 1)
     _need(_is_count(entry["fallback"]) and entry["fallback"] <= last, place, "fallback", f"must be a class, 0..{last}")
-    return NumericRule(**_tuples(place, entry, "edges", "counts"))
+    return NumericRule(**_tuples(place, entry, "edges", "counts", "groups", "woe"))
+
+
+def _last_class(place: str, entry: dict[str, Any], n_unmerged: int) -> int:
+    """Return the last class, after a look at the groups of merged ones."""
+    groups = entry["groups"]
+    if groups == []:
+        return n_unmerged - 1
+    fits = isinstance(groups, list) and len(groups) == n_unmerged and all(_is_count(group) and group < n_unmerged for group in groups)
+    _need(fits and entry["rule"] != "levels", place, "groups", f"must be empty or {n_unmerged} classes")
+    last: int = max(groups)
+    _need(set(groups) == set(range(last + 1)), place, "groups", "must be 0, 1, … without a gap")
+    alone = groups[-1] == last and groups.count(last) == 1
+    _need(entry["has_missing"] or alone, place, "groups", "must leave the last class, of cells that are missing later, alone")
+    return last
 
 
 def _check_edges(place: str, rule: str, edges: object) -> int:
@@ -104,6 +126,14 @@ def _is_count(value: object) -> bool:
 
 def _are_counts(value: object, length: int) -> bool:
     return isinstance(value, list) and len(value) == length and all(_is_count(count) for count in value) and any(value)
+
+
+def _is_information(value: object) -> bool:
+    return type(value) is float and 0 <= value < math.inf
+
+
+def _are_woe(value: object, length: int) -> bool:
+    return isinstance(value, list) and len(value) == length and all(type(v) is int and abs(v) <= LARGEST_WOE for v in value)
 
 
 def _need(holds: bool, place: str, name: str, problem: str) -> None:

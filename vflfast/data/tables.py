@@ -1,4 +1,4 @@
-"""Table: a party's customers with typed features, read from CSV, Parquet or a pandas DataFrame."""
+"""Table and OpenTable: a party's customers with typed features, from CSV, Parquet or a pandas DataFrame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 from ..errors import DataError, InputError
 from .columns import KINDS, DateRule, cell_texts, date_rule, read_labels, typed_column
 from .files import ColumnSource, open_columns
-from .ids import Ids, normalise
+from .ids import Ids, check_format, normalise
 from .rows import row_index, row_numbers
 
 
@@ -57,6 +57,15 @@ class Table:
         """Number of customers."""
         return int(self.ids.size)
 
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the features, in column order."""
+        return list(self.kinds)
+
+    def column(self, name: str) -> tuple[str, pd.Series[Any]]:
+        """Return (kind, cells) of one feature."""
+        return self.kinds[name], self.features[name]
+
     def take(self, index: npt.ArrayLike) -> Table:
         """Return the rows that a boolean mask or distinct positions select, in that order.
 
@@ -71,6 +80,52 @@ class Table:
 
     def __repr__(self) -> str:
         return f"Table(n_rows={self.n_rows}, n_features={self.features.shape[1]}, labels={self.labels is not None})"
+
+
+class OpenTable:
+    """A party's file with its ids and labels read; features come from it one at a time, so it is never in memory whole.
+
+    Attributes
+    ----------
+    ids, labels
+        As of `Table`.
+    feature_names
+        In column order.
+    """
+
+    def __init__(self, origin: str, source: ColumnSource, plan: _Plan) -> None:
+        self.feature_names = _feature_names(origin, source.names, plan)
+        self.ids = _read_ids(plan, source.fetch(plan.id_column))
+        self.labels = None if plan.label_column is None else read_labels(plan.label_column, source.fetch(plan.label_column))
+        self._source, self._plan = source, plan
+
+    @property
+    def n_rows(self) -> int:
+        """Number of customers."""
+        return int(self.ids.size)
+
+    def column(self, name: str) -> tuple[str, pd.Series[Any]]:
+        """Read one feature; return its kind and its cells as in a `Table`.
+
+        Raises
+        ------
+        InputError, DataError
+            As `read_table`; `argument` is the column, or observation_date.
+        """
+        kind, cells = typed_column(name, self._source.fetch(name), self._plan.kinds.get(name), self._plan.dates)
+        return kind, pd.Series(cells, dtype=cells.dtype, copy=False)
+
+    def load(self) -> Table:
+        """Return the whole table, in memory."""
+        kinds: dict[str, str] = {}
+        columns: dict[str, pd.Series[Any]] = {}
+        for name in self.feature_names:
+            kinds[name], columns[name] = self.column(name)
+        # copy=False: pandas would otherwise gather the number columns into a second copy of the table
+        return Table(self.ids, pd.DataFrame(columns, copy=False), kinds, self.labels)
+
+    def __repr__(self) -> str:
+        return f"OpenTable(n_rows={self.n_rows}, n_features={len(self.feature_names)}, labels={self.labels is not None})"
 
 
 def read_table(
@@ -102,7 +157,7 @@ def read_table(
     observation_date
         ISO date that dates are counted back from; needed when there is a date column.
     id_format
-        "text" or "phone" (see `normalise`).
+        "text", "phone", "phone-e164" or "phone-e164:" and a country code (see `normalise`).
 
     Raises
     ------
@@ -111,12 +166,38 @@ def read_table(
     DataError
         A file, column, id, label or cell that cannot be read as declared; `argument` is the path or the column.
     """
+    return open_table(
+        path, id_column=id_column, label_column=label_column, kinds=kinds, date_format=date_format,
+        observation_date=observation_date, id_format=id_format,
+    ).load()  # fmt: skip
+
+
+def open_table(
+    path: str | os.PathLike[str],
+    *,
+    id_column: str = "id",
+    label_column: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    date_format: str = "%Y-%m-%d",
+    observation_date: str | None = None,
+    id_format: str = "text",
+) -> OpenTable:
+    """Read the ids and labels of a file by the rules of `read_table`, and leave its features there.
+
+    A feature's cells are checked when they are read. A CSV is read once from end to end, its cells wait in a temporary
+    file; a Parquet file is read in groups of columns.
+
+    Raises
+    ------
+    InputError, DataError
+        As `read_table`.
+    """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError("path", "must be a path")
     plan = _plan(id_column, label_column, kinds, date_format, observation_date, id_format)
     as_text = {id_column, label_column} | {name for name, kind in plan.kinds.items() if kind != "numeric"}
     source = open_columns(Path(path), frozenset(name for name in as_text if name))
-    return _assemble(str(path), source, plan)
+    return OpenTable(str(path), source, plan)
 
 
 def table_from_frame(
@@ -134,6 +215,13 @@ def table_from_frame(
     Numeric and boolean columns are numeric, datetime columns are dates, text is read as a CSV cell would be; ids may
     be text or integers. The frame is not changed.
 
+    Parameters
+    ----------
+    frame
+        n_rows rows.
+    id_column, label_column, kinds, date_format, observation_date, id_format
+        As of `read_table`.
+
     Raises
     ------
     InputError, DataError
@@ -145,7 +233,7 @@ def table_from_frame(
     if not all(isinstance(name, str) and name for name in frame.columns):
         raise DataError("frame", "every column name must be text that is not empty")
     source = ColumnSource(list(frame.columns), lambda name: frame[name].reset_index(drop=True))
-    return _assemble("frame", source, plan)
+    return OpenTable("frame", source, plan).load()
 
 
 # --- how both read -----------------------------------------------------------------------------------------------
@@ -167,27 +255,13 @@ def _plan(
         raise InputError("id_column", "must be the name of a column")
     if label_column is not None and (not isinstance(label_column, str) or label_column in ("", id_column)):
         raise InputError("label_column", "must be the name of a column other than the id column")
-    if id_format not in ("text", "phone"):
-        raise InputError("id_format", "must be text or phone")
+    check_format(id_format)
     if not isinstance(kinds, (Mapping, type(None))):
         raise InputError("kinds", "must map column names to kinds")
     wrong = [name for name, kind in (kinds or {}).items() if kind not in KINDS]
     if wrong:
         raise InputError("kinds", f"column {wrong[0]!r} must be one of {', '.join(KINDS)}")
     return _Plan(id_column, label_column, dict(kinds or {}), date_rule(date_format, observation_date), str(id_format))
-
-
-def _assemble(origin: str, source: ColumnSource, plan: _Plan) -> Table:
-    names = _feature_names(origin, source.names, plan)
-    ids = _read_ids(plan, source.fetch(plan.id_column))
-    labels = None if plan.label_column is None else read_labels(plan.label_column, source.fetch(plan.label_column))
-    columns: dict[str, pd.Series[Any]] = {}
-    kinds: dict[str, str] = {}
-    for name in names:
-        kinds[name], values = typed_column(name, source.fetch(name), plan.kinds.get(name), plan.dates)
-        columns[name] = pd.Series(values, dtype=values.dtype, copy=False)
-    # copy=False: pandas would otherwise gather the number columns into a second copy of the table
-    return Table(ids, pd.DataFrame(columns, copy=False), kinds, labels)
 
 
 def _feature_names(origin: str, names: list[str], plan: _Plan) -> list[str]:

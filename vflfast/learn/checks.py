@@ -20,7 +20,7 @@ Labels = npt.NDArray[np.int8]
 
 
 def number(name: str, value: object, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> float:
-    """Return a finite real number with above < value and least ≤ value ≤ most, as a float."""
+    """Return a finite real number with above < value and least ≤ value ≤ most, as a float; InputError otherwise."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise InputError(name, f"must be a number, not {type(value).__name__}")
     result = float(value)
@@ -33,7 +33,7 @@ def number(name: str, value: object, *, above: float = -math.inf, least: float =
 
 
 def count(name: str, value: object, *, least: int = 1, most: int = MAX_COUNT) -> int:
-    """Return an integer with least ≤ value ≤ most; a bool is no integer."""
+    """Return an integer with least ≤ value ≤ most; a bool is no integer; InputError otherwise."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise InputError(name, f"must be an integer, not {type(value).__name__}")
     if not least <= int(value) <= most:
@@ -47,14 +47,14 @@ def fraction_bits(name: str, value: object) -> int:
 
 
 def coded(name: str, value: object) -> CodedMatrix:
-    """Return a CodedMatrix, unchanged."""
+    """Return a CodedMatrix, unchanged; InputError otherwise."""
     if not isinstance(value, CodedMatrix):
         raise InputError(name, f"must be a CodedMatrix, not {type(value).__name__}")
     return value
 
 
 def floats(name: str, value: object, length: int | None = None) -> Floats:
-    """Return a vector of finite numbers as contiguous native float64."""
+    """Return a vector of finite numbers as contiguous native float64; InputError otherwise."""
     result = np.ascontiguousarray(_vector(name, value, "iuf", length), dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(result))
     if bad.size:
@@ -63,7 +63,7 @@ def floats(name: str, value: object, length: int | None = None) -> Floats:
 
 
 def probabilities(name: str, value: object, length: int | None = None) -> Floats:
-    """Return a vector of numbers in [0, 1] as float64."""
+    """Return a vector of numbers in [0, 1] as float64; InputError otherwise."""
     result = floats(name, value, length)
     bad = np.flatnonzero((result < 0.0) | (result > 1.0))
     if bad.size:
@@ -72,7 +72,7 @@ def probabilities(name: str, value: object, length: int | None = None) -> Floats
 
 
 def int64s(name: str, value: object, length: int | None = None) -> Ints:
-    """Return a vector of integers as contiguous native int64."""
+    """Return a vector of integers as contiguous native int64; InputError otherwise."""
     array = _vector(name, value, "iu", length)
     if array.dtype.kind == "u" and array.max() > np.uint64(np.iinfo(np.int64).max):
         raise InputError(name, "holds a value above 2^63 - 1")
@@ -80,7 +80,7 @@ def int64s(name: str, value: object, length: int | None = None) -> Ints:
 
 
 def integers(name: str, value: object, length: int) -> list[int]:
-    """Return a vector of integers of any size as Python ints."""
+    """Return a vector of integers of any size as Python ints; InputError otherwise."""
     if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1):
         items: Sequence[Any] = list(value)
         if any(isinstance(item, bool | np.bool_) or not isinstance(item, numbers.Integral) for item in items):
@@ -92,7 +92,7 @@ def integers(name: str, value: object, length: int) -> list[int]:
 
 
 def labels(name: str, value: object, length: int | None = None, *, both: bool = True) -> Labels:
-    """Return labels −1/+1 as int8; with `both`, each class must be present."""
+    """Return labels −1/+1 as int8; with `both`, each class must be present; InputError otherwise."""
     array = _vector(name, value, "iuf", length)
     bad = np.flatnonzero(~((array == 1) | (array == -1)))
     if bad.size:

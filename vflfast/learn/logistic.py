@@ -188,7 +188,13 @@ def cross_entropy(u: npt.ArrayLike, y: npt.ArrayLike) -> float:
 
 
 def taylor_loss(u: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Mean of log 2 − y·u/2 + u²/8, the second-order expansion at 0 that the encrypted rounds minimise ([0133])."""
+    """Mean of log 2 − y·u/2 + u²/8, the second-order expansion at 0 that the encrypted rounds minimise ([0133]).
+
+    Raises
+    ------
+    BoundError
+        Beyond float64.
+    """
     x, signs = _predictor_and_labels(u, y)
     with np.errstate(over="ignore", invalid="ignore"):
         terms = x * (x / 8.0 - signs / 2.0)

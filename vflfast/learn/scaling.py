@@ -38,7 +38,13 @@ class Scaling:
         self.varies = self.scale > 0.0
 
     def gradient(self, gradient_sums: Sequence[int], residual_sum: int, frac_bits: int, batch_rows: int) -> Floats:
-        """(n·G_j − S_j·R)/(4·2^frac_bits·n·m·s_j) with G = Zᵀ(4g), R = Σ4g over m = batch_rows rows; the numerator is exact."""
+        """(n·G_j − S_j·R)/(4·2^frac_bits·n·m·s_j) with G = Zᵀ(4g), R = Σ4g over m = batch_rows rows; the numerator is exact.
+
+        Raises
+        ------
+        BoundError
+            Beyond float64.
+        """
         denominator = self.n_rows * batch_rows << (frac_bits + 2)
         sums = self.sums.tolist()
         try:

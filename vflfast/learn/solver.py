@@ -100,8 +100,25 @@ class BlockSolver(ABC):
         weights = self.scaling.divide(checks.floats("theta", theta, self.n_columns))
         return weights, -math.fsum(weights * self.scaling.mean)
 
+    def standardised(self, weights: npt.ArrayLike, intercept: float) -> tuple[Floats, float]:
+        """θ_j = w_j·s_j and the intercept without the shift: what `coefficients` makes weights and intercept of; constant columns give 0.
+
+        Raises
+        ------
+        InputError
+            Weights of wrong length, NaN or infinite.
+        """
+        theta = checks.floats("weights", weights, self.n_columns) * self.scaling.scale
+        return theta, checks.number("intercept", intercept) - self.coefficients(theta)[1]
+
     def intercept_step(self, residual_sum: int, frac_bits: int, batch_rows: int | None = None) -> float:
-        """−4·Σg/m, the Newton step of the intercept, which centred columns decouple; from Σ(4g)·2^frac_bits over m = batch_rows rows."""
+        """−4·Σg/m, the Newton step of the intercept, which centred columns decouple; from Σ(4g)·2^frac_bits over m = batch_rows rows.
+
+        Raises
+        ------
+        BoundError
+            Beyond float64.
+        """
         total = checks.integers("residual_sum", [residual_sum], 1)[0]
         try:
             return -total / (self._batch(batch_rows) << checks.fraction_bits("frac_bits", frac_bits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,12 @@ from ..crypto.paillier import PrivateKey, PublicKey, generate_keypair
 from ..errors import CheckError, InputError, ProtocolError
 from ..learn.scoring import calibrate, classify, combine, powers_from_auc
 from . import messages as ms
-from .gradient import predictor_bound
-from .guest import parse_vector
+from . import woe
+from .gradient import parse_vector, predictor_bound
 from .link import Link
+from .resume import Checkpoint, Journal, NoJournal, settings_digest
 from .scores import normalised, score_plan
-from .session import announce_key, say_hello
+from .session import Opening, announce_key, say_hello
 from .settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -45,29 +47,34 @@ class ArbiterModel:
     settings: Settings
 
 
-async def train(link: Link, inputs: ArbiterInputs, settings: Settings) -> ArbiterModel:
-    """Serve a training run: open gradients, count votes, settle τ."""
-    private = await _open_session(link, inputs, settings)
+async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: Journal | None = None) -> ArbiterModel:
+    """Serve a training run: open gradients, count votes, settle τ. With a journal, go on from its last common round."""
+    journal, digest = journal or NoJournal(), settings_digest(settings)
+    private, opening = await _open_session(link, inputs, settings, journal, digest)
+    await woe.at_arbiter(link, partial(_decrypt, link, private), settings)
     quotas = {}
     for party in link.peers:
         quotas[party] = (await link.receive(party, ms.Quota)).n_ciphertexts
-    stop = False
+    stop = opening.checkpoint is not None and opening.checkpoint.stopped
     while not stop:
         link.round += 1
         for party in link.peers:
             await _open_gradient(link, party, private, quotas[party], settings)
         stop = await _count_votes(link, private, settings)
+        journal.commit(Checkpoint(opening.run, digest, link.round, stop, {}))
+        for party in link.peers:
+            await link.send(party, ms.Verdict(int(stop), link.round))
     shares, scores = await _receive_shares(link, private)
     powers = _powers(settings, shares)
     combined = combine([normalised(scores[p], shares[p]) for p in link.peers], list(powers))
     threshold = await _settle_threshold(link, combined, settings)
     labels = await _send_labels(link, combined, threshold, settings)
-    return ArbiterModel(powers, threshold, link.round, float((labels > 0).mean()), link.session.hex(), settings)
+    return ArbiterModel(powers, threshold, link.round, float((labels > 0).mean()), opening.run.hex(), settings)
 
 
 async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings: Settings) -> Floats:
-    """Serve a scoring run; return the combined scores in the secret order."""
-    private = await _open_session(link, inputs, settings)
+    """Serve a scoring run; return the combined scores in the secret order; InputError for a model of other parties."""
+    private, _ = await _open_session(link, inputs, settings)
     shares, scores = await _receive_shares(link, private)
     if len(model.powers) != len(link.peers):
         raise InputError("model", f"has {len(model.powers)} parties, this session {len(link.peers)}")
@@ -80,14 +87,16 @@ async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings
     return combined
 
 
-async def _open_session(link: Link, inputs: ArbiterInputs, settings: Settings) -> PrivateKey:
+async def _open_session(
+    link: Link, inputs: ArbiterInputs, settings: Settings, journal: Journal | None = None, digest: bytes = b""
+) -> tuple[PrivateKey, Opening]:
     link.stage("key")
     private = inputs.private or generate_keypair(settings.key_bits, test_sizes=settings.test_key)
     if private.public.key_bits != settings.key_bits:
         raise InputError("key_bits", f"the key has {private.public.key_bits} bits, {settings.key_bits} are agreed")
-    await say_hello(link, settings, inputs.organisation, 0)
+    opening = await say_hello(link, settings, inputs.organisation, 0, journal, digest)
     await announce_key(link, private)
-    return private
+    return private, opening
 
 
 async def _open_gradient(link: Link, party: str, private: PrivateKey, quota: int, settings: Settings) -> None:
@@ -116,16 +125,30 @@ def _decrypt(
 async def _count_votes(link: Link, private: PrivateKey, settings: Settings) -> bool:
     """AND of the encrypted flags; STOP also at max_iter [0135]."""
     flags = []
+    transcripts = {link.name: link.transcripts()}
     for party in link.peers:
         message = await link.receive(party, ms.Vote)
+        transcripts[party] = message.transcripts
         value = _decrypt(link, private, message.ciphertexts, 1, party, "Vote")
         if value[0, 1:].any() or value[0, 0] > 1:
             raise ProtocolError(party, "Vote", "a flag is 0 or 1")
         flags.append(bool(value[0, 0]))
-    stop = all(flags) or link.round >= settings.max_iter
-    for party in link.peers:
-        await link.send(party, ms.Verdict(int(stop), link.round))
-    return stop
+    _compare_transcripts(link, transcripts)
+    return all(flags) or link.round >= settings.max_iter
+
+
+def _compare_transcripts(link: Link, transcripts: dict[str, bytes]) -> None:
+    """Every two parties must have sent and received the same messages up to their votes."""
+    views = {}
+    for name, joined in transcripts.items():
+        others = sorted({link.name, *link.peers} - {name})
+        if len(joined) != ms.DIGEST_BYTES * len(others):
+            raise ProtocolError(name, "Vote", f"needs a transcript of {ms.DIGEST_BYTES} bytes with each of {', '.join(others)}")
+        for i, other in enumerate(others):
+            views[name, other] = joined[i * ms.DIGEST_BYTES : (i + 1) * ms.DIGEST_BYTES]
+    for (name, other), digest in views.items():
+        if views[other, name] != digest:
+            raise ProtocolError(name, "Vote", f"{name} and {other} did not see the same messages: one was changed on the way")
 
 
 async def _receive_shares(link: Link, private: PrivateKey) -> tuple[dict[str, ms.ScoreShare], dict[str, list[int]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from ..crypto.codec import encode
 from ..crypto.coded import CodedMatrix
-from ..errors import InputError
+from ..errors import InputError, ModelError
 from ..learn.logistic import cross_entropy, linear_predictor
 from ..learn.solver import BlockNewton, BlockSolver, GradientDescent, auto_alpha, local_start
 from ..learn.stopping import StopRule
@@ -21,16 +22,35 @@ from .settings import Settings
 
 Floats = npt.NDArray[np.float64]
 Rows = Any  # slice or index array
+AfterRound = Callable[[Floats, float], None]
 
 
 @dataclass(frozen=True)
 class PartyInputs:
-    """What a data party brings: its columns on the matched rows, the commitment to their order, labels ±1 if it has them."""
+    """What a data party brings: its columns on the matched rows, the commitment to their order, labels ±1 if it has them.
+
+    Attributes
+    ----------
+    matrix
+        Its columns, n_rows × n_columns.
+    commitment
+        32 bytes, the fingerprint of the row order.
+    organisation
+        Who it is; another than the arbiter's.
+    labels
+        ±1, shape (n_rows,), or None.
+    start
+        (weights, intercept) over the integer columns to start from, such as an earlier model's; it takes the place of ``init``.
+    after_round
+        Called with (weights, intercept) after each round of the party's own run.
+    """
 
     matrix: CodedMatrix
     commitment: bytes
     organisation: str
     labels: npt.NDArray[np.int8] | None = field(default=None, repr=False)
+    start: tuple[Floats, float] | None = field(default=None, repr=False)
+    after_round: AfterRound | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -47,6 +67,8 @@ class PartyModel:
         SHA-256 of the weights after each round.
     norm
         Frozen normalisation of its scores.
+    woe
+        WOE integers that the guest gave for the host's classes, shape (n_features, classes).
     """
 
     name: str
@@ -63,6 +85,7 @@ class PartyModel:
     norm: dict[str, Any] | None = None
     train_labels: npt.NDArray[np.int8] | None = field(default=None, repr=False)
     train_scores: Floats | None = field(default=None, repr=False)
+    woe: npt.NDArray[np.int64] | None = field(default=None, repr=False)
 
 
 class Block:
@@ -72,12 +95,16 @@ class Block:
         self.matrix = inputs.matrix
         self.settings = settings
         self.labels = inputs.labels
+        self._after_round = inputs.after_round
         self.has_intercept = has_intercept
         self.alpha = auto_alpha(n_total_columns, self.matrix.n_rows) if settings.alpha is None else settings.alpha
         self.solver = _make_solver(self.matrix, settings, self.alpha, n_blocks)
         self.theta: Floats = np.zeros(self.matrix.n_columns)
         self.intercept = 0.0
-        if settings.init == "local" and self.labels is not None:
+        if inputs.start is not None:
+            self.theta, intercept = self.solver.standardised(*inputs.start)
+            self.intercept = intercept if has_intercept else 0.0
+        elif settings.init == "local" and self.labels is not None:
             self.theta, start = local_start(self.solver, self.matrix, self.labels)
             self.intercept = start if has_intercept else 0.0
         self.stop_rule = StopRule(settings.tol, settings.n_iter_no_change)
@@ -95,7 +122,7 @@ class Block:
         return weights, shift + self.intercept
 
     def own_labels(self) -> npt.NDArray[np.int8]:
-        """Return the labels ±1 of a party that has them."""
+        """Return the labels ±1 of a party that has them; InputError for another."""
         if self.labels is None:
             raise InputError("labels", "this party has none")
         return self.labels
@@ -122,6 +149,39 @@ class Block:
             self.losses.append(float(np.abs(self.predictor - before).mean()))
             self.flag = self.stop_rule.observe_change(self.losses[-1])
         self.hashes.append(weight_hash(*self.coefficients()))
+        if self._after_round is not None:
+            self._after_round(*self.coefficients())
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next round needs, ready for JSON; floats keep every bit there."""
+        return {
+            "theta": self.theta.tolist(),
+            "intercept": self.intercept,
+            "losses": list(self.losses),
+            "hashes": list(self.hashes),
+            "stop_rule": self.stop_rule.to_dict(),
+            "solver": self.solver.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned.
+
+        Raises
+        ------
+        ModelError
+            It is of another number of columns, or its weights are not those of its last hash.
+        """
+        theta = np.array(state["theta"], dtype=np.float64)
+        if theta.shape != self.theta.shape:
+            raise ModelError("theta", f"has {theta.size} numbers for {self.theta.size} columns")
+        self.theta, self.intercept = theta, float(state["intercept"])
+        self.losses, self.hashes = list(state["losses"]), list(state["hashes"])
+        self.stop_rule = StopRule.from_dict(state["stop_rule"])
+        self.solver.restore(state["solver"])
+        self.flag = self.stop_rule.flag
+        self.predictor = self._predict()
+        if self.hashes[-1:] != [weight_hash(*self.coefficients())]:
+            raise ModelError("hashes", "the last is not that of the weights")
 
     def _predict(self) -> Floats:
         return linear_predictor(self.matrix, *self.coefficients())

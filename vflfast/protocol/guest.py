@@ -18,10 +18,12 @@ from ..learn.logistic import linear_predictor, residual_offset, sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm, calibrate
 from . import messages as ms
+from . import woe
 from .block import Block, PartyInputs, PartyModel
-from .gradient import announce_quota, open_gradient, open_masked, predictor_bound, residual_bound, vote
+from .gradient import announce_quota, open_gradient, open_masked, parse_vector, predictor_bound, residual_bound, vote
 from .leakage import LeakLedger, guard_batches
 from .link import Link
+from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .scores import share
 from .session import SEED_BYTES, compare_rows, receive_key, say_hello, secret_order
 from .settings import Settings
@@ -54,31 +56,40 @@ class ScoringResult:
     joint_probability: Floats | None = None
 
 
-async def train(link: Link, inputs: PartyInputs, settings: Settings) -> PartyModel:
-    """Train the guest's half and the threshold (protocol §3, §5); return them."""
+async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Journal | None = None) -> PartyModel:
+    """Train the guest's half and the threshold (protocol §3, §5); return them. With a journal, go on from its last common round.
+
+    Raises
+    ------
+    InputError
+        Without labels.
+    """
     if inputs.labels is None:
         raise InputError("labels", "the guest needs labels")
     hosts = _hosts(link)
-    columns = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns)
-    guard_batches(inputs.matrix.n_rows, max(columns.values()), settings.n_batches)
+    journal, digest = journal or NoJournal(), inputs_digest(inputs, settings)
+    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest)
+    guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, hosts, inputs)
+    ledger = LeakLedger("guest")
+    await woe.at_guest(link, hosts, public, inputs, opening.columns, settings, ledger)
     if settings.profile == "patent":
         for host in hosts:
             await link.send(host, ms.TrainingLabels((inputs.labels > 0).astype(np.uint8).tobytes()))
     link.stage("prepare")
-    block = Block(inputs, settings, sum(columns.values()), 1 + len(hosts), has_intercept=True)
-    ledger = LeakLedger("guest")
+    block = Block(inputs, settings, sum(opening.columns.values()), 1 + len(hosts), has_intercept=True)
     await announce_quota(link, block, public, residual_bound(settings, 1 + len(hosts)))
-    stop = False
+    stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
         stop = await _round(link, hosts, public, block, ledger)
+        journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()
     norm = Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon)
     scores = await _calibrate(link, public, block, norm, settings, order, ledger)
     return PartyModel(
-        "guest", weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, link.session.hex(),
+        "guest", weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
         settings, norm.to_dict(), scores.labels, scores.scores,
     )  # fmt: skip
 
@@ -141,16 +152,6 @@ async def _receive_predictors(link: Link, hosts: tuple[str, ...], public: Public
     return reduce(add, vectors)
 
 
-def parse_vector(public: PublicKey, limbs: npt.NDArray[np.uint64], n_rows: int, bound: int, party: str, step: str) -> CipherVector:
-    """Return received ciphertexts, exactly `n_rows` of them; anything wrong is the sender's fault."""
-    if len(limbs) != n_rows:
-        raise ProtocolError(party, step, f"sent {len(limbs)} ciphertexts, {n_rows} are due")
-    try:
-        return public.parse(limbs, frac_bits=0, bound=bound)
-    except InputError as error:
-        raise ProtocolError(party, step, str(error)) from error
-
-
 async def _calibrate(
     link: Link, public: PublicKey, block: Block, norm: Norm, settings: Settings, order: npt.NDArray[np.int64], ledger: LeakLedger
 ) -> ScoringResult:
@@ -184,7 +185,7 @@ async def _combined(link: Link, order: npt.NDArray[np.int64]) -> Floats:
 
 
 async def receive_labels(link: Link, order: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int8], float]:
-    """Return (labels ±1 in row order, τ) from the arbiter [0152]."""
+    """Return (labels ±1 in row order, τ) from the arbiter [0152]; ProtocolError for a wrong count."""
     message = await link.receive("arbiter", ms.ScoreLabels)
     flags = np.frombuffer(message.labels, dtype=np.uint8)
     if len(flags) != len(order) or (flags > 1).any() or not np.isfinite(message.threshold):

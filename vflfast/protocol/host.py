@@ -14,34 +14,39 @@ from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm
 from . import messages as ms
+from . import woe
 from .block import Block, PartyInputs, PartyModel
-from .gradient import announce_quota, open_gradient, predictor_bound, residual_bound, vote
-from .guest import ScoringInputs, parse_vector, receive_labels
+from .gradient import announce_quota, open_gradient, parse_vector, predictor_bound, residual_bound, vote
+from .guest import ScoringInputs, receive_labels
 from .leakage import LeakLedger, guard_batches
 from .link import Link
+from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .scores import share
 from .session import SEED_BYTES, compare_rows, receive_key, say_hello, secret_order
 from .settings import Settings
 
 
-async def train(link: Link, inputs: PartyInputs, settings: Settings) -> PartyModel:
-    """Train this host's half (protocol §3); return it."""
-    columns = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns)
-    n_parties = len(columns) - 1
-    guard_batches(inputs.matrix.n_rows, max(columns.values()), settings.n_batches)
+async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Journal | None = None) -> PartyModel:
+    """Train this host's half (protocol §3); return it. With a journal, go on from its last common round."""
+    journal, digest = journal or NoJournal(), inputs_digest(inputs, settings)
+    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest)
+    n_parties = len(opening.columns) - 1
+    guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, inputs)
+    ledger = LeakLedger(link.name)
+    inputs = await woe.at_host(link, public, inputs, settings, ledger)
     inputs = dataclasses.replace(inputs, labels=await _receive_labels(link, inputs) if settings.profile == "patent" else None)
     link.stage("prepare")
-    block = Block(inputs, settings, sum(columns.values()), n_parties, has_intercept=False)
-    ledger = LeakLedger(link.name)
-    if inputs.labels is not None:
+    block = Block(inputs, settings, sum(opening.columns.values()), n_parties, has_intercept=False)
+    if inputs.labels is not None and opening.checkpoint is None:
         ledger.add("training labels, sent by the guest", inputs.matrix.n_rows, inputs.matrix.n_rows)
     await announce_quota(link, block, public, residual_bound(settings, n_parties))
-    stop = False
+    stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
         stop = await _round(link, public, block, n_parties, ledger)
+        journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()
     probability = sigmoid(block.predictor)
     norm = Norm.fit(probability, settings.norm, settings.epsilon)
@@ -50,8 +55,8 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings) -> PartyMod
     await link.send("arbiter", share(public, probability, norm, power, settings, order))
     labels = (await receive_labels(link, order))[0] if settings.profile == "patent" else None
     return PartyModel(
-        link.name, weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, link.session.hex(),
-        settings, norm.to_dict(), labels,
+        link.name, weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
+        settings, norm.to_dict(), labels, woe=inputs.matrix.column_values if settings.host_woe else None,
     )  # fmt: skip
 
 

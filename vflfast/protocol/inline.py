@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -115,7 +116,7 @@ class TrainingResult:
 
 
 def party_names(n_hosts: int) -> tuple[str, ...]:
-    """Return the parties' names in the order in which they are driven."""
+    """Return the parties' names in the order in which they are driven; InputError without hosts."""
     if n_hosts < 1:
         raise InputError("hosts", "needs at least one host")
     return ("arbiter", "guest", *(f"host{i + 1}" for i in range(n_hosts)))
@@ -174,7 +175,8 @@ def train(
 def _compare_with_twin(
     models: list[PartyModel], guest_inputs: PartyInputs, host_inputs: Sequence[PartyInputs], settings: Settings
 ) -> int:
-    twin = train_twin(guest_inputs, host_inputs, settings, n_rounds=models[0].n_iter)
+    quiet = [dataclasses.replace(inputs, after_round=None) for inputs in (guest_inputs, *host_inputs)]
+    twin = train_twin(quiet[0], quiet[1:], settings, n_rounds=models[0].n_iter)
     for model, block in zip(models, twin, strict=True):
         for round_, (ours, theirs) in enumerate(zip(model.hashes, block.hashes, strict=True), start=1):
             if ours != theirs:

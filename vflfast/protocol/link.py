@@ -6,7 +6,8 @@ driver, later a network service), so that the same text runs in every topology.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import hashlib
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -58,20 +59,27 @@ class Link:
         What messages of a round carry; a message of another round or attempt is refused.
     """
 
-    def __init__(self, name: str, peers: tuple[str, ...], observer: Observer | None = None) -> None:
+    def __init__(self, name: str, peers: tuple[str, ...], observer: Observer | None = None, attempt: int = 0) -> None:
         self.name = name
         self.peers = peers
         self.session = ms.NO_SESSION
         self.round = 0
-        self.attempt = 0
+        self.attempt = attempt
         self._observer = observer
         self._out = {peer: Lane(name, peer) for peer in peers}
         self._in = {peer: Lane(peer, name) for peer in peers}
+        self._chains = {lane: bytes(ms.DIGEST_BYTES) for peer in peers for lane in ((name, peer), (peer, name))}
 
     def stage(self, name: str) -> None:
         """Tell the observer what this party starts to do."""
         if self._observer:
             self._observer(self.name, self.round, name)
+
+    def divide(self, parts: Mapping[str, float]) -> None:
+        """Tell an observer that can tell them apart what the stage up to now was made of, in any unit of time."""
+        divide = getattr(self._observer, "divide", None)
+        if divide is not None:
+            divide(self.name, self.round, parts)
 
     async def send(self, recipient: str, message: ms.Message) -> None:
         """Send a message that the table allows now."""
@@ -79,6 +87,7 @@ class Link:
         self.stage("serialize")
         envelope = ms.Envelope(self.session, self._round_of(type(message)), self.attempt, self.name, recipient)
         data = ms.to_bytes(message, envelope)
+        self._chain(self.name, recipient, data)
         self.stage("")
         await _Ask(SendRequest(recipient, data, type(message).__name__))
 
@@ -98,7 +107,21 @@ class Link:
             raise ProtocolError(sender, cls.__name__, f"sent {type(message).__name__} instead")
         self._check(envelope, sender, cls)
         self._in[sender].advance(cls)
+        self._chain(sender, self.name, data)
         return message
+
+    def transcript(self, peer: str) -> bytes:
+        """Return the SHA-256 over all messages to and from a peer; both ends have the same between two rounds."""
+        lanes = sorted(((self.name, peer), (peer, self.name)))
+        return hashlib.sha256(b"".join(self._chains[lane] for lane in lanes)).digest()
+
+    def transcripts(self) -> bytes:
+        """Return the transcripts with all peers, in the order of their names."""
+        return b"".join(self.transcript(peer) for peer in sorted(self.peers))
+
+    def _chain(self, sender: str, recipient: str, data: bytes) -> None:
+        lane = sender, recipient
+        self._chains[lane] = hashlib.sha256(self._chains[lane] + data[-ms.DIGEST_BYTES :]).digest()
 
     def _round_of(self, cls: type[ms.Message]) -> int:
         return self.round if cls in ROUND_KINDS else 0

@@ -39,7 +39,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Hello(Message):
-    """First word between any two parties: organisation, 128 random bits, settings, number of columns (0: the arbiter)."""
+    """First word between any two parties: organisation, 128 random bits, settings, number of columns (0: the arbiter).
+
+    `run`, `newest` and `finished` tell what its journal holds (resume.py); a fresh party has none.
+    """
 
     kind = 1
     phase = "setup"
@@ -47,6 +50,9 @@ class Hello(Message):
     nonce: bytes
     settings: str
     n_columns: int
+    run: bytes = b""
+    newest: int = 0
+    finished: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,11 +140,12 @@ class OpenedGradient(Message):
 
 @dataclass(frozen=True)
 class Vote(Message):
-    """Data party to arbiter: its encrypted stop flag [0131]."""
+    """Data party to arbiter: its encrypted stop flag [0131], and its transcript with every peer so far, 32 bytes each by name."""
 
     kind = 14
     phase = "vote"
     ciphertexts: Limbs
+    transcripts: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..errors import InputError, ProtocolError
 from ..params import KEY_BITS, MAX_COUNT
 from . import messages as ms
 from .link import Link
+from .resume import Checkpoint, Journal, NoJournal, checkpoint_of, common_round, position
 from .settings import Settings
 
 NONCE_BYTES = 16
@@ -26,13 +28,30 @@ def key_context(session: bytes) -> bytes:
     return b"vflfast key of the arbiter" + session
 
 
-async def say_hello(link: Link, settings: Settings, organisation: str, n_columns: int) -> dict[str, int]:
-    """All ↔ all: exchange nonces and settings; the session id is the hash of all of them (protocol §7).
+@dataclass(frozen=True)
+class Opening:
+    """What Hello settles: every party's number of columns (the arbiter has 0), the run, and the checkpoint to go on from."""
 
-    Returns every party's number of columns; the arbiter has 0.
+    columns: dict[str, int]
+    run: bytes
+    checkpoint: Checkpoint | None
+
+
+async def say_hello(
+    link: Link, settings: Settings, organisation: str, n_columns: int, journal: Journal | None = None, inputs: bytes = b""
+) -> Opening:
+    """All ↔ all: exchange nonces, settings and journals' ends; the session id is the hash of all of them (protocol §7).
+
+    `inputs` is the digest that the journal's checkpoints must carry.
+
+    Raises
+    ------
+    ProtocolError
+        For settings that differ.
     """
+    journal = journal or NoJournal()
     nonce = secrets.token_bytes(NONCE_BYTES)
-    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns)}
+    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns, *position(journal, inputs))}
     for peer in link.peers:
         await link.send(peer, hellos[link.name])
     for peer in link.peers:
@@ -46,11 +65,14 @@ async def say_hello(link: Link, settings: Settings, organisation: str, n_columns
     digest = hashlib.sha256(b"vflfast session")
     for name in sorted(hellos):
         hello = hellos[name]
-        for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode()):
+        for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode(), hello.run):
             digest.update(len(part).to_bytes(8, "little") + part)
-        digest.update(hello.n_columns.to_bytes(8, "little"))
+        for number in (hello.n_columns, hello.newest, hello.finished):
+            digest.update(number.to_bytes(8, "little"))
     link.session = digest.digest()
-    return {name: hello.n_columns for name, hello in hellos.items()}
+    run, round_ = common_round(hellos)
+    link.round = round_
+    return Opening({name: hello.n_columns for name, hello in hellos.items()}, run or link.session, checkpoint_of(journal, round_))
 
 
 def _check_hello(peer: str, hello: ms.Hello, settings: Settings) -> None:
@@ -59,6 +81,8 @@ def _check_hello(peer: str, hello: ms.Hello, settings: Settings) -> None:
     least = 0 if peer == "arbiter" else 1
     if not least <= hello.n_columns <= least * MAX_COUNT:
         raise ProtocolError(peer, "Hello", f"cannot have {hello.n_columns} columns")
+    if len(hello.run) != (DIGEST_BYTES if hello.newest else 0) or hello.finished > 1 or hello.newest > MAX_COUNT:
+        raise ProtocolError(peer, "Hello", "what it says of its journal is no run and no round")
     differences = settings.differences(hello.settings)
     if differences:
         raise ProtocolError(peer, "Hello", "settings differ: " + "; ".join(differences))
@@ -76,7 +100,7 @@ async def announce_key(link: Link, private: PrivateKey) -> None:
 
 
 async def receive_key(link: Link, settings: Settings) -> PublicKey:
-    """Return the arbiter's public key after validation (assurance rule 6)."""
+    """Return the arbiter's public key after validation (assurance rule 6); ProtocolError if it fails."""
     message = await link.receive("arbiter", ms.KeyAnnouncement)
     link.stage("key check")
     if len(message.n) != 1:
@@ -93,7 +117,7 @@ async def receive_key(link: Link, settings: Settings) -> PublicKey:
 
 
 async def compare_rows(link: Link, others: tuple[str, ...], n_rows: int, digest: bytes) -> None:
-    """Guest ↔ host: compare commitments to the row order. A mismatch is an error, never a cut."""
+    """Guest ↔ host: compare commitments to the row order. A mismatch is an error, never a cut; ProtocolError."""
     if len(digest) != DIGEST_BYTES:
         raise InputError("commitment", f"must have {DIGEST_BYTES} bytes")
     for other in others:
@@ -107,7 +131,13 @@ async def compare_rows(link: Link, others: tuple[str, ...], n_rows: int, digest:
 
 
 def secret_order(seed: bytes, n_rows: int) -> np.ndarray:
-    """Return the permutation that guest and host derive from their shared seed, unknown to the arbiter."""
+    """Return the permutation that guest and host derive from their shared seed, unknown to the arbiter.
+
+    Raises
+    ------
+    InputError
+        For a seed of another length.
+    """
     if len(seed) != SEED_BYTES:
         raise InputError("seed", f"must have {SEED_BYTES} bytes")
     keyed = [hashlib.blake2b(i.to_bytes(8, "little"), key=seed, digest_size=16).digest() for i in range(n_rows)]

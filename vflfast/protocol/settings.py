@@ -58,6 +58,8 @@ class Settings:
         ``ks``. The last two open the combined training scores to the guest.
     output, joint
         What the recipients get: ``labels`` or ``scores`` too; ``joint`` adds the joint probability at the guest.
+    host_woe
+        Every host's columns are the weights of evidence of its features' classes, from encrypted label sums before training.
     simulation
         All parties on one machine for trial: the arbiter may be the same organisation.
 
@@ -88,13 +90,14 @@ class Settings:
     threshold_value: float | None = None
     output: str = "labels"
     joint: bool = False
+    host_woe: bool = False
     simulation: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (("profile", PROFILES), ("solver", SOLVERS), ("init", INITS), ("norm", NORMS), ("output", OUTPUTS)):
             if getattr(self, name) not in allowed:
                 raise InputError(name, f"must be one of {', '.join(allowed)}")
-        for name in ("test_key", "joint", "simulation"):
+        for name in ("test_key", "joint", "host_woe", "simulation"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, "must be true or false")
         _whole("key_bits", self.key_bits, MIN_TEST_KEY_BITS)
@@ -142,7 +145,7 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, values: dict[str, object]) -> Settings:
-        """Return settings from a mapping such as a TOML table; unknown names are refused."""
+        """Return settings from a mapping such as a TOML table; unknown names are refused; InputError names them."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:

@@ -27,6 +27,7 @@ from .messages import (
     Verdict,
     Vote,
 )
+from .woe_messages import ClassEvidence, ClassSums, EncryptedLabels, MaskedSums, OpenedSums, SumsQuota
 
 START = "start"
 Kind = type[Message]
@@ -37,20 +38,24 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         START: (Hello,),
         Hello: (RowCommitment,),
         RowCommitment: (OrderSeed,),
-        OrderSeed: (TrainingLabels, Residual),
+        OrderSeed: (TrainingLabels, Residual, EncryptedLabels),
+        EncryptedLabels: (ClassEvidence,),
+        ClassEvidence: (TrainingLabels, Residual),
         TrainingLabels: (Residual,),
         Residual: (Residual,),
     },
     ("host", "guest"): {
         START: (Hello,),
         Hello: (RowCommitment,),
-        RowCommitment: (Predictor,),
+        RowCommitment: (Predictor, ClassSums),
+        ClassSums: (Predictor,),
         Predictor: (Predictor,),
     },
     ("guest", "arbiter"): {
         START: (Hello,),
-        Hello: (Quota, ScoreShare),
-        Quota: (MaskedGradient,),
+        Hello: (Quota, ScoreShare, MaskedSums),
+        MaskedSums: (MaskedSums, Quota),
+        Quota: (MaskedGradient, ScoreShare),  # scores at once: a run that goes on after its last round
         MaskedGradient: (Vote,),
         Vote: (MaskedGradient, ScoreShare),
         ScoreShare: (ThresholdChoice, MaskedPredictors),
@@ -59,8 +64,9 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     },
     ("host", "arbiter"): {
         START: (Hello,),
-        Hello: (Quota, ScoreShare),
-        Quota: (MaskedGradient,),
+        Hello: (Quota, ScoreShare, SumsQuota),
+        SumsQuota: (Quota,),
+        Quota: (MaskedGradient, ScoreShare),  # scores at once: a run that goes on after its last round
         MaskedGradient: (Vote,),
         Vote: (MaskedGradient, ScoreShare),
         ScoreShare: (),
@@ -68,7 +74,8 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     ("arbiter", "guest"): {
         START: (Hello,),
         Hello: (KeyAnnouncement,),
-        KeyAnnouncement: (OpenedGradient, CombinedScores, ScoreLabels),
+        KeyAnnouncement: (OpenedGradient, CombinedScores, ScoreLabels, OpenedSums),
+        OpenedSums: (OpenedSums, OpenedGradient, CombinedScores, ScoreLabels),
         OpenedGradient: (Verdict,),
         Verdict: (OpenedGradient, CombinedScores, ScoreLabels),
         CombinedScores: (ScoreLabels,),

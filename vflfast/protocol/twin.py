@@ -9,12 +9,13 @@ from ..errors import InputError
 from ..learn.logistic import cross_product, residual_offset
 from .block import Block, PartyInputs
 from .settings import Settings
+from .woe import plain_inputs
 
 
 def train_twin(
     guest: PartyInputs, hosts: Sequence[PartyInputs], settings: Settings, *, n_rounds: int | None = None
 ) -> list[Block]:
-    """Train without encryption; return the blocks, guest first.
+    """Train without encryption; return the blocks, guest first; InputError without labels.
 
     Parameters
     ----------
@@ -23,6 +24,7 @@ def train_twin(
     """
     if guest.labels is None:
         raise InputError("labels", "the guest needs labels")
+    hosts = [plain_inputs(host, guest.labels, settings) for host in hosts]
     n_total = guest.matrix.n_columns + sum(h.matrix.n_columns for h in hosts)
     labels = guest.labels if settings.profile == "patent" else None
     blocks = [Block(guest, settings, n_total, 1 + len(hosts), has_intercept=True)]

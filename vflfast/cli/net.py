@@ -1,0 +1,204 @@
+"""party, launch, certs, status, check: the parties in processes and on machines of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from .common import EXIT_FAILED, json_option, reports_errors, settings_given, with_settings
+
+EXIT_STOPPED = 130
+
+config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), default=Path("fed.toml"), show_default=True,
+                             help="This party's settings.")  # fmt: skip
+role_option = click.option("--role", required=True, metavar="ROLE", help="guest, host (host1, host2, …), arbiter, or mart: a host.")
+
+
+@click.command()
+@role_option
+@config_option
+@with_settings
+@json_option
+@reports_errors
+def party(
+    role: str, config_file: Path, as_json: bool, profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...]
+) -> None:
+    """Take one party's part in a run; start it again after a crash or a stop, and it goes on.
+
+    \b
+    vflfast party --role guest --config fed.toml
+
+    \b
+    [guest]                        # every party's file has all addresses
+    address = "bank.example:7001"
+    file = "bank.csv"              # and its own data, as in a job file
+    id_column = "phone"
+    label_column = "bought"
+
+    \b
+    [[hosts]]
+    address = "partner.example:7001"
+
+    \b
+    [arbiter]
+    address = "notary.example:7001"
+
+    \b
+    [ids]
+    key_file = "ids.key"           # guest and hosts share it
+
+    \b
+    [network]
+    certificates = "certificates"  # ca.pem, guest.pem, guest.key: vflfast certs
+    """  # noqa: D301
+    from .. import party as parties
+    from ..progress import Progress
+
+    _stop_on_sigterm()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    own = parties.read_party(config_file, role, settings_given(profile, key_bits, max_iter, changes))
+    progress = Progress(own.settings)
+    try:
+        result = parties.run_party(own, progress)
+    except KeyboardInterrupt:
+        click.echo("vflfast: stopped; the same command goes on with the run", err=True)
+        sys.exit(EXIT_STOPPED)
+    finally:
+        progress.close()
+    if as_json:
+        click.echo(json.dumps({"role": result.role, "model": str(result.path), **result.facts}))
+        return
+    click.echo(f"{result.role}: {result.facts['rounds']} rounds; model: {result.path}")
+    if "weight_hash" in result.facts:
+        click.echo(f"hash of the own weights {result.facts['weight_hash']}")
+
+
+@click.command()
+@click.argument("job_file", type=click.Path(path_type=Path))
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("run"), show_default=True,
+              help="For settings, journals and models.")  # fmt: skip
+@click.option("--plaintext", is_flag=True, help="No TLS between the processes.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@with_settings
+@json_option
+@reports_errors
+def launch(
+    job_file: Path, folder: Path, plaintext: bool, resume: bool, as_json: bool,
+    profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Train the job of JOB_FILE with every party in a process of its own, under mutual TLS on this machine.
+
+    \b
+    vflfast launch job.toml --folder run
+    vflfast launch job.toml --folder run --resume      after a stop or a crash
+    """  # noqa: D301
+    from ..launch import launch as start
+
+    def show(role: str, line: str) -> None:
+        click.echo(f"{role:<8}| {line}", err=True)
+
+    _stop_on_sigterm()
+    given = settings_given(profile, key_bits, max_iter, changes)
+    try:
+        summary = start(job_file, folder, given, show, plaintext=plaintext, resume=resume)
+    except KeyboardInterrupt:
+        click.echo(f"vflfast: stopped; go on with: vflfast launch {job_file} --folder {folder} --resume", err=True)
+        sys.exit(EXIT_STOPPED)
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    click.echo(f"matched and trained on {summary['training_rows']:,} rows × " + " + ".join(f"{n:,}" for n in summary["columns"].values())
+               + f" columns; {summary['rounds']} rounds, {summary['seconds']:.1f} s")  # fmt: skip
+    click.echo("models: " + ", ".join(summary["models"]))
+    click.echo(f"weight hash {summary['weight_hash']}")
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("certificates"), show_default=True, help="Folder for the files.")
+@click.option("--roles", default="guest,host1,arbiter", show_default=True, help="Roles, with commas between.")
+@click.option("--days", type=float, default=365, show_default=True, help="How long they are valid.")
+@json_option
+@reports_errors
+def certs(out: Path, roles: str, days: float, as_json: bool) -> None:
+    """Make a private certificate authority, and a certificate and key for every role.
+
+    \b
+    vflfast certs --out certificates --roles guest,host1,host2,arbiter
+
+    Give every party ca.pem and its own two files, over a safe way. ca.key makes new certificates: keep it apart, with nobody's data.
+    """  # noqa: D301
+    from ..net.certs import write_certificates
+
+    written = write_certificates(out, [role.strip() for role in roles.split(",")], days=days)
+    click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(str(path) for path in written))
+
+
+@click.command()
+@role_option
+@config_option
+@json_option
+@reports_errors
+def status(role: str, config_file: Path, as_json: bool) -> None:
+    """Ask every party how it is, with the certificate of ROLE.
+
+    \b
+    vflfast status --role guest --config fed.toml
+    """  # noqa: D301
+    from .. import party as parties
+    from .. import preflight
+
+    found = preflight.ask(parties.read_party(config_file, role))
+    if as_json:
+        click.echo(json.dumps({name: {"error": s} if isinstance(s, str) else dataclasses.asdict(s) for name, s in found.items()}))
+    for name, answer in found.items() if not as_json else ():
+        if isinstance(answer, str):
+            click.echo(f"{name:<8} not reached: {answer}")
+        else:
+            what = f"{answer.party}, {answer.step}: {answer.problem}" if answer.problem else answer.stage
+            click.echo(f"{name:<8} {answer.state:<9} attempt {answer.attempt}, round {answer.round}  {what}")
+    if any(isinstance(answer, str) for answer in found.values()):
+        sys.exit(EXIT_FAILED)
+
+
+@click.command()
+@role_option
+@config_option
+@click.option("--wait", type=float, default=10.0, show_default=True, help="Seconds to wait for peers that are not there yet.")
+@with_settings
+@json_option
+@reports_errors
+def check(
+    role: str, config_file: Path, wait: float, as_json: bool,
+    profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Try everything that a run needs before it: certificates, key, table, folders, and every peer's address, clock and settings.
+
+    All parties may check at the same time.
+
+    \b
+    vflfast check --role guest --config fed.toml --wait 60
+    """  # noqa: D301
+    from .. import party as parties
+    from .. import preflight
+
+    found = preflight.check(parties.read_party(config_file, role, settings_given(profile, key_bits, max_iter, changes)), wait)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(finding) for finding in found]))
+    for finding in found if not as_json else ():
+        click.echo(f"{'ok' if finding.good else 'FAILED':<7} {finding.name:<12} {finding.text}")
+    if not all(finding.good for finding in found):
+        sys.exit(EXIT_FAILED)
+
+
+def _stop_on_sigterm() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)

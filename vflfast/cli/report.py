@@ -1,0 +1,49 @@
+"""report: one HTML page from a run's JSON, or from one party's model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import InputError, ModelError
+from .common import reports_errors
+
+
+@click.command()
+@click.argument("summary_file", required=False, type=click.Path(path_type=Path))
+@click.option("--model", type=click.Path(path_type=Path), help="One party's model file: a page about its side only.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
+@reports_errors
+def report(summary_file: Path | None, model: Path | None, out: Path) -> None:
+    """Write a self-contained page from the JSON that train or demo printed, or from one party's model.
+
+    \b
+    vflfast train job.toml --json > run.json && vflfast report run.json --out report.html
+    vflfast report --model models/guest.json --out guest.html
+    """  # noqa: D301
+    from ..model import SavedParty, read_json
+    from ..report import data, page
+
+    if (summary_file is None) == (model is None):
+        raise InputError("SUMMARY_FILE", "give either a run's JSON or --model")
+    if model is not None:
+        page.write(out, data.model_report(SavedParty.from_dict(read_json(model))))
+        return
+    try:
+        shown = read_json(str(summary_file))
+    except ModelError as error:
+        raise InputError(str(summary_file), error.problem) from None
+    summary = shown.get("summary", shown)
+    if not isinstance(summary, dict):
+        raise InputError("summary", "must be the summary of a run")
+    page.write(out, data.summary_report(summary, _saved_parties(shown.get("models"))))
+
+
+def _saved_parties(paths: object) -> list[Any]:
+    """The data parties' models of the run, those that are still there."""
+    from ..model import SavedParty, read_json
+
+    files = [Path(path) for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
+    return [SavedParty.from_dict(read_json(path)) for path in files if path.name != "arbiter.json" and path.exists()]

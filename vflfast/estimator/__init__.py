@@ -1,0 +1,1 @@
+"""A trial of the whole protocol in scikit-learn's words: all parties in one process."""

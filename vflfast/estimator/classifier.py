@@ -1,0 +1,281 @@
+"""VerticalLogisticRegression: the protocol as a scikit-learn classifier, with all parties in this process."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .. import model as saved
+from ..crypto.coded import CodedMatrix
+from ..data.binning import Binner
+from ..data.tables import Table
+from ..errors import InputError
+from ..learn.logistic import sigmoid
+from ..params import (
+    DEFAULT_FRAC_BITS,
+    DEFAULT_KEY_BITS,
+    DEFAULT_MAX_ITER,
+    DEFAULT_N_ITER_NO_CHANGE,
+    DEFAULT_TOL,
+    MAX_LEVELS,
+    MIN_WOE_CLASS,
+    PREDICTOR_BOUND,
+)
+from ..protocol.block import PartyInputs
+from ..protocol.settings import Settings
+from . import files, trial
+from .frame import VerticalFrame, feature_table
+from .labels import RoundWatch, aligned_labels, check_frame
+from .scores import Scores, side_sum
+
+PROTOCOL = tuple(field.name for field in dataclasses.fields(Settings) if field.name not in ("output", "joint", "simulation"))
+
+
+class VerticalLogisticRegression(Scores):
+    """p = σ(u′ + Σu″), trained by the three-party protocol on the columns of several parties ([0075]).
+
+    A facade for trials: guest, hosts and arbiter all run in this process, which therefore sees everything. Between organisations use the
+    command line, which trains the same model; a folder of models that it wrote can be loaded here.
+
+    Parameters
+    ----------
+    profile, key_bits, test_key, frac_bits, predictor_bound, solver, step, momentum, alpha, init, tol, n_iter_no_change, max_iter, \
+n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
+        Settings of the protocol (`vflfast.Settings`).
+    numeric, max_levels, overrides, min_class_size, encoding
+        Binning (`vflfast.Binner.fit`); an override counts for every party that has a feature of that name. With `host_woe` the hosts'
+        encoding is "woe", and their classes have at least 50 rows.
+    kinds, date_format, observation_date
+        Reading of the columns (`vflfast.table_from_frame`); a kind counts for every party that has a feature of that name.
+    warm_start
+        `fit` goes on from the weights and with the bins of the fit before.
+    encrypted
+        Train with real encryption. False: the plaintext twin, which gives the same weights bit for bit and suits searches over parameters.
+    verify
+        Compare every weight of every round of the encrypted run with the twin's.
+    as_frame
+        Results carry the index of X. False: plain arrays, for tools that slice them.
+
+    Attributes
+    ----------
+    classes_
+        The two labels as they were given, the negative one first.
+    coef_
+        Weights over the party's integer columns, a Series by column name, for every party by name.
+    intercept_
+        Intercept by party; that of the whole model is their sum.
+    loss_curve_
+        By party after each round: cross-entropy of the own half, or mean |Δu| where the party has no labels.
+    validation_curve_
+        DataFrame by round with `auc` and `ks` of the joint score on the validation data; None without.
+    n_iter_
+        Rounds in all.
+    n_features_in_, feature_names_in_
+        Features of all parties, as "party__feature".
+    thresholds_
+        τ by side, calibrated on the training rows as `threshold` says; NaN where it cannot be reached.
+    parties_, arbiter_
+        What every data party, by name, and the arbiter would keep; `vflfast.handover` turns it into other formats.
+    verified_rounds_
+        Rounds that were compared with the twin; None without `verify`.
+    """
+
+    loss_curve_: dict[str, list[float]]
+    validation_curve_: pd.DataFrame | None
+    n_iter_: int
+    verified_rounds_: int | None
+
+    def __init__(
+        self, *, profile: str = "hardened", key_bits: int = DEFAULT_KEY_BITS, test_key: bool = False, frac_bits: int = DEFAULT_FRAC_BITS,
+        predictor_bound: float = PREDICTOR_BOUND, solver: str = "block-newton", step: float | None = None, momentum: float = 0.0,
+        alpha: float | None = None, init: str = "local", tol: float = DEFAULT_TOL, n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE,
+        max_iter: int = DEFAULT_MAX_ITER, n_batches: int = 1, norm: str = "minmax", epsilon: float = 0.0,
+        powers: tuple[float, ...] | None = None, threshold: float | str = "quota", threshold_value: float | None = None,
+        host_woe: bool = False, numeric: str = "bins", max_levels: int = MAX_LEVELS, overrides: dict[str, str] | None = None,
+        min_class_size: int = 1, encoding: str = "ordinal", kinds: dict[str, str] | None = None, date_format: str = "%Y-%m-%d",
+        observation_date: str | None = None, warm_start: bool = False, encrypted: bool = True, verify: bool = False, as_frame: bool = True,
+    ) -> None:  # fmt: skip
+        self.profile, self.key_bits, self.test_key, self.frac_bits = profile, key_bits, test_key, frac_bits
+        self.predictor_bound, self.solver, self.step, self.momentum = predictor_bound, solver, step, momentum
+        self.alpha, self.init, self.tol, self.n_iter_no_change = alpha, init, tol, n_iter_no_change
+        self.max_iter, self.n_batches, self.norm, self.epsilon = max_iter, n_batches, norm, epsilon
+        self.powers, self.threshold, self.threshold_value, self.host_woe = powers, threshold, threshold_value, host_woe
+        self.numeric, self.max_levels, self.overrides = numeric, max_levels, overrides
+        self.min_class_size, self.encoding = min_class_size, encoding
+        self.kinds, self.date_format, self.observation_date = kinds, date_format, observation_date
+        self.warm_start, self.encrypted, self.verify, self.as_frame = warm_start, encrypted, verify, as_frame
+
+    def fit(self, X: VerticalFrame, y: Any, X_val: VerticalFrame | None = None, y_val: Any = None) -> Self:
+        """Bin both sides' features and train.
+
+        Parameters
+        ----------
+        X
+            Both sides' features, n_rows customers.
+        y
+            Labels {0, 1}, booleans or ±1: a Series whose index holds every customer of X, or n_rows of them in X's order.
+        X_val, y_val
+            Customers for `validation_curve_`; training does not see them.
+
+        Raises
+        ------
+        InputError
+            An unusable parameter or argument; `argument` is its name.
+        DataError
+            A column or label that cannot be used; `argument` is the column.
+        VflError
+            Whatever the protocol raises.
+        """
+        going_on = self.warm_start and self.__sklearn_is_fitted__()
+        return self._fit(X, y, X_val, y_val, self.settings(), going_on=going_on)
+
+    def partial_fit(self, X: VerticalFrame, y: Any, *, n_rounds: int = 1) -> Self:
+        """Train `n_rounds` rounds on X, from the weights and with the bins of the fit before; the first call begins a model.
+
+        Raises
+        ------
+        InputError, DataError, VflError
+            As `fit`.
+        """
+        settings = dataclasses.replace(self.settings(), max_iter=n_rounds)
+        return self._fit(X, y, None, None, settings, going_on=self.__sklearn_is_fitted__())
+
+    def settings(self) -> Settings:
+        """Return the protocol's settings that the parameters make.
+
+        Raises
+        ------
+        InputError
+            A parameter out of range; `argument` is its name.
+        """
+        for name in ("warm_start", "encrypted", "verify", "as_frame"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(name, "must be true or false")
+        return Settings.from_mapping({**{name: getattr(self, name) for name in PROTOCOL}, "simulation": True})
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write each party's model as JSON, as the command line does, and the rest to estimator.json; return the paths.
+
+        Raises
+        ------
+        ModelError
+            Not fitted yet.
+        """
+        self._check_fitted()
+        return files.save(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Return the estimator of a folder that `save`, or training by the command line, wrote.
+
+        Raises
+        ------
+        ModelError
+            A file missing or damaged, or files of different training runs; `argument` is the field or the file.
+        """
+        return files.load(cls, Path(folder))
+
+    def _fit(self, X: VerticalFrame, y: Any, X_val: VerticalFrame | None, y_val: Any, settings: Settings, *, going_on: bool) -> Self:
+        frame = check_frame("X", X)
+        classes, labels = aligned_labels("y", y, frame)
+        if (X_val is None) != (y_val is None):
+            raise InputError("y_val" if y_val is None else "X_val", "is needed beside the other part of the validation data")
+        held = None if X_val is None else (check_frame("X_val", X_val), aligned_labels("y_val", y_val, X_val)[1])
+        self._check_parties(frame, held[0] if held else None, going_on=going_on)
+        tables = {
+            name: feature_table(part, name, self._reading(part), labels if name == "guest" else None) for name, part in frame.parts.items()
+        }
+        binners = {name: self.parties_[name].binner if going_on else self._binner(name, table) for name, table in tables.items()}
+        matrices = {name: binners[name].transform(table) for name, table in tables.items()}
+        watch = RoundWatch(list(tables))
+        digest = hashlib.sha256(repr(frame.index.tolist()).encode()).digest()
+        inputs = [
+            PartyInputs(
+                matrix, digest, name, labels if name == "guest" else None,
+                start=(self.parties_[name].weights, self.parties_[name].intercept) if going_on else None,
+                after_round=watch.of(name) if held else None,
+            )
+            for name, matrix in matrices.items()
+        ]  # fmt: skip
+        done = trial.run(inputs, settings, encrypted=self.encrypted, verify=self.verify)
+        self._keep(frame, binners, done, going_on=going_on)
+        self.classes_ = classes
+        self.validation_curve_ = None
+        if held:
+            self.validation_curve_ = watch.curve({name: self._coded(name, part) for name, part in held[0].parts.items()}, held[1])
+        self._calibrate_sides({name: self.parties_[name].binner.recode(matrix) for name, matrix in matrices.items()}, labels, settings)
+        return self
+
+    def _keep(self, frame: VerticalFrame, binners: dict[str, Binner], done: trial.Trial, *, going_on: bool) -> None:
+        """Take over what the parties keep."""
+        losses = self.loss_curve_ if going_on else {name: [] for name in binners}
+        rounds = self.n_iter_ if going_on else 0
+        self.parties_ = {
+            name: saved.saved_party(model, binner, {**self._reading(frame.parts[name]), "kinds": binner.kinds})
+            for (name, binner), model in zip(binners.items(), done.models, strict=True)
+        }
+        self.arbiter_, self.verified_rounds_ = done.arbiter, done.verified_rounds
+        self.loss_curve_ = {name: [*losses[name], *model.losses] for name, model in zip(binners, done.models, strict=True)}
+        self.n_iter_ = rounds + done.models[0].n_iter
+        self._describe()
+
+    def _describe(self) -> None:
+        """Set the attributes that follow from the parties' models."""
+        parties = self.parties_.items()
+        self.coef_ = {name: pd.Series(party.weights, index=party.binner.column_names, name=name) for name, party in parties}
+        self.intercept_ = {name: party.intercept for name, party in parties}
+        names = [f"{name}__{feature}" for name, party in parties for feature in party.binner.feature_names]
+        self.feature_names_in_, self.n_features_in_ = np.array(names, dtype=object), len(names)
+
+    def _calibrate_sides(self, matrices: dict[str, CodedMatrix], labels: npt.NDArray[np.int8], settings: Settings) -> None:
+        predictors = {name: self._predictor(name, matrix) for name, matrix in matrices.items()}
+        self.thresholds_ = {"combined": self.arbiter_.threshold}
+        for side in ("joint", "host", *predictors):
+            try:
+                self.thresholds_[side] = trial.training_threshold(sigmoid(side_sum(predictors, side)), labels, settings)
+            except InputError:  # one side alone may not reach the precision that all together do
+                self.thresholds_[side] = math.nan
+
+    def _binner(self, name: str, table: Table) -> Binner:
+        own = {feature: rule for feature, rule in (self.overrides or {}).items() if feature in table.kinds}
+        least, encoding = self.min_class_size, self.encoding
+        if self.host_woe and name != "guest":
+            least, encoding = max(least, MIN_WOE_CLASS), "woe"
+        return Binner.fit(
+            table, numeric=self.numeric, max_levels=self.max_levels, overrides=own, min_class_size=least, encoding=encoding
+        )
+
+    def _reading(self, part: pd.DataFrame) -> dict[str, Any]:
+        kinds = {name: kind for name, kind in (self.kinds or {}).items() if name in part.columns}
+        reading: dict[str, Any] = {"kinds": kinds, "date_format": self.date_format}
+        return reading if self.observation_date is None else {**reading, "observation_date": self.observation_date}
+
+    def _check_parties(self, frame: VerticalFrame, held: VerticalFrame | None, *, going_on: bool) -> None:
+        """The same parties everywhere; kinds and overrides of features that some party has."""
+        if going_on and list(self.parties_) != list(frame.parts):
+            raise InputError("X", f"has the parties {', '.join(frame.parts)}; the model has {', '.join(self.parties_)}")
+        if held and list(held.parts) != list(frame.parts):
+            raise InputError("X_val", f"must have the parties {', '.join(frame.parts)}")
+        known = {name for part in frame.parts.values() for name in part.columns}
+        for argument in ("kinds", "overrides"):
+            value = getattr(self, argument)
+            if not isinstance(value, dict | None):
+                raise InputError(argument, "must be a dict by feature")
+            for name in value or {}:
+                if name not in known:
+                    raise InputError(argument, f"{name!r} is no feature of any party")
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier", target_tags=TargetTags(required=True), classifier_tags=ClassifierTags(multi_class=False),
+            input_tags=InputTags(two_d_array=False, string=True, categorical=True, allow_nan=True),
+        )  # fmt: skip

@@ -1,0 +1,267 @@
+"""All parties of a job as processes of this machine: certificates, one fed.toml a party with its own data only, supervision."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import jobfile
+from . import model as saved
+from .errors import InputError, VflError
+from .net.config import read_fed
+from .net.journal import FileJournal
+from .net.transport import free_port
+from .protocol.block import joint_hash
+
+MAX_RESTARTS = 3  # of one party that ended by a signal
+LAST_WORDS = 30.0  # seconds for the others to end once one party has failed
+Show = Callable[[str, str], None]  # (party, line)
+
+
+@dataclass
+class _Process:
+    role: str
+    command: list[str]
+    show: Show
+    restarts: int = 0
+    last_line: str = ""
+    output: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        # a session of its own: Ctrl-C reaches the launcher only, which ends the parties in order
+        self.process = subprocess.Popen(  # noqa: S603
+            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.output.clear()
+        self.readers = [threading.Thread(target=self._read_errors, daemon=True), threading.Thread(target=self._read_output, daemon=True)]
+        for reader in self.readers:
+            reader.start()
+
+    def ended(self) -> int | None:
+        """Return the exit code; None while it runs. One that ended by a signal is started again a few times."""
+        code = self.process.poll()
+        if code is not None and code < 0 and self.restarts < MAX_RESTARTS:
+            self.restarts += 1
+            self.show(self.role, f"ended by {signal.Signals(-code).name}; started again")
+            self.start()
+            return None
+        return code
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for reader in self.readers:
+            reader.join(1)
+
+    def _read_errors(self) -> None:
+        for line in self.process.stderr or ():
+            self.last_line = line.rstrip()
+            self.show(self.role, self.last_line)
+
+    def _read_output(self) -> None:
+        for line in self.process.stdout or ():
+            self.output.append(line)
+
+
+def launch(
+    job_file: str | Path, folder: str | Path, changes: Mapping[str, Any], show: Show, *, plaintext: bool = False, resume: bool = False
+) -> dict[str, Any]:
+    """Train a job with one process a party on loopback, under mutual TLS; return the summary.
+
+    Parameters
+    ----------
+    folder
+        Gets the parties' settings, journals and models.
+    changes
+        To the job's ``[settings]``.
+    show
+        Gets what the parties say, line by line.
+    plaintext
+        No TLS.
+    resume
+        Go on with the run in `folder`.
+
+    Raises
+    ------
+    InputError
+        The job cannot be read, keeps customers out of training, or `folder` holds an unfinished run and `resume` is not set.
+    VflError
+        A party ended with an error; the message is its own.
+    """
+    target = Path(folder).resolve()
+    data, job_folder = read_fed(job_file)
+    job = jobfile.read_job(job_file, changes)
+    if job.test_share:
+        raise InputError("test_share", "belongs to `vflfast train`: between processes all matched customers train; leave it out")
+    roles = ("arbiter", "guest", *(host.name for host in job.hosts))
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not resume:
+        _begin_anew(target, roles)
+    with _certificates(target, roles, plaintext=plaintext) as certificates:
+        addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, _ports(len(roles)), strict=True)}
+        network = {"certificates": str(certificates), "plaintext": plaintext}
+        processes = []
+        for role in roles:
+            sections = _sections(data, job_folder.resolve(), role, addresses, target)
+            sections["settings"] = {"simulation": True, **sections.get("settings", {}), **changes}
+            sections["network"] = network
+            path = target / f"{role}.toml"
+            path.write_text(to_toml(sections), encoding="utf-8")
+            command = [sys.executable, "-m", "vflfast", "party", "--role", role, "--config", str(path), "--json"]
+            processes.append(_Process(role, command, show))
+        start = time.monotonic()
+        outputs = _supervise(processes)
+    return _summary(outputs, roles, target, time.monotonic() - start, {p.role: p.restarts for p in processes})
+
+
+def _supervise(processes: list[_Process]) -> dict[str, dict[str, Any]]:
+    """Run all to their ends; return what each said."""
+    try:
+        for process in processes:
+            process.start()
+        failed_at: float | None = None
+        while True:
+            codes = {process.role: process.ended() for process in processes}
+            if any(codes.values()) and failed_at is None:
+                failed_at = time.monotonic()
+            if None not in codes.values() or (failed_at is not None and time.monotonic() > failed_at + LAST_WORDS):
+                break
+            time.sleep(0.02)
+    finally:
+        for process in processes:
+            if hasattr(process, "process"):
+                process.stop()
+    failed = [process for process in processes if codes[process.role] != 0]
+    if failed:
+        first = next((p for p in failed if codes[p.role]), failed[0])
+        raise VflError(f"{first.role} ended: {first.last_line.removeprefix('vflfast: ') or 'without a word'}")
+    return {process.role: json.loads("".join(process.output)) for process in processes}
+
+
+def _summary(
+    outputs: dict[str, dict[str, Any]], roles: tuple[str, ...], folder: Path, seconds: float, restarts: dict[str, int]
+) -> dict[str, Any]:
+    models = {role: folder / "models" / f"{role}.json" for role in roles}
+    hashes = [saved.read_json(path)["weight_hash"] for role, path in models.items() if role != "arbiter"]
+    guest = outputs["guest"]
+    return {
+        "match": guest["match"],
+        "training_rows": guest["training_rows"],
+        "columns": {role: outputs[role]["columns"] for role in roles if role != "arbiter"},
+        "rounds": guest["rounds"],
+        "threshold": outputs["arbiter"]["threshold"],
+        "weight_hash": joint_hash(hashes),
+        "seconds": seconds,
+        "restarts": restarts,
+        "models": [str(path) for path in models.values()],
+    }
+
+
+def _begin_anew(folder: Path, roles: tuple[str, ...]) -> None:
+    """Take away the journals of a run that came to its end; InputError for one that did not."""
+    for role in roles:
+        place = folder / "journal" / role
+        if place.exists():
+            journal = FileJournal(place, role)
+            unfinished = bool(journal.held()) and not journal.finished()
+            journal.close()
+            if unfinished:
+                raise InputError("folder", f"{folder} holds an unfinished run: go on with it by --resume, or take another folder")
+    shutil.rmtree(folder / "journal", ignore_errors=True)
+
+
+@contextmanager
+def _certificates(folder: Path, roles: tuple[str, ...], *, plaintext: bool) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="certificates-", dir=folder) as temporary:
+        if not plaintext:
+            from .net.certs import write_certificates
+
+            write_certificates(temporary, roles)
+        yield Path(temporary)
+
+
+def _ports(count: int) -> list[int]:
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return sorted(ports)
+
+
+def _sections(data: Mapping[str, Any], job_folder: Path, role: str, addresses: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """Return one party's fed.toml: its own data, of the others the address and the organisation."""
+    arbiter = {"organisation": "arbiter", **data.get("arbiter", {})}
+    named = {"guest": data["guest"], **{f"host{i + 1}": host for i, host in enumerate(data["hosts"])}, "arbiter": arbiter}
+    made = {name: {**_own_or_public(name, section, role, job_folder), "address": addresses[name]} for name, section in named.items()}
+    sections: dict[str, Any] = {
+        "guest": made["guest"],
+        "hosts": [section for name, section in made.items() if name.startswith("host")],
+        "arbiter": made["arbiter"],
+        "settings": dict(data.get("settings", {})),
+    }
+    if role != "arbiter":
+        sections["ids"] = _ids(data.get("ids", {}), job_folder, folder)
+    return sections
+
+
+def _own_or_public(name: str, section: Mapping[str, Any], role: str, job_folder: Path) -> dict[str, Any]:
+    if name != role:
+        return {key: section[key] for key in ("organisation",) if key in section}
+    paths = {key: str(job_folder / section[key]) for key in ("file", "key_file") if key in section}
+    return {**section, **paths}
+
+
+def _ids(section: Mapping[str, Any], job_folder: Path, folder: Path) -> dict[str, Any]:
+    """Return the ids section; without a key of the job's own, `hmac` gets a fresh one that guest and hosts share."""
+    made = dict(section)
+    if "key_file" in made:
+        made["key_file"] = str(job_folder / made["key_file"])
+    elif made.get("method", jobfile.Job.id_method) == "hmac":
+        path = folder / "ids.key"
+        if not path.exists():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                stream.write(secrets.token_bytes(32))
+        made["key_file"] = str(path)
+    return made
+
+
+def to_toml(sections: Mapping[str, Any]) -> str:
+    """Return sections of settings as TOML; lists of mappings become [[sections]]."""
+    lines: list[str] = []
+    for name, values in sections.items():
+        for one in values if isinstance(values, list) else [values]:
+            lines.append(f"[[{name}]]" if isinstance(values, list) else f"[{name}]")
+            lines += [f"{_text(key)} = {_value(value)}" for key, value in one.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_text(key)} = {_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, datetime.date):
+        return _text(value.isoformat())
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,1 @@
+"""Between processes and machines: delivery, durable state, the service."""

@@ -1,0 +1,32 @@
+"""Roles and their names in certificates: guest.vflfast, host1.vflfast, arbiter.vflfast and so on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..errors import InputError
+
+SUFFIX = ".vflfast"
+ROLE = re.compile(r"guest|arbiter|host[1-9][0-9]?")
+
+
+def dns_name(role: str) -> str:
+    """Return the name in a role's certificate."""
+    return role + SUFFIX
+
+
+def role_of_names(names: Iterable[str]) -> str | None:
+    """Return the role that a certificate's names give: exactly one name, and it is a role's; else None."""
+    found = list(names)
+    if len(found) != 1 or not found[0].endswith(SUFFIX):
+        return None
+    role = found[0].removesuffix(SUFFIX)
+    return role if ROLE.fullmatch(role) else None
+
+
+def check_role(role: object) -> str:
+    """Return a role's name, or raise InputError."""
+    if not isinstance(role, str) or not ROLE.fullmatch(role):
+        raise InputError("role", "must be guest, arbiter, or host1, host2, …")
+    return role

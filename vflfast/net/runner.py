@@ -1,0 +1,214 @@
+"""Runner: drives one party's program over the network, through as many attempts as crashes and lost messages take.
+
+A party's program is a coroutine (protocol/link.py). Whoever restarts begins a new attempt; a party that learns of a newer attempt than
+its own closes its program and begins that one, from the last round that all have committed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from ..errors import PeerAbortError, PeerTimeoutError, ProtocolError, VflError
+from ..params import MAX_BARREN_ATTEMPTS
+from ..protocol.link import ReceiveRequest, SendRequest
+from ..protocol.resume import Journal
+from .board import FAILED, FINISHED, Board
+from .client import Peer
+from .config import NetConfig
+
+log = logging.getLogger("vflfast")
+Program = Coroutine[SendRequest | ReceiveRequest, bytes, Any]
+PARSE = "parse"  # the step of a message that was damaged on the way
+TICK = 0.5  # seconds between two looks at the clock
+PAUSED = 2.0  # seconds beyond a tick: this process was not running
+
+
+class AttemptJournal(Journal, Protocol):
+    """A Journal that also counts attempts, durably."""
+
+    def next_attempt(self) -> int:
+        """Return the next attempt's number."""
+
+    def adopt_attempt(self, attempt: int) -> None:
+        """Take over another party's attempt."""
+
+    def mark_finished(self) -> None:
+        """Note that the run came to its end here."""
+
+
+class _SupersededError(Exception):
+    """Another party is in a newer attempt."""
+
+
+class Runner:
+    """One party's part in a run.
+
+    Parameters
+    ----------
+    board, peers
+        The party's state, and its ends of the connections.
+    config
+        Timeouts.
+    make_program
+        Makes the program of an attempt.
+    journal
+        Its checkpoints and its count of attempts.
+    """
+
+    def __init__(
+        self, board: Board, peers: dict[str, Peer], config: NetConfig, make_program: Callable[[int], Program], journal: AttemptJournal
+    ) -> None:
+        self._board, self._peers, self._config = board, peers, config
+        self._make_program, self._journal = make_program, journal
+        self._barren, self._newest = 0, -1
+
+    def run(self, save: Callable[[Any], None]) -> Any:
+        """Run the program to its end, `save` its result, stay for peers that have not ended; return the result.
+
+        Raises
+        ------
+        PeerTimeoutError
+            A peer that is needed was not heard of for `peer_timeout`; the journal is whole.
+        PeerAbortError
+            Another party ended the run.
+        VflError
+            Whatever the program raises; the peers are told.
+        """
+        attempt = self._journal.next_attempt()
+        try:
+            while True:
+                try:
+                    result = self._attempt(attempt)
+                    save(result)
+                    self._journal.mark_finished()
+                    self._board.tell(state=FINISHED, stage="")
+                    self._linger()
+                    return result
+                except _SupersededError:
+                    attempt = self._board.mailbox.wanted
+                    self._journal.adopt_attempt(attempt)
+                except ProtocolError as error:
+                    if error.step != PARSE or isinstance(error, PeerAbortError) or not self._try_again():
+                        raise
+                    log.warning("%s: attempt %d ends (%s)", self._board.role, attempt, error)
+                    attempt = self._journal.next_attempt()
+        except Exception as error:
+            self._give_up(error)
+            raise
+
+    def _try_again(self) -> bool:
+        """Return whether another attempt is worth while: so many in a row may bring no new round."""
+        held = self._journal.held()
+        newest = held[0].round if held else 0
+        self._barren = self._barren + 1 if newest == self._newest else 1
+        self._newest = newest
+        return self._barren <= MAX_BARREN_ATTEMPTS
+
+    def _attempt(self, attempt: int) -> Any:
+        """Drive one attempt's program to its end; every message of it is delivered then."""
+        log.info("%s: attempt %d begins", self._board.role, attempt)
+        self._board.restart(attempt)
+        for peer in self._peers.values():
+            peer.restart()
+        program = self._make_program(attempt)
+        answer: bytes | None = None
+        try:
+            while True:
+                try:
+                    request = program.send(answer)  # type: ignore[arg-type]
+                except StopIteration as end:
+                    self._drain()
+                    return end.value
+                if isinstance(request, SendRequest):
+                    self._send(request)
+                    answer = None
+                else:
+                    answer = self._receive(request)
+        finally:
+            program.close()
+
+    def _send(self, request: SendRequest) -> None:
+        peer = self._peers[request.recipient]
+        with self._board.changed:
+            self._wait_until(lambda: peer.room, request.kind)
+            peer.put(request.data)
+
+    def _receive(self, request: ReceiveRequest) -> bytes:
+        taken: list[bytes] = []
+
+        def there() -> bool:
+            data = self._board.mailbox.take(request.sender)
+            taken.extend([] if data is None else [data])
+            return data is not None
+
+        with self._board.changed:
+            self._wait_until(there, request.kind, request.sender)
+        return taken[0]
+
+    def _drain(self) -> None:
+        with self._board.changed:
+            self._wait_until(lambda: not any(peer.pending for peer in self._peers.values()), "last messages")
+
+    def _wait_until(self, done: Callable[[], bool], step: str, sender: str | None = None) -> None:
+        """Wait under `board.changed`; whatever keeps it from coming true is an error within the time limits."""
+        while True:
+            if self._board.mailbox.wanted > self._board.mailbox.attempt:
+                raise _SupersededError
+            if done():
+                return
+            needed = [name for name, peer in self._peers.items() if name == sender or peer.pending]
+            self._check_peers(needed, step)
+            before = time.monotonic()
+            self._board.changed.wait(min(TICK, max(0.001, self._time_left(needed))))
+            late = time.monotonic() - before - TICK
+            if late > PAUSED:
+                self._board.forgive(late)
+
+    def _time_left(self, needed: list[str]) -> float:
+        last = min((self._board.last_heard[name] for name in needed), default=time.monotonic())
+        return last + self._config.peer_timeout - time.monotonic()
+
+    def _check_peers(self, needed: list[str], step: str) -> None:
+        round_ = self._board.status().round
+        for name, status in self._board.statuses.items():
+            if status.state == FAILED:
+                told = "" if status.party == name else f", as {name} told"
+                raise PeerAbortError(status.party or name, status.step or step, f"{status.problem} (round {status.round}{told})")
+        for name in needed:
+            if name in self._board.refusals:
+                raise self._board.refusals[name]
+            silent = time.monotonic() - self._board.last_heard[name]
+            if silent >= self._config.peer_timeout:
+                why = self._board.problems.get(name, "no answer")
+                raise PeerTimeoutError(
+                    name, step, f"round {round_}: not heard of for {self._config.peer_timeout:g} s ({why}); start again to go on"
+                )
+
+    def _linger(self) -> None:
+        """Stay until every peer has ended too and knows that this party has, or is silent for the `linger` time."""
+        with self._board.changed:
+            while not all(self._may_leave(name) for name in self._peers):
+                if self._board.mailbox.wanted > self._board.mailbox.attempt:
+                    raise _SupersededError
+                self._board.changed.wait(TICK)
+
+    def _may_leave(self, name: str) -> bool:
+        status = self._board.statuses.get(name)
+        over = status is not None and status.state == FINISHED and status.attempt == self._board.mailbox.attempt
+        failed = status is not None and status.state == FAILED
+        silent = time.monotonic() - self._board.last_heard[name] >= self._config.linger
+        return silent or ((over or failed) and self._board.has_seen(name))
+
+    def _give_up(self, error: Exception) -> None:
+        """Tell the peers why, as far as they can be reached soon."""
+        told = isinstance(error, VflError)  # messages of this tree hold no secrets; others may
+        party, step = (error.party, error.step) if isinstance(error, ProtocolError) else (self._board.role, self._board.status().stage)
+        problem = error.problem if isinstance(error, ProtocolError) else str(error) if told else f"failed ({type(error).__name__})"
+        self._board.tell_failure(party, step or "run", problem)
+        end = time.monotonic() + min(self._config.linger, 5 * self._config.heartbeat)
+        with self._board.changed:
+            while time.monotonic() < end and not all(self._board.has_seen(n) or n in self._board.problems for n in self._peers):
+                self._board.changed.wait(0.1)

@@ -1,0 +1,41 @@
+"""Bytes on the wire, exact but for the short messages of the setup."""
+
+from __future__ import annotations
+
+from ..crypto.codec import SlotPlan
+from ..crypto.opening import plan_opening
+from ..protocol import messages as ms
+from ..protocol.gradient import residual_bound
+from ..protocol.scores import SCORE_BOUND
+from .shape import PartyShape, RunShape
+
+FRAME_BYTES = ms.HEADER.size + ms.DIGEST_BYTES
+
+
+def opening_plan(shape: RunShape, party: PartyShape) -> SlotPlan:
+    """Return how a party's gradient is packed for the arbiter."""
+    bound = residual_bound(shape.settings, len(shape.parties)) * max(int(party.mean_value * shape.n_rows), shape.n_rows)
+    return plan_opening(party.n_columns + 1, bound, shape.settings.key_bits)
+
+
+def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
+    """Return the bytes of every large or repeated message of a training run; a Hello and its like are left out."""
+    width = shape.settings.key_bits // 4
+    guest, *hosts = (party.name for party in shape.parties)
+    vector = rounds * _limbs(shape.n_rows, width)
+    sizes = {f"{host} → {guest}: Predictor": vector for host in hosts} | {f"{guest} → {host}: Residual": vector for host in hosts}
+    scores = SlotPlan.prove(shape.n_rows, SCORE_BOUND, SCORE_BOUND * shape.n_rows, shape.settings.key_bits).n_plaintexts
+    for party in shape.parties:
+        count = opening_plan(shape, party).n_plaintexts
+        sizes[f"{party.name} → arbiter: MaskedGradient"] = rounds * _limbs(count, width)
+        sizes[f"arbiter → {party.name}: OpenedGradient"] = rounds * _limbs(count, width // 2)
+        sizes[f"{party.name} → arbiter: Vote"] = rounds * (_limbs(1, width) + 8 + ms.DIGEST_BYTES * len(shape.parties))
+        sizes[f"arbiter → {party.name}: Verdict"] = rounds * (FRAME_BYTES + 16)
+        sizes[f"{party.name} → arbiter: ScoreShare"] = _limbs(scores, width) + 48
+    for party in shape.parties if shape.settings.profile == "patent" else shape.parties[:1]:
+        sizes[f"arbiter → {party.name}: ScoreLabels"] = FRAME_BYTES + 16 + shape.n_rows
+    return sizes
+
+
+def _limbs(count: int, width: int) -> int:
+    return FRAME_BYTES + 16 + count * width

@@ -1,0 +1,198 @@
+"""The work of a run, stage by stage and party by party, in seconds on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..crypto.blocks import UNITS_PER_THREAD, BlockWork, expected_work
+from ..crypto.calibration import TABLE_WINDOW, Rates
+from ..crypto.codec import SlotPlan
+from ..crypto.opening import plan_opening
+from ..crypto.paillier import WINDOWS
+from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, PROOF_CHALLENGES
+from ..protocol.gradient import predictor_bound
+from ..protocol.scores import SCORE_BOUND
+from .shape import PartyShape, RunShape
+from .wire import opening_plan
+
+# What is no ciphertext arithmetic, in microseconds on a current core: of a run's seconds it is a few in a hundred.
+READ_CELL, BIN_CELL, MATCH_ID, PREDICT_CELL, PREDICT_ROW = 0.1, 0.08, 6.0, 0.001, 0.5
+PREPARE = 0.3e6  # compiled code and BLAS are loaded at their first use
+KEY_DECRYPTIONS, ROOT_DECRYPTIONS = 300, 8  # a prime search, and an n-th root, as decryptions of the same key
+BASE_MEMORY = 360e6  # the interpreter and its libraries
+VECTORS_ALIVE = 6  # vectors of n ciphertexts that all parties in one process hold at the peak
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of work."""
+
+    party: str
+    stage: str
+    seconds: float
+
+
+@dataclass
+class Encryptor:
+    """One party's encryptions under one key: the table grows as `PublicKey` lets it grow."""
+
+    rates: Rates
+    count: int = 0
+    window: int = 0
+
+    def cost(self, count: int, bits: int) -> float:
+        """Microseconds of `count` encryptions with exponents of `bits` bits."""
+        self.count += count
+        rates, micros = self.rates, 0.0
+        wanted = max(window for least, window in WINDOWS if self.count >= least)
+        if wanted > self.window:
+            self.window = wanted
+            entries = -(-(rates.key_bits + FULL_ENTROPY_EXTRA_BITS) // wanted) * ((1 << wanted) - 1)
+            micros += rates.table_entry * entries
+        window = self.window if rates.table_entry else TABLE_WINDOW
+        return micros + count * (rates.encrypt_bit * TABLE_WINDOW * -(-bits // window) + rates.store)
+
+
+@dataclass
+class Work:
+    """Collects the steps of a run in their order; each method adds those of one part of the protocol."""
+
+    shape: RunShape
+    rates: Rates
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.bits = self.rates.key_bits
+        self.full = self.bits + FULL_ENTROPY_EXTRA_BITS
+        self.guest, *self.hosts = self.shape.parties
+        n, lanes = self.shape.n_rows, self.rates.lanes
+        self.products = {p.name: expected_work(p.class_counts, p.modal_shares, n, lanes) for p in self.shape.parties}
+        self.new_key()
+
+    def new_key(self) -> None:
+        """Every session has its own key, and every party its own table under it."""
+        self.tables = {name: Encryptor(self.rates) for name in ("arbiter", *(p.name for p in self.shape.parties))}
+
+    def add(self, party: str, stage: str, micros: float) -> None:
+        """Add a step."""
+        self.steps.append(Step(party, stage, micros / 1e6))
+
+    def setup(self) -> None:
+        """All before the first round."""
+        shape, cells = self.shape, sum(len(p.class_counts) for p in self.shape.parties)
+        self.add("job", "read tables", READ_CELL * shape.n_raw * cells)
+        self.add("job", "match ids", MATCH_ID * shape.n_raw * len(shape.parties))
+        self.add("job", "bin", BIN_CELL * (shape.n_rows + shape.n_test) * cells)
+        self.open_session()
+        for party in shape.parties:
+            self.add(party.name, "prepare", PREPARE + self.rates.flop * shape.n_rows * party.n_columns**2)
+
+    def open_session(self) -> None:
+        """The arbiter's key, with its proof."""
+        rates = self.rates
+        self.add("arbiter", "key", KEY_DECRYPTIONS * rates.decrypt / rates.threads)
+        self.add("arbiter", "key proof", PROOF_CHALLENGES * ROOT_DECRYPTIONS * rates.decrypt)
+        for party in self.shape.parties:
+            self.add(party.name, "key check", PROOF_CHALLENGES * ROOT_DECRYPTIONS * rates.decrypt / 2)
+
+    def round(self) -> None:
+        """One round [0101]–[0135]."""
+        n, rates = self.shape.n_rows, self.rates
+        self.predictors(n)
+        self.add("guest", "rerandomize", sum(self.tables["guest"].cost(n, self.bits // 2) for _ in self.hosts))
+        for host in self.hosts:
+            self.carry("guest", host.name, n)
+            self.add(host.name, "check ciphertexts", n * (rates.load + rates.multiply))
+        for party in self.shape.parties:
+            self.gradient(party)
+            self.add(party.name, "vote", self.tables[party.name].cost(1, self.full))
+            self.open("arbiter", 1)
+
+    def predictors(self, n: int) -> None:
+        """[[u″]] of every host to the guest, which adds them up and u′ − 2y."""
+        for host in self.hosts:
+            self.add(host.name, "encrypt", self.tables[host.name].cost(n, self.bits // 2))
+            self.carry(host.name, "guest", n)
+            self.add("guest", "check ciphertexts", n * (self.rates.load + self.rates.multiply))
+        self.add("guest", "residual", n * (self.rates.add_plain + self.rates.multiply * (len(self.hosts) - 1)))
+
+    def gradient(self, party: PartyShape) -> None:
+        """The coded product, its opening, and the step."""
+        n, rates, product = self.shape.n_rows, self.rates, self.products[party.name]
+        segments = _segments(product, n, rates)
+        self.add(party.name, "logarithms", rates.logarithm * n)
+        self.add(party.name, "bucket", rates.insert_near * product.near + rates.insert_far * product.far)
+        self.add(party.name, "collapse", rates.collapse * product.used * segments)
+        self.add(party.name, "combine", party.n_columns * (2 * float(party.class_counts.mean()) + 6) * rates.multiply)
+        plan = opening_plan(self.shape, party)
+        self.mask(party.name, plan)
+        self.open(party.name, plan.n_plaintexts)
+        self.add(party.name, "update", n * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts)) + 1e-3 * party.n_columns**2)
+
+    def mask(self, party: str, plan: SlotPlan) -> None:
+        """Pack, with the check column's digits, and mask."""
+        rates, digits = self.rates, CHECK_WEIGHT_BITS // 4
+        side = rates.lanes * rates.threads
+        uneven = -(-plan.n_plaintexts // side) * side / plan.n_plaintexts
+        check = plan.n_values * (rates.logarithm + digits / 2 * rates.insert_near) + digits * 60 * rates.multiply
+        squares = plan.n_slots * (plan.slot_bits + 1) * rates.multiply * uneven
+        self.add(party, "pack and mask", squares + check + self.tables[party].cost(plan.n_plaintexts, self.full) * uneven)
+
+    def open(self, party: str, count: int) -> None:
+        """The arbiter's decryptions: blinded, and one more for the check."""
+        side = self.rates.lanes * self.rates.threads
+        slots = -(-(count + 1) // side) * side
+        self.add("arbiter", "decrypt", slots * self.rates.decrypt + self.tables["arbiter"].cost(count, self.bits // 2))
+        self.carry(party, "arbiter", 2 * count)
+
+    def carry(self, sender: str, recipient: str, count: int) -> None:
+        """Hash and copy ciphertexts at both ends."""
+        micros = count * self.bits / 4 * self.rates.digest
+        self.add(sender, "serialize", micros)
+        self.add(recipient, "parse", micros)
+
+    def closing(self) -> None:
+        """The threshold, and the comparison with the twin."""
+        self.scores(self.shape.n_rows, "calibrate")
+        if self.shape.verify:
+            cells = self.shape.n_rows * sum(len(p.class_counts) for p in self.shape.parties)
+            rounds = sum(step.stage == "residual" for step in self.steps)
+            grams = sum(self.rates.flop * self.shape.n_rows * p.n_columns**2 for p in self.shape.parties)
+            self.add("verify", "plaintext twin", rounds * cells * 3 * PREDICT_CELL + grams)
+
+    def scores(self, n: int, stage: str) -> None:
+        """Every party's packed scores of `n` rows to the arbiter."""
+        plan = SlotPlan.prove(n, SCORE_BOUND, SCORE_BOUND * n, self.bits)
+        for party in self.shape.parties:
+            self.add(party.name, stage, self.tables[party.name].cost(plan.n_plaintexts, self.full))
+            self.open(party.name, plan.n_plaintexts)
+
+    def evaluation(self) -> None:
+        """A scoring session of the rows kept out, with the joint score."""
+        n = self.shape.n_test
+        self.new_key()
+        self.open_session()
+        self.scores(n, "score")
+        self.predictors(n)
+        plan = plan_opening(n, predictor_bound(self.shape.settings) * len(self.shape.parties), self.bits)
+        self.mask("guest", plan)
+        self.open("guest", plan.n_plaintexts)
+
+    def memory(self) -> int:
+        """Peak bytes: codes, patterns, vectors of ciphertexts, tables, bucket tensors, Gram matrices."""
+        shape, rates, width = self.shape, self.rates, self.bits / 4
+        features = sum(len(p.class_counts) for p in shape.parties)
+        codes = (shape.n_rows + shape.n_test) * features + 2 * shape.n_rows * sum(work.n_blocks for work in self.products.values())
+        raw = 8 * shape.n_raw * features
+        tables = sum(-(-self.full // table.window) * ((1 << table.window) - 1) for table in self.tables.values() if table.window) * width
+        tensors = rates.threads * rates.lanes * 1.5 * width * max(work.buckets / work.n_blocks for work in self.products.values())
+        grams = 8 * sum(p.n_columns**2 for p in shape.parties) + 24 * max(p.n_columns**2 for p in shape.parties)
+        working = codes + VECTORS_ALIVE * shape.n_rows * width + (tables if rates.table_entry else 0) + tensors + grams
+        return int(BASE_MEMORY + max(working, raw + codes))
+
+
+def _segments(product: BlockWork, n_rows: int, rates: Rates) -> int:
+    """Rows are cut when there are few blocks (blocks.BlockPlan.segments); each piece collapses by itself."""
+    blocks, lanes = product.n_blocks, rates.lanes
+    wanted = -(-UNITS_PER_THREAD * rates.threads * lanes // (-(-blocks // lanes) * lanes if blocks >= lanes else blocks))
+    return max(1, min(wanted, int(n_rows / (4 * product.buckets / blocks)) + 1))

@@ -1,0 +1,170 @@
+"""What a report shows, as one JSON-ready dict: of a whole trial, or of one party's own model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import __version__
+from ..data.rules import CategoryRule, NumericRule
+from ..errors import InputError, LeakageGuardError
+from ..job import TrainedJob
+from ..model import SavedParty
+from ..protocol.block import PartyInputs
+from ..protocol.guest import ScoringInputs
+
+REPORT_VERSION = 1
+SAMPLES = (("highest score", 1.0), ("near the threshold", None), ("median score", 0.5), ("lowest score", 0.0))
+REASONS = 4  # of each sign that are told of a customer
+NEEDED = (
+    "match", "training_rows", "columns", "rounds", "stopped_by_rule", "losses", "evaluation", "threshold", "flagged_share_in_training",
+    "bytes", "bytes_by_message", "seconds", "seconds_by_stage", "weight_hash", "verified_rounds", "leak_ledger", "settings",
+)  # fmt: skip
+
+Floats = npt.NDArray[np.float64]
+
+
+def run_report(summary: Mapping[str, Any], trained: TrainedJob) -> dict[str, Any]:
+    """Return the report of a trial, every side in one place.
+
+    Raises
+    ------
+    LeakageGuardError
+        The run was no simulation: no single place may then see all sides.
+    """
+    report = summary_report(summary)
+    report["parties"] = [scorecard(party) for party in trained.parties]
+    if trained.test is not None:
+        report["samples"] = _samples(trained, float(summary["threshold"]))
+    return report
+
+
+def summary_report(summary: Mapping[str, Any], parties: Sequence[SavedParty] = ()) -> dict[str, Any]:
+    """Return the report of a run's JSON summary, with the scorecards of the models that are given.
+
+    Raises
+    ------
+    InputError
+        Not the summary of a run.
+    LeakageGuardError
+        As `run_report`.
+    """
+    absent = [name for name in NEEDED if name not in summary]
+    if absent:
+        raise InputError("summary", f"is not that of a run: {absent[0]} is missing")
+    if not summary["settings"].get("simulation"):
+        raise LeakageGuardError("report: all sides in one page need a simulation; report each party's own model instead")
+    return {**_head("run"), "summary": dict(summary), "parties": [scorecard(party) for party in parties], "samples": []}
+
+
+def model_report(party: SavedParty) -> dict[str, Any]:
+    """Return the report of one party's own model: nothing of any other side is in it."""
+    facts = party.facts
+    return {
+        **_head("party"),
+        "party": {
+            "role": party.role,
+            "session": party.session,
+            "rounds": facts.get("n_iter"),
+            "stopped_by_rule": facts.get("stopped_by_rule"),
+            "alpha": facts.get("alpha"),
+            "losses": {party.role: facts.get("losses", [])},
+            "leak_ledger": facts.get("ledger", []),
+            "settings": facts.get("settings", {}),
+        },
+        "parties": [scorecard(party)],
+        "samples": [],
+    }
+
+
+def scorecard(party: SavedParty) -> dict[str, Any]:
+    """Return every feature's classes with their training rows and what each adds to the linear predictor, widest spread first."""
+    features, column = [], 0
+    for rule in party.binner.rules:
+        width = len(rule.column_names())
+        points = party.weights[column : column + width] @ rule.column_values()
+        column += width
+        features.append(_feature(rule, points))
+    return {
+        "role": party.role,
+        "intercept": party.intercept,
+        "n_columns": len(party.weights),
+        "rules": _count([rule.rule for rule in party.binner.rules]),
+        "features": sorted(features, key=lambda feature: (-feature["spread"], feature["feature"])),
+    }
+
+
+def bin_labels(rule: NumericRule | CategoryRule) -> list[str]:
+    """Return a text for every class of a feature."""
+    if isinstance(rule, CategoryRule):
+        return [*("(missing)" if level is None else level for level in rule.levels), "(any other)"]
+    if rule.rule == "five":
+        between = [f"{a:.6g} … {b:.6g}" for a, b in pairwise(rule.edges)]
+        ranks = [f"≤ {rule.edges[0]:.6g}", *between, f"> {rule.edges[-1]:.6g}"] if rule.edges else ["any"]
+    elif rule.rule == "levels":
+        low, high = rule.edges
+        ranks = [f"{low + (high - low) * step / rule.n_steps:.6g}" for step in range(rule.n_steps + 1)]
+    else:
+        ranks = {"zero": ["zero", "not zero"], "sign": ["below zero", "zero", "above zero"], "missing": ["present"]}[rule.rule]
+    return ["(missing)", *ranks] if rule.has_missing else [*ranks, "(missing later)"]
+
+
+def _feature(rule: NumericRule | CategoryRule, points: Floats) -> dict[str, Any]:
+    rows = np.array(rule.counts)
+    seen = points[rows > 0]
+    classes = [
+        {"label": label, "rows": int(n), "points": float(p)} for label, n, p in zip(bin_labels(rule), rule.counts, points, strict=True)
+    ]
+    return {
+        "feature": rule.feature,
+        "kind": rule.kind,
+        "rule": rule.rule,
+        "spread": float(seen.max() - seen.min()) if seen.size else 0.0,
+        "mean": float(points @ rows / max(1, rows.sum())),
+        "classes": classes,
+    }
+
+
+def _samples(trained: TrainedJob, threshold: float) -> list[dict[str, Any]]:
+    """Reason codes of a few customers kept out of training: each feature's points against the mean of the training rows."""
+    test = trained.test
+    if test is None:
+        return []
+    inputs = [
+        ScoringInputs(PartyInputs(matrix, test.commitment, ""), party.weights, party.intercept, party.norm)
+        for party, matrix in zip(trained.parties, test.matrices, strict=True)
+    ]
+    total = np.sum([one.predictor() for one in inputs], axis=0)
+    order = np.argsort(total)
+    found = []
+    for name, place in SAMPLES:
+        cut = 1 - trained.result.arbiter.flagged_share if place is None else place
+        row = int(order[round(cut * (len(order) - 1))])
+        found.append({"customer": name, "joint_probability": float(1 / (1 + np.exp(-total[row]))), "reasons": _reasons(trained, row)})
+    return found
+
+
+def _reasons(trained: TrainedJob, row: int) -> list[dict[str, Any]]:
+    test = trained.test
+    reasons: list[dict[str, Any]] = []
+    for party, matrix in zip(trained.parties, test.matrices if test else (), strict=True):
+        for feature, (rule, code) in enumerate(zip(party.binner.rules, matrix.codes[:, row].tolist(), strict=True)):
+            columns = np.flatnonzero(matrix.column_features == feature)
+            points = party.weights[columns] @ rule.column_values()
+            rows = np.array(rule.counts)
+            effect = float(points[code] - points @ rows / max(1, rows.sum()))
+            reasons.append({"party": party.role, "feature": rule.feature, "class": bin_labels(rule)[code], "effect": effect})
+    ranked = sorted(reasons, key=lambda reason: reason["effect"])
+    return [*reversed(ranked[-REASONS:]), *ranked[:REASONS]]
+
+
+def _head(kind: str) -> dict[str, Any]:
+    return {"format": "vflfast report", "version": REPORT_VERSION, "kind": kind, "vflfast": __version__}
+
+
+def _count(names: list[str]) -> dict[str, int]:
+    return {name: names.count(name) for name in sorted(set(names))}

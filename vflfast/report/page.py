@@ -1,0 +1,288 @@
+"""The page: one HTML file without scripts, fonts or images of its own, readable offline, in light and dark, and on paper."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .charts import Chart, require
+from .figures import party_figures, run_figures
+
+Data = Mapping[str, Any]
+
+SHOWN_FEATURES = 25  # of a scorecard; the embedded data has all
+
+STYLE = """
+:root { color-scheme: light dark; --page: #ffffff; --ink: #1b1b1b; --soft: #595959; --line: #d0d0d0; --panel: #f6f6f4; }
+@media (prefers-color-scheme: dark) { :root { --page: #16181b; --ink: #ececec; --soft: #b0b0b0; --line: #45484d; --panel: #1f2226; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 80rem; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
+a { color: inherit; } nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; list-style: none; }
+p.lead { color: var(--soft); }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
+figure { margin: 0; padding: .75rem; background: var(--panel); border: 1px solid var(--line); border-radius: .4rem; min-width: 0; }
+figcaption { font-weight: 600; } figcaption p { font-weight: 400; color: var(--soft); margin: .2rem 0 .5rem; font-size: .9rem; }
+svg.chart { display: block; width: 100%; height: auto; color: var(--ink); }
+.scroll { overflow-x: auto; margin-bottom: 1rem; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+th { font-weight: 600; white-space: nowrap; overflow-wrap: normal; } td.n, th.n { text-align: right; white-space: nowrap; }
+details > summary { cursor: pointer; } :focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
+@media print {
+  :root { --page: #fff; --ink: #000; --soft: #333; --line: #bbb; --panel: #fff; }
+  body { max-width: none; font-size: 10pt; } nav { display: none; } figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .charts { grid-template-columns: 1fr 1fr; }
+}
+"""
+
+WHO_SEES = (
+    ("guest", "its columns, the labels, its weights",
+     "which customers are common; its own gradient sums of every round; the threshold and the final labels"),
+    ("host", "its columns, its weights", "which customers are common; its own gradient sums of every round"),
+    ("arbiter", "the private key", "numbers under masks; the rounds' votes; the combined scores in a secret order, without ids"),
+)  # fmt: skip
+PATENT_SEES = "in this profile also the training labels [0080] and the final labels [0152]"
+
+
+def render(report: Data) -> str:
+    """Return the page of a report's data.
+
+    Raises
+    ------
+    InputError
+        No data of a report, or matplotlib is not installed.
+    """
+    if report.get("format") != "vflfast report" or report.get("kind") not in ("run", "party"):
+        raise InputError("report", "must be what run_report, summary_report or model_report gave")
+    page = _Page(report)
+    body = page.run() if report["kind"] == "run" else page.party()
+    title = "vflfast: a trial of all sides" if report["kind"] == "run" else f"vflfast: model of {report['party']['role']}"
+    data = json.dumps(report).replace("<", "\\u003c")
+    links = "".join(f'<li><a href="#{_anchor(name)}">{escape(name)}</a></li>' for name in page.sections)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # says to the browser what holds anyway: nothing is loaded from anywhere
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n'
+        f'<body>\n<header><h1>{escape(title)}</h1>'
+        f'<nav aria-label="Sections"><ul>{links}</ul></nav></header>\n<main>{body}</main>\n'
+        f'<script type="application/json" id="report-data">{data}</script>\n</body>\n</html>\n'
+    )
+
+
+def check_target(path: str | Path) -> None:
+    """Refuse what would fail when the run is over.
+
+    Raises
+    ------
+    InputError
+        matplotlib is not installed, or there is no such folder.
+    """
+    require()
+    if not Path(path).parent.is_dir():
+        raise InputError("report", f"there is no folder {Path(path).parent}")
+
+
+def write(path: str | Path, report: Data) -> None:
+    """Write the page whole or not at all."""
+    target = Path(path)
+    temporary = target.with_name(target.name + ".new")
+    temporary.write_text(render(report), encoding="utf-8")
+    temporary.replace(target)
+
+
+class _Page:
+    """Sections of a page; every number in a table says where it stands in the data."""
+
+    def __init__(self, report: Data) -> None:
+        self.report = report
+        self.sections: list[str] = []
+
+    def run(self) -> str:
+        """All of a trial."""
+        charts = {chart.name: chart for chart in run_figures(self.report)}
+        return "".join([
+            self.section("Run", self.run_facts()),
+            self.section("Who sees what", self.who_sees() + self.ledger("/summary/leak_ledger")),
+            self.section("Match and bins", _figures(charts, "match", "bins")),
+            self.section("Training", _figures(charts, "losses")),
+            self.section("Evaluation", self.evaluation() + _figures(
+                charts, "separation", "roc", "ks", "gains", "lift", "calibration", "distribution")),
+            self.section("Coefficients", self.scorecards()),
+            self.section("Reason codes", self.samples()),
+            self.section("Time and traffic", _figures(charts, "timeline", "stages", "messages")),
+            self.section("Prediction and truth", self.compared() + _figures(charts, "prediction")),
+            self.section("Settings", self.settings("/summary/settings")),
+        ])  # fmt: skip
+
+    def party(self) -> str:
+        """One party's own side."""
+        charts = {chart.name: chart for chart in party_figures(self.report)}
+        facts = [("role", "/party/role"), ("session", "/party/session"), ("rounds", "/party/rounds"),
+                 ("stopped by the rule", "/party/stopped_by_rule"), ("L2 penalty α", "/party/alpha")]  # fmt: skip
+        return "".join([
+            self.section("Model", self.facts(facts)),
+            self.section("What this party was given", self.ledger("/party/leak_ledger")),
+            self.section("Training", _figures(charts, "losses", "bins")),
+            self.section("Coefficients", self.scorecards()),
+            self.section("Settings", self.settings("/party/settings")),
+        ])  # fmt: skip
+
+    def section(self, name: str, body: str) -> str:
+        """A section, if there is anything in it."""
+        if not body:
+            return ""
+        self.sections.append(name)
+        return f'<section aria-labelledby="{_anchor(name)}"><h2 id="{_anchor(name)}">{escape(name)}</h2>{body}</section>\n'
+
+    def value(self, *path: object) -> str:
+        """A datum with its JSON pointer (RFC 6901), so that page and data can be compared."""
+        found: Any = self.report
+        for step in path:
+            found = found[step]
+        pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+        return f'<data value="{escape(json.dumps(found))}" data-path="{escape(pointer)}">{escape(shown(found))}</data>'
+
+    def facts(self, pairs: Sequence[tuple[str, str]]) -> str:
+        """Names and values as a table of two columns."""
+        rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{self.value(*_steps(path))}</td></tr>' for name, path in pairs)
+        return f'<div class="scroll"><table>{rows}</table></div>'
+
+    def run_facts(self) -> str:
+        """The run in a few lines."""
+        summary = self.report["summary"]
+        pairs = [
+            ("customers in common", "/summary/match/matched"), ("training rows", "/summary/training_rows"),
+            *((f"columns of {party}", f"/summary/columns/{party}") for party in summary["columns"]),
+            ("rounds", "/summary/rounds"), ("stopped by the rule", "/summary/stopped_by_rule"), ("threshold τ", "/summary/threshold"),
+            ("flagged in training", "/summary/flagged_share_in_training"), ("seconds", "/summary/seconds"), ("bytes", "/summary/bytes"),
+            ("rounds equal to the plaintext twin", "/summary/verified_rounds"), ("weight hash", "/summary/weight_hash"),
+        ]  # fmt: skip
+        lead = '<p class="lead">A trial: every party ran on one machine, so this page may show all sides. In earnest no one has it.</p>'
+        return lead + self.facts(pairs)
+
+    def who_sees(self) -> str:
+        """Each role's own things and what it learns."""
+        patent = self.report["summary"]["settings"].get("profile") == "patent"
+        rows = [(role, own, f"{learns}; {PATENT_SEES}" if patent and role == "host" else learns) for role, own, learns in WHO_SEES]
+        return _table(("role", "has", "learns"), [[escape(cell) for cell in row] for row in rows])
+
+    def ledger(self, path: str) -> str:
+        """Equations given to each party against unknowns."""
+        steps = _steps(path)
+        entries = self._at(steps)
+        rows = [[self.value(*steps, i, key) for key in ("party", "what", "equations", "unknowns", "share")] for i in range(len(entries))]
+        return f"<h3>Leak ledger</h3>{_table(('party', 'was given', 'equations', 'unknowns', 'equations / unknowns'), rows, numbers=2)}"
+
+    def evaluation(self) -> str:
+        """Figures of the customers kept out of training."""
+        evaluation = self.report["summary"]["evaluation"]
+        if not evaluation:
+            return ""
+        where = ("summary", "evaluation")
+        pairs = [(name.replace("_", " "), f"/summary/evaluation/{name}") for name in ("rows", "positive_share", "flagged_share")]
+        keys = ("auc", "ks", "lift_10")
+        rows = [[escape(name), *(self.value(*where, "scores", name, key) for key in keys)] for name in evaluation["scores"]]
+        return self.facts(pairs) + _table(("score", "AUC", "KS", "lift at 10 %"), rows, numbers=1)
+
+    def scorecards(self) -> str:
+        """Every party's features by what their classes add to the linear predictor."""
+        text = "".join(self.scorecard(i, party) for i, party in enumerate(self.report["parties"]))
+        lead = '<p class="lead">Points are what a class adds to the log odds; features with the widest spread come first.</p>'
+        return text and lead + text
+
+    def scorecard(self, index: int, party: Data) -> str:
+        """One party's table."""
+        rows = []
+        for f, feature in enumerate(party["features"][:SHOWN_FEATURES]):
+            at = ("parties", index, "features", f)
+            for c, row in enumerate(feature["classes"]):
+                if row["rows"]:
+                    first = [self.value(*at, "feature"), self.value(*at, "rule")]
+                    rows.append([*first, *(self.value(*at, "classes", c, key) for key in ("label", "rows", "points"))])
+        more = len(party["features"]) - SHOWN_FEATURES
+        note = f"<p>{more:,} more features are in the data at the end of this file.</p>" if more > 0 else ""
+        table = _table(("feature", "rule", "class", "training rows", "points"), rows, numbers=3)
+        head = f"{escape(party['role'])}: {len(party['features']):,} features, {party['n_columns']:,} columns, intercept"
+        return f"<details><summary>{head} {self.value('parties', index, 'intercept')}</summary>{table}{note}</details>"
+
+    def samples(self) -> str:
+        """Why a few customers got their scores."""
+        parts = []
+        for i, sample in enumerate(self.report["samples"]):
+            at = ("samples", i)
+            keys = ("party", "feature", "class", "effect")
+            rows = [[self.value(*at, "reasons", r, key) for key in keys] for r in range(len(sample["reasons"]))]
+            table = _table(("party", "feature", "class", "effect on the log odds"), rows, numbers=3)
+            parts.append(f"<h3>{escape(sample['customer'].capitalize())}: {self.value(*at, 'joint_probability')}</h3>{table}")
+        return "".join(parts)
+
+    def compared(self) -> str:
+        """Prediction and truth side by side."""
+        plan = self.report["summary"].get("plan")
+        if not plan:
+            return ""
+        keys = ("what", "predicted", "actual", "ratio")
+        rows = [[self.value("summary", "plan", "compared", i, key) for key in keys] for i in range(len(plan["compared"]))]
+        return _table(("figure", "predicted", "actual", "predicted / actual"), rows, numbers=1)
+
+    def settings(self, path: str) -> str:
+        """All agreed settings."""
+        return self.facts([(name, f"{path}/{name}") for name in self._at(_steps(path))])
+
+    def _at(self, steps: Sequence[str]) -> Any:
+        found: Any = self.report
+        for step in steps:
+            found = found[step]
+        return found
+
+
+def shown(value: object) -> str:
+    """Return a datum as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _figures(charts: Mapping[str, Chart], *names: str) -> str:
+    found = [_figure(charts[name]) for name in names if name in charts]
+    return f'<div class="charts">{"".join(found)}</div>' if found else ""
+
+
+def _figure(chart: Chart) -> str:
+    rows = [[escape(shown(cell)) for cell in row] for row in chart.rows]
+    table = _table(chart.headers, rows, numbers=1)
+    return (
+        f'<figure id="figure-{chart.name}"><figcaption>{escape(chart.title)}<p>{escape(chart.description)}</p></figcaption>{chart.svg}'
+        f"<details><summary>Numbers of this chart</summary>{table}</details></figure>"
+    )
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 99) -> str:
+    """A table of HTML cells; from column `numbers` on they are set as numbers."""
+    def cell(i: int, text: str, tag: str, extra: str = "") -> str:
+        return f"<{tag}{extra}{' class=n' if i >= numbers else ''}>{text}</{tag}>"
+
+    head = "".join(cell(i, escape(h), "th", ' scope="col"') for i, h in enumerate(headers))
+    body = "".join(f"<tr>{''.join(cell(i, c, 'td') for i, c in enumerate(row))}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _steps(path: str) -> list[str]:
+    return path.strip("/").split("/")
+
+
+def _anchor(name: str) -> str:
+    return "section-" + name.lower().replace(" ", "-")

@@ -136,7 +136,7 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_same_weights_on_every_backend() -> None:
     """The choice by the environment, each in a process of its own; ids are matched under a fresh key in each."""
-    command = [sys.executable, "-m", "vflfast", *SHORT, "--no-verify"]
+    command = [sys.executable, "-m", "vflfast", *SHORT, "--no-verify", "--ids", "hmac"]
     root = str(Path(cli.__file__).parents[2])
     runs = {}
     for name in backend.available():
@@ -157,7 +157,8 @@ def test_the_same_weights_on_every_backend() -> None:
 
 
 def test_tables_and_models_stay_in_the_folder(tmp_path: Path) -> None:
-    result = succeeded("demo", *SMALL_KEY, "--max-iter", "1", "--shape", "five", "--no-verify", "--folder", tmp_path / "case")
+    short = [*SMALL_KEY, "--max-iter", "1", "--shape", "five", "--ids", "hmac", "--no-verify"]
+    result = succeeded("demo", *short, "--folder", tmp_path / "case")
     assert sorted(path.name for path in (tmp_path / "case" / "models").iterdir()) == ["arbiter.json", "guest.json", "host1.json"]
     assert (tmp_path / "case" / "guest.csv").exists()
     assert str(tmp_path / "case" / "models" / "guest.json") in result.stdout

@@ -223,3 +223,57 @@ def test_bad_input_is_refused_by_name(call: Callable[[], Any], culprit: str) -> 
 def test_duplicates_are_reported_by_row() -> None:
     with pytest.raises(DataError, match="the same id in rows 2, 4"):
         match(tokens("a", "b", "c", "b"), tokens("a"))
+
+
+# --- E.164 and SM3 -----------------------------------------------------------------------------------------------
+
+
+def test_e164_numbers() -> None:
+    assert normalise(["+8613812345678", "+12025550123"], "phone-e164").tolist() == ["+8613812345678", "+12025550123"]
+    assert normalise([PHONE, "+12025550123", "+8613812345678"], "phone-e164:86").tolist() == [
+        "+8613812345678", "+12025550123", "+8613812345678"]  # fmt: skip
+
+
+@pytest.mark.parametrize("id_format", ["phone-e164", "phone-e164:86"])
+@pytest.mark.parametrize(
+    "bad",
+    ["+1234567", "+1234567890123456", "+0123456789", "++8613812345678", "008613812345678", "013812345678", "+86 13812345678",
+     "+86-13812345678", "+８６13812345678", "", "+", "123", "1234567890123456", "+8613812345678\n", "tel:+8613812345678"],
+)  # fmt: skip
+def test_bad_e164_is_refused_by_row(id_format: str, bad: str) -> None:
+    with pytest.raises(DataError, match="row 2"):
+        normalise(["+8613812345678", bad], id_format)
+
+
+def test_without_a_country_code_a_plus_is_needed() -> None:
+    with pytest.raises(DataError, match="row 1"):
+        normalise([PHONE], "phone-e164")
+
+
+@pytest.mark.parametrize("bad", ["phone-e164:", "phone-e164:0", "phone-e164:+86", "phone-e164:1234", "phone-e164:８６", "e164", "phone:86"])
+def test_other_formats_are_refused(bad: str) -> None:
+    with pytest.raises(InputError, match="id_format: must be text, phone, phone-e164"):
+        normalise([PHONE], bad)
+
+
+def test_the_log_lists_unusable_rows_and_no_id(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "vflfast"), pytest.raises(DataError, match="and 5 more"):
+        normalise(["bad-number"] * 15 + [PHONE], "phone")
+    assert "15 unusable ids in rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15" in caplog.text
+    assert "bad-number" not in caplog.text
+    assert PHONE not in caplog.text
+
+
+def test_sm3_known_answer() -> None:
+    # GB/T 32905-2016, A.1: SM3("abc")
+    expected = "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
+    assert protect(["abc"], method="sm3")[0].tobytes().hex() == expected
+
+
+def test_sm3_that_openssl_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def new(name: str, data: bytes = b"") -> Any:
+        raise ValueError(name)
+
+    monkeypatch.setattr(hashlib, "new", new)
+    with pytest.raises(InputError, match="method: sm3 is missing"):
+        protect(["abc"], method="sm3")

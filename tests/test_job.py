@@ -59,10 +59,15 @@ def test_changes_win_over_the_settings_section(folder: Path) -> None:
 
 def test_what_a_short_job_file_leaves_open(tmp_path: Path) -> None:
     path = write_job(tmp_path, {"guest": {"file": "g.csv"}, "hosts": [{"file": "a.csv"}, {"file": "b.csv"}]})
-    first, second = jobfile.read_job(path), jobfile.read_job(path)
+    first = jobfile.read_job(path)
     assert [host.name for host in first.hosts] == ["host1", "host2"]
     assert first.settings == Settings(simulation=True)
-    assert (first.test_share, first.key_file, first.id_method) == (0.0, None, "ecdh")
+    assert (first.test_share, first.key_file, first.id_method, first.id_key) == (0.0, None, "ecdh", None)
+
+
+def test_hmac_without_a_key_file_gets_a_fresh_key(folder: Path) -> None:
+    path = write_job(folder, sections(folder, ids={"method": "hmac"}), "hmac.toml")
+    first, second = jobfile.read_job(path), jobfile.read_job(path)
     assert first.id_key != second.id_key  # a fresh one each time
     assert first.id_key is not None
     assert len(first.id_key) == 32
@@ -133,6 +138,10 @@ BAD_JOBS: list[tuple[str, Change]] = [
     ("arbiter.key_file", changed("arbiter", key_file=5)),
     ("ids.method", changed("ids", method="plain")),
     ("ids.method", changed("ids", method=["hmac"])),
+    ("ids.max_ids", changed("ids", max_ids=0)),
+    ("ids.max_ids", changed("ids", max_ids=True)),
+    ("ids.max_ids", changed("ids", max_ids="many")),
+    ("ids.key_file", replaced(ids={"key_file": "ids.key"})),
     ("ids.key_file", changed("ids", key_file=5)),
     ("ids.key_file", changed("ids", key_file="nowhere.key")),
     ("ids.key_file", changed("ids", key_file="a\0b")),

@@ -168,7 +168,7 @@ def test_a_party_reads_only_its_own_part(tmp_path: Path) -> None:
         ({"network": {"plaintext": True, "peer_timeout": 0}}, "peer_timeout"),
         ({"network": {"port": 3}}, "port"),
         ({"network": {"journal": ""}}, "journal"),
-        ({"ids": {}}, "ids.key_file"),
+        ({"ids": {"method": "hmac"}}, "ids.key_file"),
         ({"run": {"test_share": 0.1}}, "run"),
         ({"arbiter": {"address": "nowhere"}}, "host:port"),
         ({"arbiter": {"address": "127.0.0.1:70000"}}, "host:port"),

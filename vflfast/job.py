@@ -20,6 +20,7 @@ from .crypto.coded import CodedMatrix
 from .crypto.paillier import PrivateKey
 from .data import ids
 from .data.binning import Binner
+from .data.mart_table import rows_of
 from .data.matching import match_parties
 from .data.tables import OpenTable, Table, open_table
 from .errors import InputError, LeakageGuardError, ModelError
@@ -108,6 +109,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
         tables = [_read(plan) for plan in plans]
     with observer.stage("match ids"):
         matched = match_tables(tables, job)
+        tables = narrowed(tables, matched)
     is_test = _in_test(tables[0].ids[matched.positions[0]], job.test_share)
     positions, commitment = matched.rows(~is_test)
     labels = tables[0].labels
@@ -171,6 +173,7 @@ def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock
         tables = [_read_like(plan, party) for plan, party in zip(plans, parties, strict=True)]
     with observer.stage("match ids"):
         matched = match_tables(tables, job)
+        tables = narrowed(tables, matched)
     guest_table = tables[0].load()
     everything = np.ones(len(matched.positions[0]), dtype=bool)
     positions, commitment = matched.rows(everything)
@@ -187,6 +190,13 @@ def match_tables(tables: Sequence[Table | OpenTable], job: Job) -> Matched:
     """Match the parties' ids by the job's method; all end with the same order."""
     party_ids = [table.ids for table in tables]
     return Matched(*match_parties(party_ids, method=job.id_method, key=job.id_key, max_ids=job.max_ids))
+
+
+def narrowed(tables: Sequence[OpenTable], matched: Matched) -> list[OpenTable]:
+    """Return the tables with every mart cut to its matched rows, and set their positions."""
+    pairs = list(rows_of(tables, matched.positions))
+    matched.positions = [rows for _, rows in pairs]
+    return [table for table, _ in pairs]
 
 
 def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, Any]:
@@ -268,11 +278,13 @@ def _arbiter(job: Job) -> ArbiterInputs:
 
 
 def _read(plan: PartyPlan) -> OpenTable:
-    return open_table(plan.file, **plan.reading)
+    return plan.open()
 
 
 def _read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     """Read a table as the training table was read; labels are optional now."""
+    if plan.mart is not None:
+        return plan.open()
     reading = {**party.reading, **{k: v for k, v in plan.reading.items() if k != "kinds"}}
     if "label_column" not in plan.reading:
         reading.pop("label_column", None)

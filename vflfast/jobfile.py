@@ -12,19 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from . import model as saved
+from .data.mart_table import NAMES, open_mart
 from .data.matching import check_method
+from .data.tables import OpenTable, open_table
 from .errors import InputError
 from .params import MAX_IDS, MAX_LEVELS, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
 from .protocol.settings import Settings
 
 BINNING = ("numeric", "max_levels", "overrides", "min_class_size", "encoding")  # as of Binner.fit
-PARTY_SETTINGS = {"file", "organisation", *BINNING, *saved.READING}
+MART = ("mart", "classes", "names")  # a host's store in place of a file
+PARTY_SETTINGS = {"file", *MART, "organisation", *BINNING, *saved.READING}
 SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings"}
 
 
 @dataclass(frozen=True)
 class PartyPlan:
-    """One data party's section of a job file: its table and how to read and bin it."""
+    """One data party's section of a job file: its table and how to read and bin it.
+
+    Attributes
+    ----------
+    mart
+        Classes and names of `open_mart`, where `file` is a store; None: a table.
+    """
 
     name: str
     file: Path
@@ -35,6 +44,11 @@ class PartyPlan:
     overrides: dict[str, str] | None = None
     min_class_size: int = 1
     encoding: str = "ordinal"
+    mart: dict[str, Any] | None = None
+
+    def open(self) -> OpenTable:
+        """Open the table or the store."""
+        return open_table(self.file, **self.reading) if self.mart is None else open_mart(self.file, **self.mart)
 
     @property
     def binning(self) -> dict[str, Any]:
@@ -134,6 +148,10 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
     if not isinstance(section, Mapping):
         raise InputError(name, "must be a section of settings")
     _known(name, section, PARTY_SETTINGS)
+    if "mart" in section:
+        section = {**section, "file": _mart_path(name, section)}
+    elif given := sorted(set(MART) & set(section)):
+        raise InputError(f"{name}.{given[0]}", "belongs to a mart")
     if not isinstance(section.get("file"), str):
         raise InputError(f"{name}.file", "must name the party's table")
     if name != "guest" and "label_column" in section:
@@ -143,7 +161,20 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
         reading["observation_date"] = reading["observation_date"].isoformat()
     binning = {key: section[key] for key in BINNING if key in section}
     organisation = _text(f"{name}.organisation", section.get("organisation", name))
-    return PartyPlan(name, folder / section["file"], organisation, reading, **binning)
+    mart = {key: section[key] for key in MART[1:] if key in section} if "mart" in section else None
+    return PartyPlan(name, folder / section["file"], organisation, reading, **binning, mart=mart)
+
+
+def _mart_path(name: str, section: Mapping[str, Any]) -> str:
+    """Return the path of a host's store, whose catalogue says all that a file's section would."""
+    if name == "guest":
+        raise InputError("guest.mart", "is for hosts; the guest brings a table with labels")
+    for key in ("file", *saved.READING):
+        if key in section:
+            raise InputError(f"{name}.{key}", "belongs to a file; the mart has its own")
+    if section.get("names", NAMES[0]) not in NAMES:
+        raise InputError(f"{name}.names", f"must be one of {', '.join(NAMES)}")
+    return _text(f"{name}.mart", section["mart"])
 
 
 def _host(name: str, section: object, folder: Path, settings: Settings) -> PartyPlan:

@@ -225,7 +225,7 @@ def _sections(data: Mapping[str, Any], job_folder: Path, role: str, addresses: M
 def _own_or_public(name: str, section: Mapping[str, Any], role: str, job_folder: Path) -> dict[str, Any]:
     if name != role:
         return {key: section[key] for key in ("organisation",) if key in section}
-    paths = {key: str(job_folder / section[key]) for key in ("file", "key_file") if key in section}
+    paths = {key: str(job_folder / section[key]) for key in ("file", "mart", "key_file") if key in section}
     return {**section, **paths}
 
 

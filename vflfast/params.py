@@ -43,6 +43,7 @@ MIN_ID_KEY_BYTES = 16  # of the HMAC key that guest and host share
 TOKEN_BYTES = 32  # HMAC-SHA256, SHA-256, SM3
 POINT_BYTES = 32  # of edwards25519
 MIN_PSI_SESSION_BYTES = 16
+MART_VERSION = 1
 MAX_IDS = 10_000_000  # of one party's set; a larger one could ask for a whole range of numbers
 
 # --- training (protocol §3) --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from .crypto import keyfile
 from .crypto.paillier import PrivateKey
 from .data import ids
 from .data.binning import Binner
-from .data.tables import open_table
+from .data.mart_table import rows_of
 from .errors import InputError
 from .net.board import Board
 from .net.client import Peer
@@ -162,7 +162,7 @@ class _DataPrograms:
     def __init__(self, party: PartyJob, plan: jobfile.PartyPlan, observer: Observer, journal: FileJournal) -> None:
         self._party, self._plan, self._observer, self._journal = party, plan, observer, journal
         observer(plan.name, 0, "read tables")
-        self._table = open_table(plan.file, **plan.reading)
+        self._table = plan.open()
         self._tokens: ids.Tokens | None = None
         if party.job.id_method != "ecdh":
             self._tokens = ids.protect(self._table.ids, method=party.job.id_method, key=party.job.id_key)
@@ -189,10 +189,11 @@ class _DataPrograms:
 
     def _prepare(self, matched: MatchedRows) -> PartyInputs:
         if self._prepared is None or self._matched is None or matched.commitment != self._matched.commitment:
-            plan, rows = self._plan, matched.positions
+            plan = self._plan
+            table, rows = next(rows_of([self._table], [matched.positions]))
             self._observer(plan.name, 0, "bin")
-            binner, (matrix,) = Binner.fit_transform(self._table, rows, **plan.binning)
-            labels = None if self._table.labels is None or plan.name != "guest" else self._table.labels[rows]
+            binner, (matrix,) = Binner.fit_transform(table, rows, **plan.binning)
+            labels = None if table.labels is None or plan.name != "guest" else table.labels[rows]
             self._prepared = PartyInputs(matrix, matched.commitment, plan.organisation, labels), binner
             self._matched = matched
         return self._prepared[0]

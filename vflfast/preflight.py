@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
+from .data.mart import open_store
 from .errors import InputError, VflError
 from .net.board import Board, Status
 from .net.config import NetConfig
@@ -85,6 +86,8 @@ def _key(party: PartyJob) -> str:
 def _table(party: PartyJob) -> str:
     if party.plan is None:
         return "the arbiter has none"
+    if party.plan.mart is not None:
+        return f"mart, {open_store(party.plan.file).to_dict()['bytes'] / 1e6:.1f} MB"
     if not party.plan.file.is_file():
         raise InputError(str(party.plan.file), "is no file")
     with party.plan.file.open("rb"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import bins, handover, net, plan, report, run, tools
+from . import bins, handover, mart, net, plan, report, run, tools
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -22,6 +22,7 @@ def main() -> None:
     vflfast plan job.toml               time, memory and traffic, before anything starts
     vflfast report run.json --out r.html   one page about a run
     vflfast export --model guest.json --format pmml --out g.pmml   a model in another format; also drift, reasons
+    vflfast mart build SPEC.toml --out store   a partner's store of feature classes; also mart info
     vflfast info                        which arithmetic this machine uses, and why
     """  # noqa: D301  (\b is for click: keep these lines as they are)
 
@@ -32,3 +33,4 @@ for command in (handover.export, handover.drift, handover.reasons):
     main.add_command(command)
 for command in (net.launch, net.party, net.certs, net.check, net.status):
     main.add_command(command)
+main.add_command(mart.mart)

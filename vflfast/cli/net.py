@@ -52,7 +52,7 @@ def party(
 
     \b
     [ids]
-    key_file = "ids.key"           # guest and hosts share it
+    method = "ecdh"                # private set intersection, the default
 
     \b
     [network]

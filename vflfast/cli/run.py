@@ -25,12 +25,14 @@ report_option = click.option("--report", type=click.Path(path_type=Path), help="
               help="mixed: dates, categories, gaps, zeros, amounts; five: amounts only, all in five classes.")  # fmt: skip
 @report_option
 @click.option("--folder", type=click.Path(path_type=Path), help="Where tables and models go; default: a temporary folder.")
+@click.option("--ids", "id_method", type=click.Choice(["ecdh", "hmac", "hash", "sm3"]), default="ecdh", show_default=True,
+              help="How ids are matched; ecdh takes seconds, hmac none.")  # fmt: skip
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Compare every weight of every round with a plaintext twin.")
 @with_settings
 @json_option
 @reports_errors
 def demo(
-    preset: str, n_hosts: int, shape: str, report: Path | None, folder: Path | None, verify: bool, as_json: bool,
+    preset: str, n_hosts: int, shape: str, report: Path | None, folder: Path | None, id_method: str, verify: bool, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Write raw tables of a bank and its partners, then match, bin, train and score them with real encryption.
@@ -53,6 +55,7 @@ def demo(
         target = folder or Path(temporary)
         try:
             mapping = demos.write_tables(target, preset, n_hosts, progress, shape=shape)
+            mapping["ids"] = {"method": id_method}
             shown = demos.run(mapping, target, given, progress, verify=verify, report=report)
         finally:
             progress.close()

@@ -49,7 +49,7 @@ def info(as_json: bool) -> None:
         "because": chosen.reason,
         "available": backend.available(),
         "threads": backend.threads(),
-        "libraries": {name: version(name) for name in ("numpy", "gmpy2", "numba", "pandas")},
+        "libraries": {name: version(name) for name in ("numpy", "gmpy2", "numba", "pandas", "pynacl")},
     }
     if as_json:
         click.echo(json.dumps(facts))

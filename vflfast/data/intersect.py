@@ -258,7 +258,7 @@ class GuestIntersection:
         return self._result
 
     def common(self, host: str) -> Common:
-        """Return what a host is told of the result."""
+        """Return what a host is told of the result; InputError for a host that is none."""
         result, found = self.finish(), self._replies()
         if host not in found:
             raise InputError("host", f"must be one of {', '.join(found)}")

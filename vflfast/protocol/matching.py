@@ -160,7 +160,13 @@ async def intersect_at_guest(link: MatchingLink, own: ids.Ids, settings: str, ma
 
 
 async def intersect_at_host(link: MatchingLink, own: ids.Ids, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
-    """Take a host's part in a private set intersection; return the host's rows of the common ids."""
+    """Take a host's part in a private set intersection; return the host's rows of the common ids.
+
+    Raises
+    ------
+    ProtocolError
+        The guest's points, places or commitment are not as `HostIntersection` wants them.
+    """
     link.stage("match ids")
     host = HostIntersection(own, _session(settings), max_ids=max_ids)
     asked = await link.receive("guest", BlindedIds)

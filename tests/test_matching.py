@@ -11,7 +11,8 @@ from vflfast.data.group import Group, to_array
 from vflfast.data.ids import normalise, protect
 from vflfast.errors import DataError, ProtocolError
 from vflfast.protocol import inline, matching
-from vflfast.protocol.matching import BlindedIds, BlindedReply, CommonPlaces, CommonTokens, HostTokens, MatchingLink
+from vflfast.protocol.link import Link
+from vflfast.protocol.matching import BlindedIds, BlindedReply, CommonPlaces, CommonTokens, HostTokens, matching_link
 
 SETS = {"guest": ["ann", "bob", "cat", "dan"], "host1": ["eve", "dan", "bob"], "host2": ["bob", "dan", "ann", "zoe"]}
 KEY = bytes(32)
@@ -19,7 +20,7 @@ KEY = bytes(32)
 
 
 def programs(method: str, settings: str = "{}", attempt: int = 0) -> dict[str, Any]:
-    made = {name: MatchingLink(name, tuple(peer for peer in SETS if peer != name), None, attempt) for name in SETS}
+    made = {name: matching_link(name, tuple(peer for peer in SETS if peer != name), None, attempt) for name in SETS}
     if method == "ecdh":
         return {
             name: (matching.intersect_at_guest if name == "guest" else matching.intersect_at_host)(made[name], normalise(own), settings)
@@ -52,21 +53,21 @@ def test_a_run_that_is_resumed_ends_with_the_same_order() -> None:
 
 def pair(guest: Any, host: Any) -> dict[str, Any]:
     """A guest and one host, either of which may be a program that does as it likes."""
-    made = {name: MatchingLink(name, tuple(peer for peer in ("guest", "host1") if peer != name)) for name in ("guest", "host1")}
+    made = {name: matching_link(name, tuple(peer for peer in ("guest", "host1") if peer != name)) for name in ("guest", "host1")}
     return {"guest": guest(made["guest"]), "host1": host(made["host1"])}
 
 
-def honest_guest(link: MatchingLink) -> Any:
+def honest_guest(link: Link) -> Any:
     return matching.intersect_at_guest(link, normalise(SETS["guest"]), "{}")
 
 
-def honest_host(link: MatchingLink) -> Any:
+def honest_host(link: Link) -> Any:
     return matching.intersect_at_host(link, normalise(SETS["host1"]), "{}")
 
 
 @pytest.mark.parametrize("sent", [b"", bytes(31), bytes(33), bytes(32), b"\xff" * 32, bytes(64)])
 def test_a_host_refuses_points_that_are_none(sent: bytes) -> None:
-    async def guest(link: MatchingLink) -> None:
+    async def guest(link: Link) -> None:
         await link.send("host1", BlindedIds(sent))
         await link.receive("host1", BlindedReply)
 
@@ -77,7 +78,7 @@ def test_a_host_refuses_points_that_are_none(sent: bytes) -> None:
 
 @pytest.mark.parametrize("places", [b"", bytes(3), bytes(8), b"\xff" * 4])
 def test_a_host_refuses_places_that_are_none(places: bytes) -> None:
-    async def guest(link: MatchingLink) -> None:
+    async def guest(link: Link) -> None:
         await link.send("host1", BlindedIds(to_array(Group().hash_ids(["x"], b"s" * 16)).tobytes()))
         await link.receive("host1", BlindedReply)
         await link.send("host1", CommonPlaces(places, bytes(32)))
@@ -88,7 +89,7 @@ def test_a_host_refuses_places_that_are_none(places: bytes) -> None:
 
 @pytest.mark.parametrize("echo", [b"", bytes(32), bytes(33)])
 def test_a_guest_refuses_an_echo_that_is_none(echo: bytes) -> None:
-    async def host(link: MatchingLink) -> None:
+    async def host(link: Link) -> None:
         asked = await link.receive("guest", BlindedIds)
         await link.send("guest", BlindedReply(asked.points, echo))
 
@@ -98,7 +99,7 @@ def test_a_guest_refuses_an_echo_that_is_none(echo: bytes) -> None:
 
 
 def test_parties_of_different_methods() -> None:
-    async def host(link: MatchingLink) -> Any:
+    async def host(link: Link) -> Any:
         return await matching.match_at_host(link, protect(SETS["host1"], key=KEY), "hmac")
 
     with pytest.raises(ProtocolError):
@@ -118,11 +119,11 @@ def test_a_cap_is_kept() -> None:
 
 
 def test_a_host_refuses_tokens_that_are_not_its_own() -> None:
-    async def guest(link: MatchingLink) -> None:
+    async def guest(link: Link) -> None:
         await link.receive("host1", HostTokens)
         await link.send("host1", CommonTokens(np.zeros(32, dtype=np.uint8).tobytes()))
 
-    async def host(link: MatchingLink) -> Any:
+    async def host(link: Link) -> Any:
         return await matching.match_at_host(link, protect(SETS["host1"], key=KEY), "hmac")
 
     with pytest.raises(ProtocolError, match="guest, CommonTokens"):

@@ -19,7 +19,7 @@ from vflfast.protocol import messages as ms
 from vflfast.protocol import woe
 from vflfast.protocol.inline import party_names
 from vflfast.protocol.leakage import LeakLedger
-from vflfast.protocol.woe_messages import ClassEvidence, ClassSums, EncryptedLabels, MaskedSums, OpenedSums, SumsQuota
+from vflfast.protocol.messages import ClassEvidence, ClassSums, EncryptedLabels, MaskedSums, OpenedSums, SumsQuota
 
 AGREED = settings(host_woe=True, max_iter=1)
 

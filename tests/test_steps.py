@@ -13,8 +13,8 @@ from simulator import MemoryJournal
 from vflfast.errors import ProtocolError
 from vflfast.protocol import messages as ms
 from vflfast.protocol.inline import party_names
+from vflfast.protocol.messages import MaskedSums, OpenedSums
 from vflfast.protocol.steps import ROUND_KINDS, START, TABLE, Kind, Lane, role_of
-from vflfast.protocol.woe_messages import MaskedSums, OpenedSums
 
 TRAININGS: list[dict[str, Any]] = [
     {},

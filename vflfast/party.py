@@ -29,7 +29,7 @@ from .protocol import arbiter, guest, host
 from .protocol.arbiter import ArbiterInputs
 from .protocol.block import PartyInputs, PartyModel
 from .protocol.link import Link, Observer
-from .protocol.matching import MatchedRows, MatchingLink, intersect_at_guest, intersect_at_host, match_at_guest, match_at_host
+from .protocol.matching import MatchedRows, intersect_at_guest, intersect_at_host, match_at_guest, match_at_host, matching_link
 from .protocol.settings import Settings
 
 if TYPE_CHECKING:
@@ -174,12 +174,12 @@ class _DataPrograms:
 
     async def _run(self, attempt: int) -> PartyModel:
         role, peers, settings = self._plan.name, self._party.config.peers, self._party.settings
-        matched = await self._match(MatchingLink(role, peers, self._observer, attempt))
+        matched = await self._match(matching_link(role, peers, self._observer, attempt))
         inputs = self._prepare(matched)
         train = guest.train if role == "guest" else host.train
         return await train(Link(role, peers, self._observer, attempt), inputs, settings, self._journal)
 
-    async def _match(self, link: MatchingLink) -> MatchedRows:
+    async def _match(self, link: Link) -> MatchedRows:
         job, at_guest = self._party.job, self._plan.name == "guest"
         if self._tokens is None:
             intersect = intersect_at_guest if at_guest else intersect_at_host

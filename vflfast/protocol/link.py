@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ..errors import ProtocolError
 from . import messages as ms
-from .steps import ROUND_KINDS, Lane
+from .steps import ROUND_KINDS, TABLE, Lane, Table
 
 M = TypeVar("M", bound=ms.Message)
 
@@ -57,17 +57,22 @@ class Link:
         32 bytes once all have said Hello; every later message must carry it.
     round, attempt
         What messages of a round carry; a message of another round or attempt is refused.
+
+    The messages of `table` are all that it knows: any other kind is refused when it is parsed.
     """
 
-    def __init__(self, name: str, peers: tuple[str, ...], observer: Observer | None = None, attempt: int = 0) -> None:
+    def __init__(
+        self, name: str, peers: tuple[str, ...], observer: Observer | None = None, attempt: int = 0, *, table: Table = TABLE
+    ) -> None:
         self.name = name
         self.peers = peers
         self.session = ms.NO_SESSION
         self.round = 0
         self.attempt = attempt
         self._observer = observer
-        self._out = {peer: Lane(name, peer) for peer in peers}
-        self._in = {peer: Lane(peer, name) for peer in peers}
+        self._out = {peer: Lane(name, peer, table) for peer in peers}
+        self._in = {peer: Lane(peer, name, table) for peer in peers}
+        self._kinds = {cls.kind: cls for states in table.values() for follow in states.values() for cls in follow}
         self._chains = {lane: bytes(ms.DIGEST_BYTES) for peer in peers for lane in ((name, peer), (peer, name))}
 
     def stage(self, name: str) -> None:
@@ -102,7 +107,7 @@ class Link:
         self.stage("")
         data = await _Ask(ReceiveRequest(sender, cls.__name__))
         self.stage("parse")
-        message, envelope = ms.from_bytes(data, sender)
+        message, envelope = ms.from_bytes(data, sender, self._kinds)
         if not isinstance(message, cls):
             raise ProtocolError(sender, cls.__name__, f"sent {type(message).__name__} instead")
         self._check(envelope, sender, cls)

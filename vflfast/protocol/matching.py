@@ -18,7 +18,7 @@ from ..errors import DataError, ProtocolError
 from ..params import MAX_IDS, POINT_BYTES, TOKEN_BYTES
 from . import messages as ms
 from .link import Link, Observer
-from .steps import START, Kind, Lane, role_of
+from .steps import START, Table
 
 Tokens = npt.NDArray[np.uint8]
 
@@ -71,26 +71,15 @@ class CommonPlaces(ms.Message):
     commitment: bytes
 
 
-TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
+TABLE: Table = {
     ("host", "guest"): {START: (HostTokens, BlindedReply)},
     ("guest", "host"): {START: (CommonTokens, BlindedIds), BlindedIds: (CommonPlaces,)},
 }
-ms.KINDS.update({cls.kind: cls for cls in (HostTokens, CommonTokens, BlindedIds, BlindedReply, CommonPlaces)})
 
 
-class _MatchingLane(Lane):
-    def __init__(self, sender: str, recipient: str) -> None:
-        super().__init__(sender, recipient)
-        self._legal = TABLE.get((role_of(sender), role_of(recipient)), {})
-
-
-class MatchingLink(Link):
-    """A Link whose lanes follow the matching's own table."""
-
-    def __init__(self, name: str, peers: tuple[str, ...], observer: Observer | None = None, attempt: int = 0) -> None:
-        super().__init__(name, peers, observer, attempt)
-        self._out = {peer: _MatchingLane(name, peer) for peer in peers}
-        self._in = {peer: _MatchingLane(peer, name) for peer in peers}
+def matching_link(name: str, peers: tuple[str, ...], observer: Observer | None = None, attempt: int = 0) -> Link:
+    """Return a Link for the messages of the matching and no others."""
+    return Link(name, peers, observer, attempt, table=TABLE)
 
 
 @dataclass(frozen=True)
@@ -102,7 +91,7 @@ class MatchedRows:
     report: dict[str, Any]
 
 
-async def match_at_guest(link: MatchingLink, tokens: Tokens, method: str) -> MatchedRows:
+async def match_at_guest(link: Link, tokens: Tokens, method: str) -> MatchedRows:
     """Collect the hosts' tokens, tell each the common ones; return the guest's rows of them."""
     hosts = [peer for peer in link.peers if peer != "arbiter"]
     theirs = [await _receive_tokens(link, host, method) for host in hosts]
@@ -115,7 +104,7 @@ async def match_at_guest(link: MatchingLink, tokens: Tokens, method: str) -> Mat
     return MatchedRows(found.positions[0], ids.commitment(common), report)
 
 
-async def match_at_host(link: MatchingLink, tokens: Tokens, method: str) -> MatchedRows:
+async def match_at_host(link: Link, tokens: Tokens, method: str) -> MatchedRows:
     """Send the own tokens; return the host's rows of those that come back.
 
     Raises
@@ -137,7 +126,7 @@ async def match_at_host(link: MatchingLink, tokens: Tokens, method: str) -> Matc
     return MatchedRows(found.positions[0], ids.commitment(tokens[found.positions[0]]), report)
 
 
-async def intersect_at_guest(link: MatchingLink, own: ids.Ids, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
+async def intersect_at_guest(link: Link, own: ids.Ids, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
     """Take the guest's part in a private set intersection with every host; return the guest's rows of the common ids.
 
     The session is a hash of the agreed settings: a run that is resumed ends with the same order. The scalars are fresh.
@@ -159,7 +148,7 @@ async def intersect_at_guest(link: MatchingLink, own: ids.Ids, settings: str, ma
     return _matched(found, {**guest.report(), "parties": ["guest", *hosts]})
 
 
-async def intersect_at_host(link: MatchingLink, own: ids.Ids, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
+async def intersect_at_host(link: Link, own: ids.Ids, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
     """Take a host's part in a private set intersection; return the host's rows of the common ids.
 
     Raises
@@ -195,7 +184,7 @@ def _as_points(data: bytes, party: str, step: str) -> Tokens:
     return np.frombuffer(data, dtype=np.uint8).reshape(-1, POINT_BYTES)
 
 
-async def _receive_tokens(link: MatchingLink, host: str, method: str) -> Tokens:
+async def _receive_tokens(link: Link, host: str, method: str) -> Tokens:
     message = await link.receive(host, HostTokens)
     if message.method != method:
         raise ProtocolError(host, "HostTokens", f"protects its ids by another method; {method} is agreed here")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -219,11 +219,68 @@ class OpenedPredictors(Message):
     plaintexts: Limbs
 
 
+@dataclass(frozen=True)
+class EncryptedLabels(Message):
+    """Guest to host: [[y]], y ∈ {0, 1}, one ciphertext a row."""
+
+    kind = 30
+    phase = "woe"
+    ciphertexts: Limbs
+
+
+@dataclass(frozen=True)
+class ClassSums(Message):
+    """Host to guest: rows per class (features × classes), packed [[positives]] of those that have rows, seed of the check's weights."""
+
+    kind = 31
+    phase = "woe"
+    rows: Limbs
+    seed: bytes
+    ciphertexts: Limbs
+
+
+@dataclass(frozen=True)
+class SumsQuota(Message):
+    """Host to arbiter: how many ciphertexts of its class sums the guest may have opened."""
+
+    kind = 32
+    phase = "woe"
+    n_ciphertexts: int
+
+
+@dataclass(frozen=True)
+class MaskedSums(Message):
+    """Guest to arbiter: one host's packed class sums under the guest's masks."""
+
+    kind = 33
+    phase = "woe"
+    ciphertexts: Limbs
+
+
+@dataclass(frozen=True)
+class OpenedSums(Message):
+    """Arbiter to guest: the opened, still masked class sums."""
+
+    kind = 34
+    phase = "woe"
+    plaintexts: Limbs
+
+
+@dataclass(frozen=True)
+class ClassEvidence(Message):
+    """Guest to host: the WOE integer of every class (features × classes) as a 64-bit two's complement, 0 where a class has no rows."""
+
+    kind = 35
+    phase = "woe"
+    values: Limbs
+
+
 KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
         Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, Predictor, Residual, MaskedGradient, OpenedGradient,
         Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, MaskedPredictors, OpenedPredictors,
+        EncryptedLabels, ClassSums, SumsQuota, MaskedSums, OpenedSums, ClassEvidence,
     )
 }  # fmt: skip
 
@@ -250,8 +307,8 @@ def to_bytes(message: Message, envelope: Envelope) -> bytes:
     return data + hashlib.sha256(data).digest()
 
 
-def from_bytes(data: bytes, peer: str) -> tuple[Message, Envelope]:
-    """Return the message and where it belongs.
+def from_bytes(data: bytes, peer: str, kinds: Mapping[int, type[Message]] = KINDS) -> tuple[Message, Envelope]:
+    """Return the message, one of `kinds`, and where it belongs.
 
     Raises
     ------
@@ -267,9 +324,9 @@ def from_bytes(data: bytes, peer: str) -> tuple[Message, Envelope]:
         raise ProtocolError(peer, "parse", "the message's length is not what its header says")
     if hashlib.sha256(memoryview(data)[:-DIGEST_BYTES]).digest() != data[-DIGEST_BYTES:]:
         raise ProtocolError(peer, "parse", "the message's digest is wrong: corrupted on the way")
-    if kind not in KINDS:
+    if kind not in kinds:
         raise ProtocolError(peer, "parse", f"unknown kind of message {kind}")
-    cls = KINDS[kind]
+    cls = kinds[kind]
     reader = _Reader(memoryview(data)[HEADER.size : -DIGEST_BYTES], peer, cls.__name__)
     values = {field.name: _DECODERS[field.type](reader) for field in dataclasses.fields(cls)}
     reader.finish()

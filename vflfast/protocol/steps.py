@@ -5,16 +5,23 @@ One *lane* per direction of a link; `START` opens it. Messages of a round carry 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..errors import ProtocolError
 from .messages import (
+    ClassEvidence,
+    ClassSums,
     CombinedScores,
+    EncryptedLabels,
     Hello,
     KeyAnnouncement,
     MaskedGradient,
     MaskedPredictors,
+    MaskedSums,
     Message,
     OpenedGradient,
     OpenedPredictors,
+    OpenedSums,
     OrderSeed,
     Predictor,
     Quota,
@@ -22,15 +29,16 @@ from .messages import (
     RowCommitment,
     ScoreLabels,
     ScoreShare,
+    SumsQuota,
     ThresholdChoice,
     TrainingLabels,
     Verdict,
     Vote,
 )
-from .woe_messages import ClassEvidence, ClassSums, EncryptedLabels, MaskedSums, OpenedSums, SumsQuota
 
 START = "start"
 Kind = type[Message]
+Table = Mapping[tuple[str, str], Mapping[Kind | str, tuple[Kind, ...]]]
 
 # (from, to): {last kind: kinds that may follow}
 TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
@@ -104,9 +112,9 @@ def role_of(party: str) -> str:
 class Lane:
     """One direction of a link, as one of its ends sees it."""
 
-    def __init__(self, sender: str, recipient: str) -> None:
+    def __init__(self, sender: str, recipient: str, table: Table = TABLE) -> None:
         self.sender, self.recipient = sender, recipient
-        self._legal = TABLE[role_of(sender), role_of(recipient)]
+        self._legal = table.get((role_of(sender), role_of(recipient)), {})
         self._last: Kind | str = START
 
     def advance(self, kind: Kind) -> None:

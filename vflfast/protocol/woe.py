@@ -33,8 +33,8 @@ from .block import PartyInputs
 from .gradient import parse_vector
 from .leakage import LeakLedger
 from .link import Link
+from .messages import ClassEvidence, ClassSums, EncryptedLabels, MaskedSums, OpenedSums, SumsQuota
 from .settings import Settings
-from .woe_messages import ClassEvidence, ClassSums, EncryptedLabels, MaskedSums, OpenedSums, SumsQuota
 
 Ints = npt.NDArray[np.int64]
 Limbs = npt.NDArray[np.uint64]

@@ -278,6 +278,12 @@ def test_class_labels(rule: str, edges: tuple[float, ...], has_missing: bool, la
     assert len(labels) == made.n_classes
 
 
+def test_labels_of_merged_classes() -> None:
+    made = NumericRule("f", "numeric", "five", (1.0, 2.5), 0, True, 0, (3, 9), 1, groups=(0, 0, 1, 1))
+    assert data.bin_labels(made) == ["(missing) or ≤ 1", "1 … 2.5 or > 2.5"]
+    assert len(data.bin_labels(made)) == made.n_classes
+
+
 def test_labels_of_levels_and_categories() -> None:
     levels = NumericRule("f", "numeric", "levels", (10.0, 14.0), 2, False, 0, (), 0)
     assert data.bin_labels(levels) == ["10", "12", "14", "(missing later)"]

@@ -89,7 +89,10 @@ class NumericRule:
     def class_texts(self) -> list[str]:
         """Return what falls into each class, such as "(1, 2.5]" or "missing", for a person to read."""
         ranks = _rank_texts(self.rule, self.edges, self.n_steps)
-        texts = ["missing", *ranks] if self.has_missing else [*ranks, "missing later"]
+        return self.grouped(["missing", *ranks] if self.has_missing else [*ranks, "missing later"])
+
+    def grouped(self, texts: list[str]) -> list[str]:
+        """Return a text for each class from one for each class before small ones were merged."""
         if not self.groups:
             return texts
         return [" or ".join(text for text, g in zip(texts, self.groups, strict=True) if g == k) for k in range(self.n_classes)]

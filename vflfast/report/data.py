@@ -110,7 +110,7 @@ def bin_labels(rule: NumericRule | CategoryRule) -> list[str]:
         ranks = [f"{low + (high - low) * step / rule.n_steps:.6g}" for step in range(rule.n_steps + 1)]
     else:
         ranks = {"zero": ["zero", "not zero"], "sign": ["below zero", "zero", "above zero"], "missing": ["present"]}[rule.rule]
-    return ["(missing)", *ranks] if rule.has_missing else [*ranks, "(missing later)"]
+    return rule.grouped(["(missing)", *ranks] if rule.has_missing else [*ranks, "(missing later)"])
 
 
 def _feature(rule: NumericRule | CategoryRule, points: Floats) -> dict[str, Any]:

@@ -67,7 +67,8 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     if inputs.labels is None:
         raise InputError("labels", "the guest needs labels")
     hosts = _hosts(link)
-    journal, digest = journal or NoJournal(), inputs_digest(inputs, settings)
+    digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
+    journal = journal or NoJournal()
     opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest)
     guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches)
     public = await receive_key(link, settings)

@@ -28,7 +28,8 @@ from .settings import Settings
 
 async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Journal | None = None) -> PartyModel:
     """Train this host's half (protocol §3); return it. With a journal, go on from its last common round."""
-    journal, digest = journal or NoJournal(), inputs_digest(inputs, settings)
+    digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
+    journal = journal or NoJournal()
     opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest)
     n_parties = len(opening.columns) - 1
     guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches)

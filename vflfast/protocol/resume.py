@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from ..errors import InputError, ProtocolError
 from . import messages as ms
 from .block import Block, PartyInputs
@@ -79,8 +81,10 @@ def inputs_digest(inputs: PartyInputs, settings: Settings) -> bytes:
     digest = hashlib.sha256(b"vflfast inputs")
     matrix = inputs.matrix
     labels = b"" if inputs.labels is None else inputs.labels.tobytes()
-    parts = (matrix.codes, matrix.class_counts, matrix.column_features, matrix.column_values)
-    for part in (*(p.tobytes() for p in parts), inputs.commitment, labels, settings.to_json().encode()):
+    arrays = (matrix.codes, matrix.class_counts, matrix.column_features, matrix.column_values)
+    views = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays]  # no copy of the codes
+    parts: list[bytes | memoryview] = [*views, inputs.commitment, labels, settings.to_json().encode()]
+    for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.digest()

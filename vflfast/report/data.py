@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,7 @@ from .. import __version__
 from ..data.rules import CategoryRule, NumericRule
 from ..errors import InputError, LeakageGuardError
 from ..job import TrainedJob
+from ..learn.logistic import sigmoid
 from ..model import SavedParty
 from ..protocol.block import PartyInputs
 from ..protocol.guest import ScoringInputs
@@ -83,12 +84,7 @@ def model_report(party: SavedParty) -> dict[str, Any]:
 
 def scorecard(party: SavedParty) -> dict[str, Any]:
     """Return every feature's classes with their training rows and what each adds to the linear predictor, widest spread first."""
-    features, column = [], 0
-    for rule in party.binner.rules:
-        width = len(rule.column_names())
-        points = party.weights[column : column + width] @ rule.column_values()
-        column += width
-        features.append(_feature(rule, points))
+    features = [_feature(*each) for each in _points(party)]
     return {
         "role": party.role,
         "intercept": party.intercept,
@@ -113,9 +109,18 @@ def bin_labels(rule: NumericRule | CategoryRule) -> list[str]:
     return rule.grouped(["(missing)", *ranks] if rule.has_missing else [*ranks, "(missing later)"])
 
 
-def _feature(rule: NumericRule | CategoryRule, points: Floats) -> dict[str, Any]:
-    rows = np.array(rule.counts)
-    seen = points[rows > 0]
+def _points(party: SavedParty) -> Iterator[tuple[NumericRule | CategoryRule, Floats, float]]:
+    """Yield every feature's rule, what each of its classes adds to the linear predictor, and the mean of that over the training rows."""
+    column = 0
+    for rule in party.binner.rules:
+        values, rows = rule.column_values(), np.array(rule.counts)
+        points = party.weights[column : column + len(values)] @ values
+        column += len(values)
+        yield rule, points, float(points @ rows / max(1, rows.sum()))
+
+
+def _feature(rule: NumericRule | CategoryRule, points: Floats, mean: float) -> dict[str, Any]:
+    seen = points[np.array(rule.counts) > 0]
     classes = [
         {"label": label, "rows": int(n), "points": float(p)} for label, n, p in zip(bin_labels(rule), rule.counts, points, strict=True)
     ]
@@ -124,7 +129,7 @@ def _feature(rule: NumericRule | CategoryRule, points: Floats) -> dict[str, Any]
         "kind": rule.kind,
         "rule": rule.rule,
         "spread": float(seen.max() - seen.min()) if seen.size else 0.0,
-        "mean": float(points @ rows / max(1, rows.sum())),
+        "mean": mean,
         "classes": classes,
     }
 
@@ -144,7 +149,7 @@ def _samples(trained: TrainedJob, threshold: float) -> list[dict[str, Any]]:
     for name, place in SAMPLES:
         cut = 1 - trained.result.arbiter.flagged_share if place is None else place
         row = int(order[round(cut * (len(order) - 1))])
-        found.append({"customer": name, "joint_probability": float(1 / (1 + np.exp(-total[row]))), "reasons": _reasons(trained, row)})
+        found.append({"customer": name, "joint_probability": float(sigmoid(total[row : row + 1])[0]), "reasons": _reasons(trained, row)})
     return found
 
 
@@ -152,11 +157,8 @@ def _reasons(trained: TrainedJob, row: int) -> list[dict[str, Any]]:
     test = trained.test
     reasons: list[dict[str, Any]] = []
     for party, matrix in zip(trained.parties, test.matrices if test else (), strict=True):
-        for feature, (rule, code) in enumerate(zip(party.binner.rules, matrix.codes[:, row].tolist(), strict=True)):
-            columns = np.flatnonzero(matrix.column_features == feature)
-            points = party.weights[columns] @ rule.column_values()
-            rows = np.array(rule.counts)
-            effect = float(points[code] - points @ rows / max(1, rows.sum()))
+        for (rule, points, mean), code in zip(_points(party), matrix.codes[:, row].tolist(), strict=True):
+            effect = float(points[code] - mean)
             reasons.append({"party": party.role, "feature": rule.feature, "class": bin_labels(rule)[code], "effect": effect})
     ranked = sorted(reasons, key=lambda reason: reason["effect"])
     return [*reversed(ranked[-REASONS:]), *ranked[:REASONS]]

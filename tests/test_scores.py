@@ -75,7 +75,7 @@ def test_the_arbiter_cannot_tell_the_probabilities() -> None:
 def opened(share: ms.ScoreShare) -> list[int]:
     private = private_key()
     vector = private.public.parse(share.ciphertexts, frac_bits=0, bound=private.public.n // 2 - 1)
-    values, check = sc.score_plan(share.n_rows, private.public).unpack(lm.to_ints(private.decrypt_residues(vector)))
+    values, check = sc.score_plan(share.n_rows, private.public.key_bits).unpack(lm.to_ints(private.decrypt_residues(vector)))
     assert sum(values) == check
     return values
 

@@ -101,11 +101,14 @@ class BlockPlan:
 
     def segments(self, threads: int, lanes: int) -> int:
         """Return into how many row segments to split the work so that every thread and lane is busy."""
-        blocks = len(self.blocks)
-        wanted = -(-UNITS_PER_THREAD * threads * lanes // (-(-blocks // lanes) * lanes if blocks >= lanes else blocks))
-        n_rows = len(self.blocks[0].patterns)
         largest = max(int(np.prod(b.class_counts)) for b in self.blocks)
-        return max(1, min(wanted, n_rows // (4 * largest) + 1))
+        return row_segments(len(self.blocks), largest, len(self.blocks[0].patterns), threads, lanes)
+
+
+def row_segments(blocks: int, buckets: float, n_rows: int, threads: int, lanes: int) -> int:
+    """Return how many row segments `blocks` tensors of `buckets` buckets are worth: each segment collapses by itself."""
+    wanted = -(-UNITS_PER_THREAD * threads * lanes // (-(-blocks // lanes) * lanes if blocks >= lanes else blocks))
+    return max(1, min(wanted, int(n_rows // (4 * buckets)) + 1))
 
 
 def make_plan(

@@ -104,11 +104,11 @@ def predict(
     count = rounds or expected_rounds(settings, len(shape.parties))
     work = Work(shape, rates)
     work.setup()
-    work.round()
-    first = len(work.steps)
-    for _ in range(count - 1):
+    before = 0
+    for number in range(count):
+        before = len(work.steps) if number else 0  # a single round has no later one: the setup counts with it
         work.round()
-    last = work.steps[first:][-(len(work.steps) - first) // max(count - 1, 1) :] or work.steps
+    last = work.steps[before:]
     work.closing()
     if shape.n_test:
         work.evaluation()

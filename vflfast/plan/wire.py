@@ -6,7 +6,7 @@ from ..crypto.codec import SlotPlan
 from ..crypto.opening import plan_opening
 from ..protocol import messages as ms
 from ..protocol.gradient import residual_bound
-from ..protocol.scores import SCORE_BOUND
+from ..protocol.scores import score_plan
 from .shape import PartyShape, RunShape
 
 FRAME_BYTES = ms.HEADER.size + ms.DIGEST_BYTES
@@ -24,7 +24,7 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
     guest, *hosts = (party.name for party in shape.parties)
     vector = rounds * _limbs(shape.n_rows, width)
     sizes = {f"{host} → {guest}: Predictor": vector for host in hosts} | {f"{guest} → {host}: Residual": vector for host in hosts}
-    scores = SlotPlan.prove(shape.n_rows, SCORE_BOUND, SCORE_BOUND * shape.n_rows, shape.settings.key_bits).n_plaintexts
+    scores = score_plan(shape.n_rows, shape.settings.key_bits).n_plaintexts
     for party in shape.parties:
         count = opening_plan(shape, party).n_plaintexts
         sizes[f"{party.name} → arbiter: MaskedGradient"] = rounds * _limbs(count, width)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..crypto.blocks import UNITS_PER_THREAD, BlockWork, expected_work
+from ..crypto.blocks import expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
 from ..crypto.opening import plan_opening
 from ..crypto.paillier import WINDOWS
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, PROOF_CHALLENGES
 from ..protocol.gradient import predictor_bound
-from ..protocol.scores import SCORE_BOUND
+from ..protocol.scores import score_plan
 from .shape import PartyShape, RunShape
 from .wire import opening_plan
 
@@ -119,7 +119,7 @@ class Work:
     def gradient(self, party: PartyShape) -> None:
         """The coded product, its opening, and the step."""
         n, rates, product = self.shape.n_rows, self.rates, self.products[party.name]
-        segments = _segments(product, n, rates)
+        segments = row_segments(product.n_blocks, product.buckets / product.n_blocks, n, rates.threads, rates.lanes)
         self.add(party.name, "logarithms", rates.logarithm * n)
         self.add(party.name, "bucket", rates.insert_near * product.near + rates.insert_far * product.far)
         self.add(party.name, "collapse", rates.collapse * product.used * segments)
@@ -162,7 +162,7 @@ class Work:
 
     def scores(self, n: int, stage: str) -> None:
         """Every party's packed scores of `n` rows to the arbiter."""
-        plan = SlotPlan.prove(n, SCORE_BOUND, SCORE_BOUND * n, self.bits)
+        plan = score_plan(n, self.bits)
         for party in self.shape.parties:
             self.add(party.name, stage, self.tables[party.name].cost(plan.n_plaintexts, self.full))
             self.open(party.name, plan.n_plaintexts)
@@ -189,10 +189,3 @@ class Work:
         grams = 8 * sum(p.n_columns**2 for p in shape.parties) + 24 * max(p.n_columns**2 for p in shape.parties)
         working = codes + VECTORS_ALIVE * shape.n_rows * width + (tables if rates.table_entry else 0) + tensors + grams
         return int(BASE_MEMORY + max(working, raw + codes))
-
-
-def _segments(product: BlockWork, n_rows: int, rates: Rates) -> int:
-    """Rows are cut when there are few blocks (blocks.BlockPlan.segments); each piece collapses by itself."""
-    blocks, lanes = product.n_blocks, rates.lanes
-    wanted = -(-UNITS_PER_THREAD * rates.threads * lanes // (-(-blocks // lanes) * lanes if blocks >= lanes else blocks))
-    return max(1, min(wanted, int(n_rows / (4 * product.buckets / blocks)) + 1))

@@ -168,7 +168,7 @@ def _open_scores(link: Link, private: PrivateKey, share: ms.ScoreShare, party: s
         raise ProtocolError(party, "ScoreShare", "its normalisation must be finite, its scale at least 1 and its power not negative")
     limbs = _decrypt(link, private, share.ciphertexts, len(share.ciphertexts), party, "ScoreShare")
     try:
-        values, check = score_plan(share.n_rows, private.public).unpack(to_ints(limbs))
+        values, check = score_plan(share.n_rows, private.public.key_bits).unpack(to_ints(limbs))
     except (CheckError, InputError) as error:
         raise ProtocolError(party, "ScoreShare", str(error)) from error
     if sum(values) != check:

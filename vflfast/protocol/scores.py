@@ -54,16 +54,16 @@ def share(
     center, scale, low, high = (float(np.rint(x * UNIT)) for x in line)
     if scale < 1:
         raise InputError("scores", "of the training rows are too close together to spread them")
-    plan = score_plan(len(fixed), public)
+    plan = score_plan(len(fixed), public.key_bits)
     packed = np.empty(plan.n_plaintexts, dtype=object)
     packed[:] = plan.pack(fixed, sum(fixed))
     ciphertexts = public.encrypt_encoded(packed, frac_bits=0, bound=public.n // 2 - 1, alpha_bits=public.full_alpha_bits)
     return ms.ScoreShare(len(fixed), ciphertexts.limbs, center, scale, low, high, power)
 
 
-def score_plan(n_rows: int, public: PublicKey) -> SlotPlan:
+def score_plan(n_rows: int, key_bits: int) -> SlotPlan:
     """Return the packing of `n_rows` scores; the check slot carries their sum."""
-    return SlotPlan.prove(n_rows, SCORE_BOUND, SCORE_BOUND * n_rows, public.key_bits)
+    return SlotPlan.prove(n_rows, SCORE_BOUND, SCORE_BOUND * n_rows, key_bits)
 
 
 def normalised(scores: list[int], share_: ms.ScoreShare) -> Floats:

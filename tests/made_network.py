@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from simulator import MemoryJournal
+
+from vflfast.net import connection
 from vflfast.net.board import Board
 from vflfast.net.certs import Authority, Credentials, issue, make_authority
 from vflfast.net.client import Peer
 from vflfast.net.config import NetConfig
 from vflfast.net.runner import Runner
-from vflfast.net.service import Service
 from vflfast.net.transport import free_port
 from vflfast.protocol.link import Link
-from vflfast.protocol.resume import Checkpoint
 
 ROLES = ("guest", "host1", "arbiter")
 
@@ -41,50 +42,9 @@ def configs(roles: tuple[str, ...] = ROLES, **changes: Any) -> dict[str, NetConf
     return {role: NetConfig(role, addresses, nowhere, nowhere, nowhere, addresses[role], **quick) for role in roles}
 
 
-@contextmanager
-def connected(config: NetConfig, shown: Credentials | None = None) -> Iterator[tuple[Board, dict[str, Peer]]]:
+def connected(config: NetConfig, shown: Credentials | None = None) -> AbstractContextManager[tuple[Board, dict[str, Peer]]]:
     """One party on the network; without credentials of its own in TLS, those of its role."""
-    if not config.plaintext:
-        shown = shown or credentials(config.role)
-    board = Board(config.role, config.peers, config.max_held_bytes)
-    with ExitStack() as stack:
-        peers = {name: Peer(board, config, shown, name) for name in config.peers}
-        for peer in peers.values():
-            stack.callback(peer.close)
-        service = Service(board, config, shown, lambda role, instance: peers[role].confirm(instance))
-        stack.callback(service.stop)
-        for peer in peers.values():
-            peer.start()
-        yield board, peers
-
-
-class MemoryJournal:
-    """A journal that outlives its party, not this process."""
-
-    def __init__(self) -> None:
-        self.checkpoints: list[Checkpoint] = []
-        self.attempt = 0
-        self.done = False
-
-    def held(self) -> tuple[Checkpoint, ...]:
-        return tuple(self.checkpoints[:2])
-
-    def commit(self, checkpoint: Checkpoint) -> None:
-        self.done = False
-        self.checkpoints = [checkpoint, *(c for c in self.checkpoints if c.round < checkpoint.round)]
-
-    def finished(self) -> bool:
-        return self.done
-
-    def mark_finished(self) -> None:
-        self.done = True
-
-    def next_attempt(self) -> int:
-        self.attempt += 1
-        return self.attempt
-
-    def adopt_attempt(self, attempt: int) -> None:
-        self.attempt = attempt
+    return connection.connected(config, shown if config.plaintext or shown else credentials(config.role))
 
 
 Make = Callable[[Link], Any]

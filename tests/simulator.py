@@ -48,9 +48,15 @@ class MemoryJournal:
     def finished(self) -> bool:
         return self.done
 
+    def mark_finished(self) -> None:
+        self.done = True
+
     def next_attempt(self) -> int:
         self.attempt += 1
         return self.attempt
+
+    def adopt_attempt(self, attempt: int) -> None:
+        self.attempt = attempt
 
     def _maybe_crash(self, when: str, round_: int) -> None:
         if self.crash == (when, round_):

@@ -91,7 +91,7 @@ def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob
 
 def train_prepared(ready: Prepared, job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob:
     """Train on tables that are read and coded."""
-    result = inline.train(ready.inputs[0], ready.inputs[1:], job.settings, _arbiter(job), observer=observer, verify=verify)
+    result = inline.train(ready.inputs[0], ready.inputs[1:], job.settings, arbiter_inputs(job), observer=observer, verify=verify)
     models, plans = [result.guest, *result.hosts], (job.guest, *job.hosts)
     parties = [saved.saved_party(m, b, {**p.reading, "kinds": b.kinds}) for m, b, p in zip(models, ready.binners, plans, strict=True)]
     test = ready.test
@@ -106,7 +106,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     if job.guest.reading.get("label_column") is None:
         raise InputError("label_column", "the guest's section must name it")
     with observer.stage("read tables"):
-        tables = [_read(plan) for plan in plans]
+        tables = [plan.open() for plan in plans]
     with observer.stage("match ids"):
         matched = match_tables(tables, job)
         tables = narrowed(tables, matched)
@@ -137,11 +137,7 @@ def save_models(trained: TrainedJob, folder: str | Path) -> list[Path]:
     """Write each party's model as its own JSON file; return the paths."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    files = [(party.role, party.to_dict()) for party in trained.parties]
-    files.append(("arbiter", saved.arbiter_to_dict(trained.result.arbiter)))
-    for role, data in files:
-        saved.write_json(target / f"{role}.json", data)
-    return [target / f"{role}.json" for role, _ in files]
+    return saved.write_models(target, trained.parties, trained.result.arbiter)
 
 
 def score_models(
@@ -161,7 +157,7 @@ def score_models(
         ScoringInputs(PartyInputs(matrix, commitment, plan.organisation), party.weights, party.intercept, party.norm)
         for party, matrix, plan in zip(parties, matrices, plans, strict=True)
     ]
-    return inline.score(inputs[0], inputs[1:], arbiter_model, settings, _arbiter(job), observer=observer)
+    return inline.score(inputs[0], inputs[1:], arbiter_model, settings, arbiter_inputs(job), observer=observer)
 
 
 def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
@@ -270,15 +266,12 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _arbiter(job: Job) -> ArbiterInputs:
+def arbiter_inputs(job: Job) -> ArbiterInputs:
+    """Return what the arbiter brings: the key of its file, or none, for a fresh one per session."""
     if job.key_file is None:
         return ArbiterInputs(job.arbiter)
     test = job.settings.key_bits not in KEY_BITS
     return ArbiterInputs(job.arbiter, PrivateKey(*keyfile.load_private_key(job.key_file, test_sizes=test), test_sizes=test))
-
-
-def _read(plan: PartyPlan) -> OpenTable:
-    return plan.open()
 
 
 def _read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import secrets
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from . import model as saved
 from .data.mart_table import NAMES, open_mart
 from .data.matching import check_method
 from .data.tables import OpenTable, open_table
+from .data.toml import read_toml
 from .errors import InputError
 from .params import MAX_IDS, MAX_LEVELS, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
 from .protocol.settings import Settings
@@ -91,14 +91,7 @@ def read_job(path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
     InputError
         The file cannot be read, or a section or name is unknown or missing.
     """
-    file = Path(path)
-    try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(str(path), f"is no TOML file: {error}") from error
-    return job_from_mapping(data, file.parent, changes)
+    return job_from_mapping(read_toml(path), Path(path).parent, changes)
 
 
 def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str, Any] | None = None) -> Job:

@@ -21,8 +21,8 @@ from typing import Any
 
 from . import jobfile
 from . import model as saved
+from .data.toml import read_toml
 from .errors import InputError, VflError
-from .net.config import read_fed
 from .net.journal import FileJournal
 from .net.transport import free_port
 from .protocol.block import joint_hash
@@ -108,8 +108,8 @@ def launch(
         A party ended with an error; the message is its own.
     """
     target = Path(folder).resolve()
-    data, job_folder = read_fed(job_file)
-    job = jobfile.read_job(job_file, changes)
+    data, job_folder = read_toml(job_file), Path(job_file).parent
+    job = jobfile.job_from_mapping(data, job_folder, changes)
     if job.test_share:
         raise InputError("test_share", "belongs to `vflfast train`: between processes all matched customers train; leave it out")
     roles = ("arbiter", "guest", *(host.name for host in job.hosts))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from . import jobfile
 from . import model as saved
-from .crypto import keyfile
-from .crypto.paillier import PrivateKey
 from .data import ids
 from .data.binning import Binner
 from .data.mart_table import rows_of
+from .data.toml import read_toml
 from .errors import InputError
+from .job import arbiter_inputs
 from .net.board import Board
-from .net.client import Peer
-from .net.config import NetConfig, net_config, read_fed
+from .net.config import NetConfig, net_config
+from .net.connection import connected
 from .net.journal import FileJournal
 from .net.runner import Program, Runner
-from .net.service import Service
-from .params import KEY_BITS
 from .protocol import arbiter, guest, host
-from .protocol.arbiter import ArbiterInputs
 from .protocol.block import PartyInputs, PartyModel
 from .protocol.link import Link, Observer
 from .protocol.matching import MatchedRows, intersect_at_guest, intersect_at_host, match_at_guest, match_at_host, matching_link
@@ -58,6 +55,11 @@ class PartyJob:
         """The agreed settings."""
         return self.job.settings
 
+    @property
+    def settings_digest(self) -> str:
+        """SHA-256 of the agreed settings, in hex: what peers compare before they say Hello."""
+        return hashlib.sha256(self.settings.to_json().encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class PartyResult:
@@ -76,7 +78,7 @@ def read_party(path: str | Path, role: str, changes: Mapping[str, Any] | None = 
     InputError
         The file cannot be read, or something in it is unknown, missing or wrong.
     """
-    data, folder = read_fed(path)
+    data, folder = read_toml(path), Path(path).parent
     unknown = sorted(set(data) - SECTIONS)
     if unknown:
         raise InputError(unknown[0], f"is unknown in fed.toml; there are {', '.join(sorted(SECTIONS))}")
@@ -112,7 +114,7 @@ def run_party(party: PartyJob, observer: Observer) -> PartyResult:
     with ExitStack() as stack:
         journal = FileJournal(config.journal, config.role)
         stack.callback(journal.close)
-        board, peers = stack.enter_context(connected(config, party.settings, credentials(config)))
+        board, peers = stack.enter_context(connected(config, credentials(config), party.settings_digest))
         observe = _observer(board, observer)
 
         @cache
@@ -130,21 +132,6 @@ def run_party(party: PartyJob, observer: Observer) -> PartyResult:
 
         runner.run(save)
     return PartyResult(config.role, path, facts)
-
-
-@contextmanager
-def connected(config: NetConfig, settings: Settings, shown: Credentials | None) -> Iterator[tuple[Board, dict[str, Peer]]]:
-    """Serve and call the peers for the length of a block."""
-    board = Board(config.role, config.peers, config.max_held_bytes, hashlib.sha256(settings.to_json().encode()).hexdigest())
-    peers = {name: Peer(board, config, shown, name) for name in config.peers}
-    with ExitStack() as stack:
-        for peer in peers.values():
-            stack.callback(peer.close)
-        service = Service(board, config, shown, lambda role, instance: peers[role].confirm(instance))
-        stack.callback(service.stop)
-        for peer in peers.values():
-            peer.start()
-        yield board, peers
 
 
 def credentials(config: NetConfig) -> Credentials | None:
@@ -221,7 +208,7 @@ class _ArbiterPrograms:
 
     def __init__(self, party: PartyJob, observer: Observer, journal: FileJournal) -> None:
         self._party, self._observer, self._journal = party, observer, journal
-        self._inputs = ArbiterInputs(party.job.arbiter, arbiter_key(party.job))
+        self._inputs = arbiter_inputs(party.job)
 
     def make(self, attempt: int) -> Program:
         config = self._party.config
@@ -233,14 +220,6 @@ class _ArbiterPrograms:
 
     def facts(self, model: Any) -> dict[str, Any]:
         return {"rounds": model.n_iter, "threshold": model.threshold, "flagged_share_in_training": model.flagged_share}
-
-
-def arbiter_key(job: jobfile.Job) -> PrivateKey | None:
-    """Return the arbiter's key from its file; None: a fresh one per session."""
-    if job.key_file is None:
-        return None
-    test = job.settings.key_bits not in KEY_BITS
-    return PrivateKey(*keyfile.load_private_key(job.key_file, test_sizes=test), test_sizes=test)
 
 
 def _job_section(name: str, section: dict[str, Any], role: str) -> dict[str, Any]:

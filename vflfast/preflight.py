@@ -11,10 +11,12 @@ from pathlib import Path
 from . import __version__
 from .data.mart import open_store
 from .errors import InputError, VflError
+from .job import arbiter_inputs
 from .net.board import Board, Status
 from .net.config import NetConfig
+from .net.connection import connected
 from .params import MAX_CLOCK_DIFFERENCE
-from .party import PartyJob, arbiter_key, connected, credentials
+from .party import PartyJob, credentials
 
 LEAST_DISK_BYTES = 1 << 28
 LEAST_DAYS = 7.0
@@ -75,7 +77,7 @@ def _certificate(config: NetConfig) -> str:
 def _key(party: PartyJob) -> str:
     if party.plan is not None:
         return f"{party.settings.key_bits} bits are agreed"
-    private = arbiter_key(party.job)
+    private = arbiter_inputs(party.job).private
     if private is None:
         return f"a fresh one of {party.settings.key_bits} bits per session"
     if private.public.key_bits != party.settings.key_bits:
@@ -108,7 +110,7 @@ def _folder(folder: Path) -> str:
 def _peers(party: PartyJob, wait: float) -> Iterator[Finding]:
     """Stand at the own address, so that peers that check at the same time find this party, and look at each of them."""
     try:
-        with connected(party.config, party.settings, credentials(party.config)) as (board, _):
+        with connected(party.config, credentials(party.config), party.settings_digest) as (board, _):
             end = time.monotonic() + wait
             with board.changed:
                 while time.monotonic() < end and len(board.statuses) < len(board.peers):

@@ -84,14 +84,11 @@ def _files(sources: tuple[Path, ...], reading: dict[str, Any]) -> dict[str, dict
 
 def _spec(path: Path) -> dict[str, dict[str, Any]]:
     import datetime
-    import tomllib
 
+    from ..data.toml import read_toml
     from ..errors import InputError
 
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(str(path), f"is no TOML file: {error}") from error
+    data = read_toml(path)
     classes = data.get("classes")
     if set(data) != {"classes"} or not isinstance(classes, dict) or not all(isinstance(section, dict) for section in classes.values()):
         raise InputError(str(path), "must hold [classes.NAME] sections and nothing else")

@@ -6,7 +6,6 @@ The other sections (tables, ids, settings) are those of a job file; `vflfast.par
 from __future__ import annotations
 
 import ipaddress
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -74,23 +73,6 @@ class NetConfig:
     def peers(self) -> tuple[str, ...]:
         """The other parties: guest first, hosts in order, arbiter last."""
         return tuple(role for role in self.addresses if role != self.role)
-
-
-def read_fed(path: str | Path) -> tuple[dict[str, Any], Path]:
-    """Return the sections of a fed.toml file, and the folder at which its relative paths start.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read or is no TOML file.
-    """
-    file = Path(path)
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8")), file.parent
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(str(path), f"is no TOML file: {error}") from error
 
 
 def net_config(data: Mapping[str, Any], folder: Path, role: str) -> NetConfig:

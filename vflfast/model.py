@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -157,6 +157,15 @@ def arbiter_from_dict(saved: Mapping[str, Any]) -> ArbiterModel:
         raise ModelError(f"settings.{error.argument}", error.problem) from None
     _check_digest(saved)
     return ArbiterModel(tuple(powers.tolist()), threshold, n_iter, share, saved["session"], settings)
+
+
+def write_models(folder: Path, parties: Sequence[SavedParty], arbiter: ArbiterModel) -> list[Path]:
+    """Write each party's model as its own JSON file; return the paths, the arbiter's last."""
+    models = {**{party.role: party.to_dict() for party in parties}, "arbiter": arbiter_to_dict(arbiter)}
+    paths = [folder / f"{role}.json" for role in models]
+    for path, model in zip(paths, models.values(), strict=True):
+        write_json(path, model)
+    return paths
 
 
 def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:

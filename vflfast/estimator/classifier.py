@@ -192,8 +192,9 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
         tables = {
             name: feature_table(part, name, self._reading(part), labels if name == "guest" else None) for name, part in frame.parts.items()
         }
-        binners = {name: self.parties_[name].binner if going_on else self._binner(name, table) for name, table in tables.items()}
-        matrices = {name: binners[name].transform(table) for name, table in tables.items()}
+        coded = {name: self._recoded(name, table) if going_on else self._binned(name, table) for name, table in tables.items()}
+        binners = {name: binner for name, (binner, _) in coded.items()}
+        matrices = {name: matrix for name, (_, matrix) in coded.items()}
         watch = RoundWatch(list(tables))
         digest = hashlib.sha256(repr(frame.index.tolist()).encode()).digest()
         inputs = [
@@ -243,14 +244,19 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
             except InputError:  # one side alone may not reach the precision that all together do
                 self.thresholds_[side] = math.nan
 
-    def _binner(self, name: str, table: Table) -> Binner:
+    def _recoded(self, name: str, table: Table) -> tuple[Binner, CodedMatrix]:
+        binner = self.parties_[name].binner
+        return binner, binner.transform(table)
+
+    def _binned(self, name: str, table: Table) -> tuple[Binner, CodedMatrix]:
         own = {feature: rule for feature, rule in (self.overrides or {}).items() if feature in table.kinds}
         least, encoding = self.min_class_size, self.encoding
         if self.host_woe and name != "guest":
             least, encoding = max(least, MIN_WOE_CLASS), "woe"
-        return Binner.fit(
+        binner, (matrix,) = Binner.fit_transform(
             table, numeric=self.numeric, max_levels=self.max_levels, overrides=own, min_class_size=least, encoding=encoding
         )
+        return binner, matrix
 
     def _reading(self, part: pd.DataFrame) -> dict[str, Any]:
         kinds = {name: kind for name, kind in (self.kinds or {}).items() if name in part.columns}

@@ -25,18 +25,16 @@ T = TypeVar("T", bound="VerticalLogisticRegression")
 def save(estimator: VerticalLogisticRegression, folder: Path) -> list[Path]:
     """Write the files of a fitted estimator; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = {f"{party.role}.json": party.to_dict() for party in estimator.parties_.values()}
-    data["arbiter.json"] = saved.arbiter_to_dict(estimator.arbiter_)
+    paths = saved.write_models(folder, list(estimator.parties_.values()), estimator.arbiter_)
     curve = estimator.validation_curve_
-    data[REST] = {
+    rest = {
         "session": estimator.arbiter_.session, "params": estimator.get_params(), "parties": list(estimator.parties_),
         "classes": estimator.classes_.tolist(), "thresholds": {k: v for k, v in estimator.thresholds_.items() if not math.isnan(v)},
         "loss_curve": estimator.loss_curve_, "n_iter": estimator.n_iter_,
         "validation_curve": None if curve is None else {name: curve[name].tolist() for name in ("auc", "ks")},
     }  # fmt: skip
-    for name, content in data.items():
-        saved.write_json(folder / name, content)
-    return [folder / name for name in data]
+    saved.write_json(folder / REST, rest)
+    return [*paths, folder / REST]
 
 
 def load(cls: type[T], folder: Path) -> T:

@@ -192,7 +192,6 @@ def _builder(
 
 
 def _signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-
     return builder.sign(key, hashes.SHA256())
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 from made_jobs import refused, sections, succeeded, write_job, write_tables
 
-from vflfast.data import mart, mart_table
+from vflfast.data import mart, mart_table, seal
 from vflfast.data.mart import build, open_store, verify
 from vflfast.data.mart_table import MartTable, open_mart, rows_of
 from vflfast.errors import DataError, InputError
@@ -160,7 +160,7 @@ def edited(path: Path, change: Callable[[dict[str, Any]], Any], *, sealed: bool 
     saved = json.loads(path.read_text())
     change(saved)
     if sealed:
-        saved["digest"] = mart._digest({key: value for key, value in saved.items() if key != "digest"})
+        saved = seal.sealed({key: value for key, value in saved.items() if key != "digest"})
     path.write_text(json.dumps(saved))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .data.binning import Binner
+from .data.seal import seal_holds, sealed
 from .errors import InputError, ModelError
 from .learn.scoring import Norm
 from .params import MODEL_VERSION
@@ -46,7 +46,7 @@ class SavedParty:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form, with a digest of the whole."""
-        return _sealed({
+        return sealed({
             "format": FORMAT,
             "version": MODEL_VERSION,
             "role": self.role,
@@ -123,7 +123,7 @@ def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> S
 
 def arbiter_to_dict(model: ArbiterModel) -> dict[str, Any]:
     """Return the arbiter's part: powers and τ."""
-    return _sealed({
+    return sealed({
         "format": FORMAT,
         "version": MODEL_VERSION,
         "role": "arbiter",
@@ -189,17 +189,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return data
 
 
-def _sealed(fields: dict[str, Any]) -> dict[str, Any]:
-    """Add the digest of all fields, so that no damage of a file goes unseen."""
-    return {**fields, "digest": _digest(fields)}
-
-
-def _digest(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
 def _check_digest(saved: Mapping[str, Any]) -> None:
-    if saved["digest"] != _digest({name: value for name, value in saved.items() if name != "digest"}):
+    if not seal_holds(saved):
         raise ModelError("digest", "is not that of the other fields: the file is damaged or edited")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import DataError, InputError
 from ..params import MART_VERSION
 from .columns import KINDS
+from .seal import seal_holds, sealed
 from .tables import OpenTable, open_table
 
 CATALOGUE = "mart.json"
@@ -197,7 +198,7 @@ def _sha256(path: Path) -> str:
 
 
 def _catalogue(store: Store) -> dict[str, Any]:
-    fields = {
+    return sealed({
         "format": FORMAT,
         "version": MART_VERSION,
         "id_format": store.id_format,
@@ -205,12 +206,7 @@ def _catalogue(store: Store) -> dict[str, Any]:
         "features": [[f.group, f.part, f.name, f.kind, f.number] for f in store.features],
         "files": {name: list(facts) for name, facts in store.files.items()},
         "last_number": store.last_number,
-    }
-    return {**fields, "digest": _digest(fields)}
-
-
-def _digest(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    })  # fmt: skip
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
@@ -234,7 +230,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         raise DataError(str(folder), "is no mart")
     if saved.get("version") != MART_VERSION:
         raise DataError(str(folder), f"is a mart of another version than {MART_VERSION}")
-    if saved.get("digest") != _digest({key: value for key, value in saved.items() if key != "digest"}):
+    if not seal_holds(saved):
         raise DataError(str(folder), "its catalogue is damaged or edited")
     try:
         store = _store(folder, saved)

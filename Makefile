@@ -22,7 +22,7 @@ demo: $(STAMP)
 	$(VENV)/bin/vflfast demo
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest tests $(PYTEST_FLAGS)
+	$(VENV)/bin/python -m pytest tests -n auto $(PYTEST_FLAGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/python -m ruff check .

@@ -100,13 +100,16 @@ class Party:
         self.error: VflError | None = None
         self.asleep_until = 0
         self.crashes = 0
+        self.program: Program | None = None
         self.begin(self.journal.next_attempt())
 
     def begin(self, attempt: int) -> None:
         """Start the program of an attempt from nothing but the journal."""
         self.journal.attempt = attempt
         self.box = Mailbox(self.peers, attempt, ROOM)
-        self.program: Program | None = self.make(attempt, self.journal)
+        if self.program:
+            self.program.close()
+        self.program = self.make(attempt, self.journal)
         self.waiting: ReceiveRequest | None = None
         self.started = False
         self.outbox: dict[str, list[tuple[int, bytes]]] = {peer: [] for peer in self.peers}
@@ -116,8 +119,6 @@ class Party:
     def run(self) -> None:
         """Go on as far as messages allow."""
         if self.box.wanted > self.box.attempt:
-            if self.program:
-                self.program.close()
             self.begin(self.box.wanted)
         while self.program is not None:
             answer = None
@@ -198,8 +199,6 @@ class Simulation:
 
     def crash(self, party: Party) -> None:
         """End the process of a party; it starts again some steps later."""
-        if party.program:
-            party.program.close()
         party.crashes += 1
         party.begin(party.journal.next_attempt())
         party.asleep_until = self.now + self.random.randrange(1, 10)

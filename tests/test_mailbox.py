@@ -14,7 +14,7 @@ def box(**changes: int) -> Mailbox:
     return Mailbox(["guest", "host1"], **{"attempt": 3, "max_bytes": 100} | changes)
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(4)), ids=str)
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
 def test_messages_come_out_in_order_and_once_whatever_order_they_arrive_in(order: tuple[int, ...]) -> None:
     mailbox = box()
     for sequence in order:

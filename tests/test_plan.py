@@ -70,7 +70,7 @@ def test_openings_have_the_size_that_the_protocol_gives_them(folder: Path) -> No
     job = jobfile.read_job(folder / "job.toml")
     ready = jobs.prepare(job, StageClock())
     shape = job_shape(ready, job)
-    arbiter = jobs._arbiter(job).private
+    arbiter = jobs.arbiter_inputs(job).private
     assert arbiter is not None
     for party, inputs in zip(shape.parties, ready.inputs, strict=True):
         size = opening_size(inputs.matrix, arbiter.public, residual_bound(job.settings, 3))

@@ -15,7 +15,7 @@ from ..errors import CheckError, InputError, ProtocolError
 from ..learn.scoring import calibrate, classify, combine, powers_from_auc
 from . import messages as ms
 from . import woe
-from .gradient import parse_vector, predictor_bound
+from .forward import Refill, parse_vector, predictor_bound
 from .link import Link
 from .resume import Checkpoint, Journal, NoJournal, settings_digest
 from .scores import normalised, score_plan
@@ -55,6 +55,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     quotas = {}
     for party in link.peers:
         quotas[party] = (await link.receive(party, ms.Quota)).n_ciphertexts
+    link.idle = Refill(private.public, sum(quotas.values()) + len(quotas))  # blinds of a round's openings and votes
     stop = opening.checkpoint is not None and opening.checkpoint.stopped
     while not stop:
         link.round += 1

@@ -13,7 +13,8 @@ from ..errors import InputError
 from .common import json_option, reports_errors, settings_given, with_settings
 
 if TYPE_CHECKING:
-    from ..plan.predict import Link, Prediction
+    from ..plan.apart import Link
+    from ..plan.predict import Prediction
     from ..plan.shape import RunShape
 
 UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
@@ -75,7 +76,7 @@ def _shape(job_file: Path | None, sizes: dict[str, Any], classes: int, given: di
 
 def parse_link(text: str) -> Link:
     """Return the line that a text such as 100Mbit/50ms describes."""
-    from ..plan.predict import Link
+    from ..plan.apart import Link
 
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(kbit|mbit|gbit)(?:/(\d+(?:\.\d+)?)(ms|s))?", text.strip().lower())
     if not match or float(match[1]) == 0:
@@ -96,6 +97,9 @@ def print_prediction(shape: RunShape, prediction: Prediction) -> None:
     if prediction.apart_seconds is not None and prediction.apart_round_seconds is not None:
         click.echo(f"          {duration(prediction.apart_seconds)} with a machine like this one for every party and that line, "
                    f"{prediction.apart_round_seconds:.2f} s a round")  # fmt: skip
+    for row in prediction.row_packings:
+        click.echo(f"          {row['round_seconds']:.2f} s a round apart with row_packing = {row['row_packing']:.0f}, "
+                   f"{row['bytes'] / 1e6:,.1f} MB")  # fmt: skip
     click.echo(f"memory    {prediction.memory_bytes / 1e9:.2f} GB at the peak of that process")
     click.echo(f"traffic   {prediction.bytes / 1e6:,.1f} MB, {prediction.bytes / 1e6 / prediction.rounds:,.1f} MB a round")
     click.echo("by stage:")

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..crypto import calibration
 from ..crypto.calibration import Rates
-from ..errors import InputError
-from ..params import RELAXATION
+from ..errors import InputError, LeakageGuardError
+from ..params import RELAXATION, ROW_PACKINGS
+from ..protocol.leakage import guard_batches
 from ..protocol.settings import Settings
+from .apart import Link, apart_seconds
 from .shape import RunShape
 from .wire import traffic
-from .work import Step, Work
+from .work import Work
 
 # Mean |Δu″| of the first round on tables that a partner's columns say something about: where the geometric fall of changes starts.
 FIRST_CHANGE = 0.35
 WORKER_BYTES_PER_SECOND = 1.25e9  # 10 Gbit/s inside a cluster
-BESIDE = {"logarithms", "bucket", "collapse", "combine", "pack and mask", "update", "prepare"}  # all data parties at the same time
-
-
-@dataclass(frozen=True)
-class Link:
-    """A line between two machines: bytes a second, and seconds that a message takes one way."""
-
-    bytes_per_second: float
-    latency: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +41,8 @@ class Prediction:
         Each party on a machine like this one, with the link between them.
     workers
         For each number of workers of the host's cluster: seconds, speed-up.
+    row_packings
+        With a link: seconds of a round apart for every setting of `row_packing` that the key and the leakage guard allow.
     """
 
     rounds: int
@@ -61,6 +56,7 @@ class Prediction:
     apart_seconds: float | None
     apart_round_seconds: float | None
     workers: list[dict[str, float]]
+    row_packings: list[dict[str, float]]
     kernel: str
     threads: int
 
@@ -117,32 +113,32 @@ def predict(
         by_stage[step.stage] = by_stage.get(step.stage, 0.0) + step.seconds
     sizes = traffic(shape, count)
     seconds = sum(by_stage.values())
-    apart, apart_round = (None, None) if link is None else _apart(work.steps, last, sizes, count, link)
+    apart, apart_round = (None, None) if link is None else apart_seconds(work.steps, last, sizes, count, link)
     return Prediction(
         count, min(settings.n_iter_no_change + 1, settings.max_iter), seconds, sum(step.seconds for step in last),
         dict(sorted(by_stage.items(), key=lambda item: -item[1])), sum(sizes.values()), sizes, work.memory(),
-        apart, apart_round, [_with_workers(k, shape, seconds, by_stage, count) for k in workers], rates.kernel, rates.threads,
+        apart, apart_round, [_with_workers(k, shape, seconds, by_stage, count) for k in workers],
+        [] if link is None else packings(shape, rates, link), rates.kernel, rates.threads,
     )  # fmt: skip
 
 
-def _apart(steps: list[Step], last: list[Step], sizes: dict[str, int], rounds: int, link: Link) -> tuple[float, float]:
-    """Total and one round with each party on its own machine: gradients run side by side, all else one after the other."""
-    # Predictor, Residual, MaskedGradient, OpenedGradient, Vote, Verdict follow one another
-    wire = sum(sizes.values()) / link.bytes_per_second / rounds + 6 * link.latency
-    return _path(steps) + wire * rounds, _path(last) + wire
-
-
-def _path(steps: list[Step]) -> float:
-    """Seconds along the longest chain: what the parties do at the same time counts once, for the slowest."""
-    together: dict[tuple[bool, str], float] = {}
-    chain = 0.0
-    for step in steps:
-        if step.stage in BESIDE or step.stage == "encrypt":
-            place = step.stage == "encrypt", step.party
-            together[place] = together.get(place, 0.0) + step.seconds
-        else:
-            chain += step.seconds
-    return chain + sum(max((v for (kind, _), v in together.items() if kind == which), default=0.0) for which in (True, False))
+def packings(shape: RunShape, rates: Rates, link: Link) -> list[dict[str, float]]:
+    """Return seconds of a round apart, and its bytes, for every `row_packing` that the key and the leakage guard allow."""
+    found: list[dict[str, float]] = []
+    for rows in ROW_PACKINGS:
+        packed = replace(shape, settings=replace(shape.settings, row_packing=rows))
+        work = Work(packed, rates)
+        try:
+            guard_batches(shape.n_rows, max(p.n_columns for p in shape.parties), shape.settings.n_batches, rows)
+            sizes = traffic(packed, 1)
+        except (InputError, LeakageGuardError):
+            continue
+        work.round()  # the first one makes tables
+        before = len(work.steps)
+        work.round()
+        _, later = apart_seconds(work.steps, work.steps[before:], sizes, 1, link)
+        found.append({"row_packing": rows, "round_seconds": later, "bytes": sum(sizes.values())})
+    return found
 
 
 def _with_workers(k: int, shape: RunShape, seconds: float, by_stage: dict[str, float], rounds: int) -> dict[str, float]:

@@ -10,10 +10,10 @@ from ..crypto.codec import SlotPlan
 from ..crypto.opening import plan_opening
 from ..crypto.paillier import WINDOWS
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, PROOF_CHALLENGES
-from ..protocol.gradient import predictor_bound
+from ..protocol.forward import predictor_bound
 from ..protocol.scores import score_plan
 from .shape import PartyShape, RunShape
-from .wire import opening_plan
+from .wire import opening_plan, row_slots
 
 # What is no ciphertext arithmetic, in microseconds on a current core: of a run's seconds it is a few in a hundred.
 READ_CELL, BIN_CELL, MATCH_ID, PREDICT_CELL, PREDICT_ROW = 0.1, 0.08, 6.0, 0.001, 0.5
@@ -65,8 +65,9 @@ class Work:
         self.bits = self.rates.key_bits
         self.full = self.bits + FULL_ENTROPY_EXTRA_BITS
         self.guest, *self.hosts = self.shape.parties
-        n, lanes = self.shape.n_rows, self.rates.lanes
-        self.products = {p.name: expected_work(p.class_counts, p.modal_shares, n, lanes) for p in self.shape.parties}
+        self.packed = self.shape.settings.row_packing
+        self.groups, lanes = -(-self.shape.n_rows // self.packed), self.rates.lanes
+        self.products = {p.name: expected_work(p.class_counts, p.modal_shares, self.groups, lanes) for p in self.shape.parties}
         self.new_key()
 
     def new_key(self) -> None:
@@ -97,7 +98,7 @@ class Work:
 
     def round(self) -> None:
         """One round [0101]–[0135]."""
-        n, rates = self.shape.n_rows, self.rates
+        n, rates = self.groups, self.rates
         self.predictors(n)
         self.add("guest", "rerandomize", sum(self.tables["guest"].cost(n, self.bits // 2) for _ in self.hosts))
         for host in self.hosts:
@@ -118,16 +119,19 @@ class Work:
 
     def gradient(self, party: PartyShape) -> None:
         """The coded product, its opening, and the step."""
-        n, rates, product = self.shape.n_rows, self.rates, self.products[party.name]
-        segments = row_segments(product.n_blocks, product.buckets / product.n_blocks, n, rates.threads, rates.lanes)
-        self.add(party.name, "logarithms", rates.logarithm * n)
-        self.add(party.name, "bucket", rates.insert_near * product.near + rates.insert_far * product.far)
-        self.add(party.name, "collapse", rates.collapse * product.used * segments)
-        self.add(party.name, "combine", party.n_columns * (2 * float(party.class_counts.mean()) + 6) * rates.multiply)
+        shape, rates, product = self.shape, self.rates, self.products[party.name]
+        segments = row_segments(product.n_blocks, product.buckets / product.n_blocks, self.groups, rates.threads, rates.lanes)
+        parts = self.packed  # each of the rows that share a ciphertext has a product of its own with all ciphertexts
+        self.add(party.name, "logarithms", parts * rates.logarithm * self.groups)
+        self.add(party.name, "bucket", parts * (rates.insert_near * product.near + rates.insert_far * product.far))
+        self.add(party.name, "collapse", parts * rates.collapse * product.used * segments)
+        shifts = 0 if parts == 1 else parts * (row_slots(shape) + 1)
+        multiplications = parts * (2 * float(party.class_counts.mean()) + 6) + shifts
+        self.add(party.name, "combine", party.n_columns * multiplications * rates.multiply)
         plan = opening_plan(self.shape, party)
         self.mask(party.name, plan)
         self.open(party.name, plan.n_plaintexts)
-        self.add(party.name, "update", n * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts)) + 1e-3 * party.n_columns**2)
+        self.add(party.name, "update", shape.n_rows * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts)) + 1e-3 * party.n_columns**2)
 
     def mask(self, party: str, plan: SlotPlan) -> None:
         """Pack, with the check column's digits, and mask."""
@@ -187,5 +191,5 @@ class Work:
         tables = sum(-(-self.full // table.window) * ((1 << table.window) - 1) for table in self.tables.values() if table.window) * width
         tensors = rates.threads * rates.lanes * 1.5 * width * max(work.buckets / work.n_blocks for work in self.products.values())
         grams = 8 * sum(p.n_columns**2 for p in shape.parties) + 24 * max(p.n_columns**2 for p in shape.parties)
-        working = codes + VECTORS_ALIVE * shape.n_rows * width + (tables if rates.table_entry else 0) + tensors + grams
+        working = codes + VECTORS_ALIVE * self.groups * width + (tables if rates.table_entry else 0) + tensors + grams
         return int(BASE_MEMORY + max(working, raw + codes))

@@ -34,7 +34,7 @@ def test_every_power_is_used_once(key_of: Callable[[int], PrivateKey]) -> None:
     public = key_of(512).public
     public._pool._vectors.clear()
     public.precompute(20)
-    powers = {bytes(row) for row in public.context.store(next(iter(public._pool._vectors.values())))}
+    powers = {bytes(row) for row in public.context.store(next(iter(public._pool._vectors.values()))[0])}
     zeros = [public.encrypt(np.zeros(7, dtype=np.int64)) for _ in range(4)]
     seen = [bytes(row) for vector in zeros for row in vector.limbs]
     assert len(powers) == 20

@@ -63,8 +63,8 @@ def test_verify_finds_one_wrong_bit(hundred: Parties, monkeypatch: pytest.Monkey
     made = Parties(hundred.guest, hundred.hosts[:1])
     real = inline.host.open_gradient
 
-    async def off_by_one(link: Any, matrix: Any, residual: Any) -> Any:
-        values, total = await real(link, matrix, residual)
+    async def off_by_one(link: Any, *given: Any) -> Any:
+        values, total = await real(link, *given)
         return ([values[0] + 1, *values[1:]], total) if link.round == 2 else (values, total)
 
     monkeypatch.setattr(inline.host, "open_gradient", off_by_one)

@@ -52,6 +52,8 @@ DEFAULT_N_ITER_NO_CHANGE = 15  # [0145]
 DEFAULT_MAX_ITER = 50
 MIN_ALPHA = 1e-3
 MIN_SEPARATING_POWER = 1e-3  # AUC - 1/2 of a side that separates nothing, so that its share of the score stays positive
+MAX_WEIGHT = 1 << 16  # of a training row, in units
+WEIGHT_UNIT = 64  # that stands for weight 1 where weights are no whole numbers
 RELAXATION = 1.5  # ω = this over the number of blocks: the preconditioned Hessian has its eigenvalues in (0, blocks]
 ROWS_PER_BATCH_FACTOR = 10  # mini-batch guard: rows per batch >= this * larger column count
 
@@ -65,6 +67,8 @@ MAX_EARLY_MESSAGES = 16  # of one peer that wait for an earlier one
 JOURNAL_VERSION = 1
 SERVICE_VERSION = 1
 FRAME_BYTES = 1 << 20
+ROWS_PER_MESSAGE = 4096  # at least, of a vector sent in pieces: 2 MB at 2048 bits
+ROW_PACKINGS = (1, 2, 3, 4)  # rows in one ciphertext
 MAX_MESSAGE_BYTES = 1 << 30  # of one message; a million rows at 4096 bits
 MAX_HELD_BYTES = 1 << 28  # of one peer's messages that wait to be read, besides the one that is due
 PEER_TIMEOUT = 600.0  # seconds without a word from a peer that is needed

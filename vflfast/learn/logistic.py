@@ -103,16 +103,18 @@ def column_square_sums(matrix: CodedMatrix) -> Ints:
     return _weigh_classes(matrix, matrix.column_values**2, matrix.class_rows)
 
 
-def gram(matrix: CodedMatrix) -> Floats:
-    """ZᵀZ with every entry an exact integer below 2^53.
+def gram(matrix: CodedMatrix, row_weights: Ints | None = None) -> Floats:
+    """ZᵀZ, or ZᵀDZ with D = diag(row_weights), with every entry an exact integer below 2^53.
 
-    Chunks of rows go through BLAS in float32 while rows·max z² ≤ 2^24, otherwise in float64 while it is below 2^53:
+    Chunks of rows go through BLAS in float32 while rows·max z²·max a ≤ 2^24, otherwise in float64 while it is below 2^53:
     every partial sum is then an exact integer, so neither the order nor the number of BLAS threads can show.
 
     Parameters
     ----------
     matrix
         Z, n_rows × n_columns.
+    row_weights
+        a, positive int64 of shape (n_rows,).
 
     Returns
     -------
@@ -121,10 +123,10 @@ def gram(matrix: CodedMatrix) -> Floats:
     Raises
     ------
     BoundError
-        n_rows·max z² ≥ 2^53.
+        n_rows·max z²·max a ≥ 2^53.
     """
     checks.coded("matrix", matrix)
-    largest = max(_prove_squares_fit(matrix), 1)
+    largest = max(_prove_squares_fit(matrix, 1 if row_weights is None else int(row_weights.max())), 1)
     single = EXACT_FLOAT32 // largest >= min(FLOAT32_CHUNK_ROWS, matrix.n_rows)
     dtype: type[np.float32 | np.float64] = np.float32 if single else np.float64
     rows = max(CHUNK_BYTES // (np.dtype(dtype).itemsize * matrix.n_columns), 1)
@@ -135,7 +137,10 @@ def gram(matrix: CodedMatrix) -> Floats:
     for start in range(0, matrix.n_rows, rows):
         part = chunk[:, : min(rows, matrix.n_rows - start)]
         _expand(matrix.codes, matrix.column_features, values, start, part)
-        result += part @ part.T  # one operand twice: BLAS computes one triangle and mirrors it
+        if row_weights is None:
+            result += part @ part.T  # one operand twice: BLAS computes one triangle and mirrors it
+        else:
+            result += (part * row_weights[start : start + part.shape[1]].astype(dtype)) @ part.T
     return result
 
 
@@ -181,10 +186,11 @@ def sigmoid(u: npt.ArrayLike) -> Floats:
     return np.where(x >= 0.0, 1.0, e) / (1.0 + e)
 
 
-def cross_entropy(u: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Mean of log(1 + e^(−y·u)), without overflow, summed exactly ([0077], [0124], [0129]); labels −1/+1."""
+def cross_entropy(u: npt.ArrayLike, y: npt.ArrayLike, row_weights: Ints | None = None) -> float:
+    """Mean of log(1 + e^(−y·u)), weighted by a if given, without overflow, summed exactly ([0077], [0124], [0129]); labels −1/+1."""
     x, signs = _predictor_and_labels(u, y)
-    return math.fsum(np.logaddexp(0.0, -signs * x)) / x.size
+    losses = np.logaddexp(0.0, -signs * x)
+    return math.fsum(losses) / x.size if row_weights is None else math.fsum(losses * row_weights) / int(row_weights.sum())
 
 
 def taylor_loss(u: npt.ArrayLike, y: npt.ArrayLike) -> float:
@@ -225,8 +231,8 @@ def _absolute_sum(g: Ints) -> int:
     return (int(high.sum()) << 32) + int(low.sum())
 
 
-def _prove_squares_fit(matrix: CodedMatrix) -> int:
-    largest = _largest_value(matrix) ** 2
+def _prove_squares_fit(matrix: CodedMatrix, row_weight: int = 1) -> int:
+    largest = _largest_value(matrix) ** 2 * row_weight
     if largest * matrix.n_rows >= EXACT_FLOAT64:
         raise BoundError("matrix", f"{matrix.n_rows} rows with squares up to {largest} exceed 2^53")
     return largest

@@ -22,6 +22,7 @@ from . import checks
 from .checks import Floats
 from .logistic import cross_product
 from .scaling import Scaling
+from .weights import MARGIN, RowWeights
 
 LOCAL_START_SCALE = 0.5  # the marginal models of the parties overlap ([0066], [0067])
 POWER_ITERATIONS = 200
@@ -40,10 +41,13 @@ def auto_alpha(n_total_columns: int, n_rows: int) -> float:
 class BlockSolver(ABC):
     """What both solvers share: scaling, penalty, and the way from θ to weights."""
 
-    def __init__(self, matrix: CodedMatrix, alpha: float, n_blocks: int) -> None:
+    def __init__(self, matrix: CodedMatrix, alpha: float, n_blocks: int, weights: RowWeights | None = None) -> None:
         self.alpha = checks.number("alpha", alpha, least=0.0)
         self.n_blocks = checks.count("n_blocks", n_blocks)
-        self.scaling = Scaling(checks.coded("matrix", matrix))
+        self.weights = weights
+        own, unit = (None, 1) if weights is None else (weights.own, weights.unit)
+        self.scaling = Scaling(checks.coded("matrix", matrix), own, unit)
+        self.intercept_relaxation = 1.0  # centred columns free the intercept of them; weights that hosts do not know bind it again
 
     @property
     def n_columns(self) -> int:
@@ -114,6 +118,8 @@ class BlockSolver(ABC):
     def intercept_step(self, residual_sum: int, frac_bits: int, batch_rows: int | None = None) -> float:
         """−4·Σg/m, the Newton step of the intercept, which centred columns decouple; from Σ(4g)·2^frac_bits over m = batch_rows rows.
 
+        With weights of the rows m is their sum; it is the step of this block alone, to be taken `intercept_relaxation` times.
+
         Raises
         ------
         BoundError
@@ -121,12 +127,24 @@ class BlockSolver(ABC):
         """
         total = checks.integers("residual_sum", [residual_sum], 1)[0]
         try:
-            return -total / (self._batch(batch_rows) << checks.fraction_bits("frac_bits", frac_bits))
+            return -total / (self._mass(batch_rows) << checks.fraction_bits("frac_bits", frac_bits))
         except OverflowError:
             raise BoundError("residual_sum", "exceeds the range of float64") from None
 
     def _batch(self, batch_rows: int | None) -> int:
         return self.scaling.n_rows if batch_rows is None else checks.count("batch_rows", batch_rows, most=self.scaling.n_rows)
+
+    def _mass(self, batch_rows: int | None) -> int:
+        rows = self._batch(batch_rows)
+        return rows if self.weights is None else self.scaling.total
+
+    def _curvature(self, unknown: float) -> float:
+        """What multiplies C in the block's Hessian: the mean weight where weights are known, else `unknown`, at least 1 (weights.py)."""
+        if self.weights is None:
+            return 1.0
+        if self.weights.own is not None:
+            return self.scaling.total / (self.scaling.n_rows * self.scaling.unit)
+        return max(1.0, unknown * self.weights.largest)
 
     def state(self) -> dict[str, list[float]]:
         """Return what the next update needs besides θ; it belongs to a checkpoint."""
@@ -158,6 +176,8 @@ class BlockNewton(BlockSolver):
         Number of parties that hold columns.
     omega
         Relaxation, 0 < ω < 2/n_blocks; default min(1, RELAXATION/n_blocks).
+    weights
+        Of the rows (weights.py); None: all 1.
 
     Raises
     ------
@@ -167,12 +187,17 @@ class BlockNewton(BlockSolver):
         Column values too large for an exact Gram matrix.
     """
 
-    def __init__(self, matrix: CodedMatrix, *, alpha: float, n_blocks: int, omega: float | None = None) -> None:
-        super().__init__(matrix, alpha, n_blocks)
+    def __init__(
+        self, matrix: CodedMatrix, *, alpha: float, n_blocks: int, omega: float | None = None, weights: RowWeights | None = None
+    ) -> None:
+        super().__init__(matrix, alpha, n_blocks, weights)
         self.omega = min(1.0, RELAXATION / self.n_blocks) if omega is None else checks.number("omega", omega, above=0.0)
         if self.omega * self.n_blocks >= 2.0:
             raise InputError("omega", f"must be below 2/n_blocks = {2.0 / self.n_blocks:g}, else the rounds may diverge")
-        self._lower = _factor(self.scaling.correlations(matrix), self.alpha, self.scaling)
+        if weights is not None:
+            self.intercept_relaxation = self.omega
+        curvature = self._curvature(self.omega * self.n_blocks / MARGIN)
+        self._lower = _factor(self.scaling.correlations(matrix), self.alpha, self.scaling, curvature)
 
     def newton(self, slope: Floats) -> Floats:
         """H⁻¹·slope."""
@@ -197,6 +222,8 @@ class GradientDescent(BlockSolver):
         η > 0, or "auto" for 1/L with L = n_blocks·λ_max(C/4) + alpha.
     momentum
         0 ≤ m < 1.
+    weights
+        Of the rows (weights.py); None: all 1.
 
     Raises
     ------
@@ -206,8 +233,13 @@ class GradientDescent(BlockSolver):
         Column values too large for an exact Gram matrix.
     """
 
-    def __init__(self, matrix: CodedMatrix, *, alpha: float, n_blocks: int, step: float | str = "auto", momentum: float = 0.0) -> None:
-        super().__init__(matrix, alpha, n_blocks)
+    def __init__(
+        self, matrix: CodedMatrix, *, alpha: float, n_blocks: int, step: float | str = "auto", momentum: float = 0.0,
+        weights: RowWeights | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(matrix, alpha, n_blocks, weights)
+        if weights is not None:
+            self.intercept_relaxation = 1.0 / self.n_blocks
         self.momentum = checks.number("momentum", momentum, least=0.0)
         if self.momentum >= 1.0:
             raise InputError("momentum", "must be below 1")
@@ -236,7 +268,7 @@ class GradientDescent(BlockSolver):
         return theta + velocity
 
     def _auto_step(self, matrix: CodedMatrix) -> float:
-        curvature = self.n_blocks * largest_eigenvalue(self.scaling.correlations(matrix)) / 4.0 + self.alpha
+        curvature = self.n_blocks * self._curvature(1.0) * largest_eigenvalue(self.scaling.correlations(matrix)) / 4.0 + self.alpha
         if curvature == 0.0:
             raise InputError("step", "needs a number: every column is constant and alpha is 0")
         return 1.0 / curvature
@@ -276,7 +308,9 @@ def local_start(solver: BlockSolver, matrix: CodedMatrix, y: npt.ArrayLike) -> t
     return LOCAL_START_SCALE * theta, intercept
 
 
-def taylor_optimum(matrices: Sequence[CodedMatrix], y: npt.ArrayLike, alpha: float) -> tuple[list[Floats], float]:
+def taylor_optimum(
+    matrices: Sequence[CodedMatrix], y: npt.ArrayLike, alpha: float, row_weights: RowWeights | None = None
+) -> tuple[list[Floats], float]:
     """Joint minimiser of the Taylor loss + λ|θ|²/2 over all blocks: the model that the rounds converge to ([0133]).
 
     Parameters
@@ -287,6 +321,8 @@ def taylor_optimum(matrices: Sequence[CodedMatrix], y: npt.ArrayLike, alpha: flo
         Labels −1/+1, shape (n_rows,).
     alpha
         λ ≥ 0, penalty on standardised coefficients.
+    row_weights
+        Known weights of the rows; None: all 1.
 
     Returns
     -------
@@ -298,7 +334,7 @@ def taylor_optimum(matrices: Sequence[CodedMatrix], y: npt.ArrayLike, alpha: flo
         No matrices, differing row counts, bad labels, dependent columns without a penalty.
     """
     joint = _side_by_side(matrices)
-    solver = BlockNewton(joint, alpha=alpha, n_blocks=1)
+    solver = BlockNewton(joint, alpha=alpha, n_blocks=1, weights=row_weights)
     theta, intercept = _taylor_minimum(solver, joint, y)
     weights, shift = solver.coefficients(theta)
     return np.split(weights, np.cumsum([part.n_columns for part in matrices])[:-1]), intercept + shift
@@ -307,8 +343,13 @@ def taylor_optimum(matrices: Sequence[CodedMatrix], y: npt.ArrayLike, alpha: flo
 def _taylor_minimum(solver: BlockSolver, matrix: CodedMatrix, y: npt.ArrayLike) -> tuple[Floats, float]:
     """One full Newton step from zero, where 4g = −2y."""
     signs = checks.labels("y", y, matrix.n_rows).astype(np.int64)
-    newton = solver if isinstance(solver, BlockNewton) else BlockNewton(matrix, alpha=solver.alpha, n_blocks=solver.n_blocks)
-    residual = -2 * signs
+    weights = solver.weights
+    newton = solver
+    if not isinstance(newton, BlockNewton):
+        newton = BlockNewton(matrix, alpha=solver.alpha, n_blocks=solver.n_blocks, weights=weights)
+    residual = -2 * signs * (weights.unit if weights is not None else 1)
+    if weights is not None and weights.own is not None:
+        residual = -2 * signs * weights.own
     slope = solver.scaling.gradient(cross_product(matrix, residual).tolist(), int(residual.sum()), 0, matrix.n_rows)
     return -newton.newton(slope), solver.intercept_step(int(residual.sum()), 0)
 
@@ -331,9 +372,9 @@ def _side_by_side(matrices: Sequence[CodedMatrix]) -> CodedMatrix:
 # --- linear algebra with fixed bits ------------------------------------------------------------------------------
 
 
-def _factor(correlations: Floats, alpha: float, scaling: Scaling) -> Floats:
-    """Lower Cholesky factor of C/4 + λI, on one BLAS thread; constant columns get the diagonal 1."""
-    hessian = np.multiply(correlations, 0.25, out=correlations)
+def _factor(correlations: Floats, alpha: float, scaling: Scaling, curvature: float) -> Floats:
+    """Lower Cholesky factor of curvature·C/4 + λI, on one BLAS thread; constant columns get the diagonal 1."""
+    hessian = np.multiply(correlations, 0.25 * curvature, out=correlations)
     diagonal = np.where(scaling.varies, hessian.diagonal() + alpha, 1.0)
     np.fill_diagonal(hessian, diagonal)
     dependent = "columns are linearly dependent, a larger penalty is needed"

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import PeerAbortError, PeerTimeoutError, ProtocolError, VflError
 from ..params import MAX_BARREN_ATTEMPTS
 from ..protocol.link import ReceiveRequest, SendRequest
 from ..protocol.resume import Journal
-from .board import FAILED, FINISHED, Board
+from ..protocol.settings import differences
+from .board import FAILED, FINISHED, RUNNING, STARTING, Board
 from .client import Peer
 from .config import NetConfig
 
@@ -75,7 +78,7 @@ class Runner:
         PeerAbortError
             Another party ended the run.
         VflError
-            Whatever the program raises; the peers are told.
+            Whatever the program raises; the peers are told. Every error's `place` says party, round and step.
         """
         attempt = self._journal.next_attempt()
         try:
@@ -96,8 +99,12 @@ class Runner:
                     log.warning("%s: attempt %d ends (%s)", self._board.role, attempt, error)
                     attempt = self._journal.next_attempt()
         except Exception as error:
-            self._give_up(error)
-            raise
+            if isinstance(error, VflError):
+                self._give_up(error)
+                raise
+            made = VflError(_cause(error))
+            self._give_up(made)
+            raise made from error
 
     def _try_again(self) -> bool:
         """Return whether another attempt is worth while: so many in a row may bring no new round."""
@@ -140,13 +147,22 @@ class Runner:
         taken: list[bytes] = []
 
         def there() -> bool:
-            data = self._board.mailbox.take(request.sender)
+            data = None if taken else self._board.mailbox.take(request.sender)
             taken.extend([] if data is None else [data])
-            return data is not None
+            return bool(taken)
 
+        while request.idle is not None and not self._has_news(there) and request.idle():
+            pass  # the lock is free meanwhile, for the threads that send and receive
         with self._board.changed:
             self._wait_until(there, request.kind, request.sender)
         return taken[0]
+
+    def _has_news(self, there: Callable[[], bool]) -> bool:
+        """Return whether there is anything better to do than idle work: a message, an attempt that ends, a peer that failed."""
+        with self._board.changed:
+            over = self._board.mailbox.wanted > self._board.mailbox.attempt
+            failed = any(status.state == FAILED for status in self._board.statuses.values())
+            return over or failed or there()
 
     def _drain(self) -> None:
         with self._board.changed:
@@ -157,6 +173,7 @@ class Runner:
         while True:
             if self._board.mailbox.wanted > self._board.mailbox.attempt:
                 raise _SupersededError
+            self._check_agreement()
             if done():
                 return
             needed = [name for name, peer in self._peers.items() if name == sender or peer.pending]
@@ -171,21 +188,26 @@ class Runner:
         last = min((self._board.last_heard[name] for name in needed), default=time.monotonic())
         return last + self._config.peer_timeout - time.monotonic()
 
-    def _check_peers(self, needed: list[str], step: str) -> None:
-        round_ = self._board.status().round
+    def _check_agreement(self) -> None:
+        """Refuse peers that run something else, or otherwise, before a message of theirs is read as one of this run."""
+        own = self._board.status()
         for name, status in self._board.statuses.items():
-            if status.state == FAILED:
-                told = "" if status.party == name else f", as {name} told"
-                raise PeerAbortError(status.party or name, status.step or step, f"{status.problem} (round {status.round}{told})")
+            if status.state == RUNNING and status.task != own.task:
+                raise ProtocolError(name, "Hello", f"is there to {status.task}, {own.role} to {own.task}")
+            if status.state == RUNNING and status.settings != own.settings:
+                raise ProtocolError(name, "Hello", "settings differ: " + "; ".join(differences(own.settings, status.settings)))
+
+    def _check_peers(self, needed: list[str], step: str) -> None:
+        for name, status in self._board.statuses.items():
+            if status.state == FAILED and not self._board.is_elsewhere(name):
+                raise PeerAbortError(status.party or name, status.step or step, status.problem, round_=status.round, teller=name)
         for name in needed:
             if name in self._board.refusals:
                 raise self._board.refusals[name]
             silent = time.monotonic() - self._board.last_heard[name]
             if silent >= self._config.peer_timeout:
                 why = self._board.problems.get(name, "no answer")
-                raise PeerTimeoutError(
-                    name, step, f"round {round_}: not heard of for {self._config.peer_timeout:g} s ({why}); start again to go on"
-                )
+                raise PeerTimeoutError(name, step, f"not heard of for {self._config.peer_timeout:g} s ({why}); start again to go on")
 
     def _linger(self) -> None:
         """Stay until every peer has ended too and knows that this party has, or is silent for the `linger` time."""
@@ -198,17 +220,29 @@ class Runner:
     def _may_leave(self, name: str) -> bool:
         status = self._board.statuses.get(name)
         over = status is not None and status.state == FINISHED and status.attempt == self._board.mailbox.attempt
-        failed = status is not None and status.state == FAILED
+        failed = status is not None and (status.state == FAILED or (status.state != STARTING and self._board.is_elsewhere(name)))
         silent = time.monotonic() - self._board.last_heard[name] >= self._config.linger
         return silent or ((over or failed) and self._board.has_seen(name))
 
-    def _give_up(self, error: Exception) -> None:
-        """Tell the peers why, as far as they can be reached soon."""
-        told = isinstance(error, VflError)  # messages of this tree hold no secrets; others may
-        party, step = (error.party, error.step) if isinstance(error, ProtocolError) else (self._board.role, self._board.status().stage)
-        problem = error.problem if isinstance(error, ProtocolError) else str(error) if told else f"failed ({type(error).__name__})"
-        self._board.tell_failure(party, step or "run", problem)
+    def _give_up(self, error: VflError) -> None:
+        """Say where it ended, and tell the peers why, as far as they can be reached soon."""
+        own = self._board.status()
+        party, step, problem = own.role, own.stage or "run", str(error)
+        if isinstance(error, ProtocolError):
+            party, step, problem = error.party, error.step, error.problem
+        round_ = error.round if isinstance(error, PeerAbortError) else own.round
+        error.place = error.place or f"{party}, round {round_}, {step}"
+        self._board.tell_failure(party, step, problem, round_)
         end = time.monotonic() + min(self._config.linger, 5 * self._config.heartbeat)
         with self._board.changed:
             while time.monotonic() < end and not all(self._board.has_seen(n) or n in self._board.problems for n in self._peers):
                 self._board.changed.wait(0.1)
+
+
+def _cause(error: Exception) -> str:
+    """Return what may be told of an error outside the tree: its message may hold a secret, its class and line hold none."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f", {Path(frame.filename).name} line {frame.lineno}" for frame in last)
+    return f"failed ({type(error).__name__}{where})"

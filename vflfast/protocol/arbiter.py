@@ -19,7 +19,7 @@ from .forward import Refill, parse_vector, predictor_bound
 from .link import Link
 from .resume import Checkpoint, Journal, NoJournal, settings_digest
 from .scores import normalised, score_plan
-from .session import Opening, announce_key, say_hello
+from .session import Opening, announce_key, say_hello, say_hello_to_score
 from .settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     await woe.at_arbiter(link, partial(_decrypt, link, private), settings)
     quotas = {}
     for party in link.peers:
-        quotas[party] = (await link.receive(party, ms.Quota)).n_ciphertexts
+        quotas[party] = await _receive_quota(link, party, opening.columns[party])
     link.idle = Refill(private.public, sum(quotas.values()) + len(quotas))  # blinds of a round's openings and votes
     stop = opening.checkpoint is not None and opening.checkpoint.stopped
     while not stop:
@@ -75,7 +75,9 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
 
 async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings: Settings) -> Floats:
     """Serve a scoring run; return the combined scores in the secret order; InputError for a model of other parties."""
-    private, _ = await _open_session(link, inputs, settings)
+    private = _private_key(link, inputs, settings)
+    await say_hello_to_score(link, settings, inputs.organisation, 0, model.session)
+    await announce_key(link, private)
     shares, scores = await _receive_shares(link, private)
     if len(model.powers) != len(link.peers):
         raise InputError("model", f"has {len(model.powers)} parties, this session {len(link.peers)}")
@@ -89,15 +91,29 @@ async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings
 
 
 async def _open_session(
-    link: Link, inputs: ArbiterInputs, settings: Settings, journal: Journal | None = None, digest: bytes = b""
+    link: Link, inputs: ArbiterInputs, settings: Settings, journal: Journal, digest: bytes
 ) -> tuple[PrivateKey, Opening]:
+    private = _private_key(link, inputs, settings)
+    opening = await say_hello(link, settings, inputs.organisation, 0, journal, digest)
+    await announce_key(link, private)
+    return private, opening
+
+
+def _private_key(link: Link, inputs: ArbiterInputs, settings: Settings) -> PrivateKey:
     link.stage("key")
     private = inputs.private or generate_keypair(settings.key_bits, test_sizes=settings.test_key)
     if private.public.key_bits != settings.key_bits:
         raise InputError("key_bits", f"the key has {private.public.key_bits} bits, {settings.key_bits} are agreed")
-    opening = await say_hello(link, settings, inputs.organisation, 0, journal, digest)
-    await announce_key(link, private)
-    return private, opening
+    return private
+
+
+async def _receive_quota(link: Link, party: str, n_columns: int) -> int:
+    """Return how many ciphertexts a party has opened each round: it says so itself, within what its columns and their sum can need."""
+    quota = (await link.receive(party, ms.Quota)).n_ciphertexts
+    most = -(-(n_columns + 1) // 2) + 1  # the check value, wider than two values, fits one plaintext: so do two values
+    if not 1 <= quota <= most:
+        raise ProtocolError(party, "Quota", f"asks for {quota} decryptions a round; {n_columns} columns need at most {most}")
+    return quota
 
 
 async def _open_gradient(link: Link, party: str, private: PrivateKey, quota: int, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,10 @@ from ..errors import InputError, ModelError
 from ..learn.logistic import cross_entropy, linear_predictor
 from ..learn.solver import BlockNewton, BlockSolver, GradientDescent, auto_alpha, local_start
 from ..learn.stopping import StopRule
+from ..learn.weights import RowWeights, check_row_weights
+from .forward import residual_bound
 from .leakage import LeakLedger
+from .packing import agreed_packing
 from .settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -39,6 +43,8 @@ class PartyInputs:
         Who it is; another than the arbiter's.
     labels
         ±1, shape (n_rows,), or None.
+    row_weights
+        The guest's: integers from 1 to the agreed ``max_weight``, shape (n_rows,), ``weight_unit`` of them for weight 1; None: all weigh 1.
     start
         (weights, intercept) over the integer columns to start from, such as an earlier model's; it takes the place of ``init``.
     after_round
@@ -51,6 +57,7 @@ class PartyInputs:
     labels: npt.NDArray[np.int8] | None = field(default=None, repr=False)
     start: tuple[Floats, float] | None = field(default=None, repr=False)
     after_round: AfterRound | None = field(default=None, repr=False)
+    row_weights: npt.NDArray[np.int64] | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -98,7 +105,8 @@ class Block:
         self._after_round = inputs.after_round
         self.has_intercept = has_intercept
         self.alpha = auto_alpha(n_total_columns, self.matrix.n_rows) if settings.alpha is None else settings.alpha
-        self.solver = _make_solver(self.matrix, settings, self.alpha, n_blocks)
+        self.row_weights = _row_weights(inputs, settings) if has_intercept else None
+        self.solver = _make_solver(self.matrix, settings, self.alpha, n_blocks, self.row_weights)
         self.theta: Floats = np.zeros(self.matrix.n_columns)
         self.intercept = 0.0
         if inputs.start is not None:
@@ -112,9 +120,11 @@ class Block:
         self.hashes: list[str] = []
         self.flag = False
         self._batches = _partition(self.matrix, settings.n_batches)
+        self.packing = agreed_packing(settings, self.matrix.n_rows, residual_bound(settings, n_blocks))
+        self._parts: dict[int, list[CodedMatrix]] = {}
         self.predictor = self._predict()
         if self.labels is not None:
-            self.stop_rule.observe(cross_entropy(self.predictor, self.labels))
+            self.stop_rule.observe(cross_entropy(self.predictor, self.labels, self.row_weights))
 
     def coefficients(self) -> tuple[Floats, float]:
         """Return (weights, intercept) over the integer columns."""
@@ -131,6 +141,13 @@ class Block:
         """Return the rows of round `round_` (from 1) and this block's columns on them."""
         return self._batches[(round_ - 1) % len(self._batches)]
 
+    def parts(self, round_: int) -> list[CodedMatrix]:
+        """Return the columns of round `round_` as the row packing splits them; made once for each batch."""
+        number = (round_ - 1) % len(self._batches)
+        if number not in self._parts:
+            self._parts[number] = self.packing.split(self._batches[number][1])
+        return self._parts[number]
+
     def fixed_predictor(self, rows: Rows) -> npt.NDArray[np.int64]:
         """Return u on `rows` in fixed point; refused above the agreed bound."""
         return encode(self.predictor[rows], self.settings.frac_bits, self.settings.predictor_bound, "linear predictor")
@@ -140,14 +157,15 @@ class Block:
         bits = self.settings.frac_bits
         self.theta = self.solver.update(self.theta, gradient_sums, residual_sum, bits, n_rows)
         if self.has_intercept:
-            self.intercept += self.solver.intercept_step(residual_sum, bits, n_rows)
+            self.intercept += self.solver.intercept_relaxation * self.solver.intercept_step(residual_sum, bits, n_rows)
         before, self.predictor = self.predictor, self._predict()
         if self.labels is not None:
-            self.losses.append(cross_entropy(self.predictor, self.labels))
+            self.losses.append(cross_entropy(self.predictor, self.labels, self.row_weights))
             self.flag = self.stop_rule.observe(self.losses[-1])
         else:
-            self.losses.append(float(np.abs(self.predictor - before).mean()))
-            self.flag = self.stop_rule.observe_change(self.losses[-1])
+            self.losses.append(math.fsum(np.abs(self.predictor - before)) / before.size)  # exact: in any order of the rows
+            # weights of mean 1 or more: a weighted loss changes by no more than the largest weight times this
+            self.flag = self.stop_rule.observe_change(self.losses[-1] * self.settings.max_weight / self.settings.weight_unit)
         self.hashes.append(weight_hash(*self.coefficients()))
         if self._after_round is not None:
             self._after_round(*self.coefficients())
@@ -197,11 +215,22 @@ def joint_hash(hashes: list[str]) -> str:
     return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _make_solver(matrix: CodedMatrix, settings: Settings, alpha: float, n_blocks: int) -> BlockSolver:
+def _row_weights(inputs: PartyInputs, settings: Settings) -> npt.NDArray[np.int64] | None:
+    """The guest's weights; None where all agreed on none."""
+    n_rows = inputs.matrix.n_rows
+    given = np.full(n_rows, settings.weight_unit) if inputs.row_weights is None else inputs.row_weights
+    weights = check_row_weights(given, n_rows, settings.max_weight)
+    return weights if settings.weighted else None
+
+
+def _make_solver(
+    matrix: CodedMatrix, settings: Settings, alpha: float, n_blocks: int, own: npt.NDArray[np.int64] | None
+) -> BlockSolver:
+    weights = RowWeights(settings.max_weight, settings.weight_unit, own) if settings.weighted else None
     if settings.solver == "block-newton":
-        return BlockNewton(matrix, alpha=alpha, n_blocks=n_blocks)
+        return BlockNewton(matrix, alpha=alpha, n_blocks=n_blocks, weights=weights)
     step: float | str = "auto" if settings.step is None else settings.step
-    return GradientDescent(matrix, alpha=alpha, n_blocks=n_blocks, step=step, momentum=settings.momentum)
+    return GradientDescent(matrix, alpha=alpha, n_blocks=n_blocks, step=step, momentum=settings.momentum, weights=weights)
 
 
 def _partition(matrix: CodedMatrix, n_batches: int) -> list[tuple[Rows, CodedMatrix]]:

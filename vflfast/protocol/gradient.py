@@ -2,60 +2,40 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from ..crypto.coded import CodedMatrix
 from ..crypto.opening import MaskedOpening, plan_opening
 from ..crypto.paillier import PublicKey
 from ..crypto.vector import CipherVector
-from ..errors import CheckError, InputError, ProtocolError
+from ..errors import CheckError, ProtocolError
 from . import messages as ms
 from .block import Block
+from .leakage import LeakLedger
 from .link import Link
-from .settings import Settings
+from .packing import RowPacking
 
 
-def predictor_bound(settings: Settings) -> int:
-    """Return B·2^frac_bits, the agreed bound of one party's linear predictor."""
-    return int(settings.predictor_bound * (1 << settings.frac_bits))
-
-
-def residual_bound(settings: Settings, n_parties: int) -> int:
-    """Return the bound of |4g| = |Σ u − 2y| in fixed point, for `n_parties` that send predictors."""
-    return predictor_bound(settings) * n_parties + (2 << settings.frac_bits)
-
-
-def opening_size(matrix: CodedMatrix, public: PublicKey, residual: int) -> int:
+def opening_size(matrix: CodedMatrix, public: PublicKey, residual: int, packing: RowPacking) -> int:
     """Return how many ciphertexts one opening of the gradient on `matrix` has."""
-    bound = residual * max(int(matrix.absolute_sums.max()), matrix.n_rows)
+    bound = residual * max(int(matrix.absolute_sums.max()), matrix.n_rows) if packing.rows == 1 else packing.product_bound()
     return plan_opening(matrix.n_columns + 1, bound, public.key_bits).n_plaintexts
-
-
-def parse_vector(public: PublicKey, limbs: npt.NDArray[np.uint64], n_rows: int, bound: int, party: str, step: str) -> CipherVector:
-    """Return received ciphertexts, exactly `n_rows` of them; anything wrong is the sender's fault; ProtocolError."""
-    if len(limbs) != n_rows:
-        raise ProtocolError(party, step, f"sent {len(limbs)} ciphertexts, {n_rows} are due")
-    try:
-        return public.parse(limbs, frac_bits=0, bound=bound)
-    except InputError as error:
-        raise ProtocolError(party, step, str(error)) from error
 
 
 async def announce_quota(link: Link, block: Block, public: PublicKey, residual: int) -> None:
     """Tell the arbiter how many ciphertexts each round's opening has at most, over the batches."""
-    sizes = [opening_size(block.batch(t + 1)[1], public, residual) for t in range(block.settings.n_batches)]
+    sizes = [opening_size(block.batch(t + 1)[1], public, residual, block.packing) for t in range(block.settings.n_batches)]
     await link.send("arbiter", ms.Quota(max(sizes)))
 
 
-async def open_gradient(link: Link, matrix: CodedMatrix, residual: CipherVector) -> tuple[list[int], int]:
-    """Return (Zᵀ(4g), Σ4g) as integers, opened by the arbiter under masks."""
+async def open_gradient(link: Link, block: Block, residual: CipherVector, ledger: LeakLedger) -> tuple[list[int], int]:
+    """Return (Zᵀ(4g), Σ4g) of this round's rows as integers, opened by the arbiter under masks."""
+    packing, parts = block.packing, block.parts(link.round)
     link.stage("bucket")
-    sums = matrix.class_sums(residual)
-    link.divide(sums.spent)
+    sums = packing.sums(parts, residual)
+    link.divide({phase: sum(part.spent[phase] for part in sums) for phase in sums[0].spent})
     link.stage("combine")
-    columns, total = matrix.combine(sums)
-    values = await open_masked(link, CipherVector.concatenate([columns, total]), ms.MaskedGradient, ms.OpenedGradient)
+    columns = packing.combine(parts, sums)
+    values = packing.middle(await open_masked(link, columns, ms.MaskedGradient, ms.OpenedGradient))
+    ledger.add("opened gradient sums", packing.digits * len(values), block.matrix.n_rows)
     return values[:-1], values[-1]
 
 
@@ -80,6 +60,7 @@ async def open_masked(
 async def vote(link: Link, public: PublicKey, block: Block) -> bool:
     """Send the encrypted stop flag; return the verdict ([0131]–[0135]); ProtocolError for another round."""
     link.stage("vote")
+    link.tell("loss", block.losses[-1])
     flag = public.encrypt([int(block.flag)], bound=1, alpha_bits=public.full_alpha_bits)
     await link.send("arbiter", ms.Vote(flag.limbs, link.transcripts()))
     verdict = await link.receive("arbiter", ms.Verdict)

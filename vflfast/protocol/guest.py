@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +18,14 @@ from ..learn.scoring import Norm, calibrate
 from . import messages as ms
 from . import woe
 from .block import Block, PartyInputs, PartyModel
-from .gradient import announce_quota, open_gradient, open_masked, parse_vector, predictor_bound, residual_bound, vote
+from .forward import Refill, predictor_bound, receive_predictors, residual_bound, return_residual
+from .gradient import announce_quota, open_gradient, open_masked, vote
 from .leakage import LeakLedger, guard_batches
 from .link import Link
+from .packing import RowPacking
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .scores import share
-from .session import SEED_BYTES, compare_rows, receive_key, say_hello, secret_order
+from .session import SEED_BYTES, compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
 from .settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -33,12 +33,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoringInputs:
-    """What a data party brings to scoring: its columns on the matched rows, and its half of the model."""
+    """What a data party brings to scoring: its columns on the matched rows, its half of the model, and the run that this comes from."""
 
     matrix_inputs: PartyInputs
     weights: Floats
     intercept: float
     norm: Norm
+    run: str
 
     def predictor(self) -> Floats:
         """Return the party's own linear predictor."""
@@ -70,7 +71,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
     opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest)
-    guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches)
+    guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches, settings.row_packing)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, hosts, inputs)
     ledger = LeakLedger("guest")
@@ -98,7 +99,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
 async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> ScoringResult:
     """Score new customers (protocol §5); return the labels and what the settings open."""
     hosts = _hosts(link)
-    await say_hello(link, settings, inputs.matrix_inputs.organisation, inputs.matrix_inputs.matrix.n_columns)
+    await say_hello_to_score(link, settings, inputs.matrix_inputs.organisation, inputs.matrix_inputs.matrix.n_columns, inputs.run)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, hosts, inputs.matrix_inputs)
     link.stage("score")
@@ -125,32 +126,16 @@ async def _agree_on_rows(link: Link, hosts: tuple[str, ...], inputs: PartyInputs
 
 async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: Block, ledger: LeakLedger) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
-    rows, matrix = block.batch(link.round)
-    total = await _receive_predictors(link, hosts, public, block.settings, matrix.n_rows)
-    link.stage("residual")
+    settings, (rows, matrix) = block.settings, block.batch(link.round)
+    # while the hosts encrypt, and later compute: randomness for this round's residual, and for the next one's
+    link.idle = Refill(public, len(hosts) * block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
     # [[4g]] = [[u″]] + (u′ − 2y)  [0103], [0033], [0116]
-    offset = residual_offset(block.fixed_predictor(rows), block.own_labels()[rows], block.settings.frac_bits)
-    residual = total + offset
-    # the bound that all parties can compute, instead of the one this batch happens to have
-    residual = CipherVector(public, residual.vector, 0, residual_bound(block.settings, 1 + len(hosts)))
-    for host in hosts:
-        link.stage("rerandomize")
-        await link.send(host, ms.Residual(public.rerandomize(residual).limbs))
-    gradient, residual_sum = await open_gradient(link, matrix, residual)
-    ledger.add("opened gradient sums", matrix.n_columns + 1, block.matrix.n_rows)
+    offset = residual_offset(block.fixed_predictor(rows), block.own_labels()[rows], settings.frac_bits)
+    residual = await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights)
+    gradient, residual_sum = await open_gradient(link, block, residual, ledger)
     link.stage("update")
     block.update(gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)
-
-
-async def _receive_predictors(link: Link, hosts: tuple[str, ...], public: PublicKey, settings: Settings, n_rows: int) -> CipherVector:
-    """Return Σ_hosts [[u″]]."""
-    vectors = []
-    for host in hosts:
-        message = await link.receive(host, ms.Predictor)
-        link.stage("check ciphertexts")
-        vectors.append(parse_vector(public, message.ciphertexts, n_rows, predictor_bound(settings), host, "Predictor"))
-    return reduce(add, vectors)
 
 
 async def _calibrate(
@@ -199,7 +184,7 @@ async def receive_labels(link: Link, order: npt.NDArray[np.int64]) -> tuple[npt.
 async def _joint_probability(link: Link, hosts: tuple[str, ...], public: PublicKey, predictor: Floats, settings: Settings) -> Floats:
     """Return σ(u′ + Σ u″) by a sum that the arbiter opens under masks."""
     link.round = 1
-    total = await _receive_predictors(link, hosts, public, settings, len(predictor))
+    total = await receive_predictors(link, hosts, public, settings, len(predictor), RowPacking())
     own = encode(predictor, settings.frac_bits, settings.predictor_bound, "linear predictor")
     link.stage("joint score")
     summed = CipherVector(public, (total + own).vector, 0, predictor_bound(settings) * (1 + len(hosts)))

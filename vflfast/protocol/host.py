@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from ..crypto.codec import encode
 from ..crypto.paillier import PublicKey
 from ..errors import ProtocolError
 from ..learn.logistic import sigmoid
@@ -16,13 +15,15 @@ from ..learn.scoring import Norm
 from . import messages as ms
 from . import woe
 from .block import Block, PartyInputs, PartyModel
-from .gradient import announce_quota, open_gradient, parse_vector, predictor_bound, residual_bound, vote
+from .forward import Refill, receive_residual, residual_bound, send_predictor
+from .gradient import announce_quota, open_gradient, vote
 from .guest import ScoringInputs, receive_labels
 from .leakage import LeakLedger, guard_batches
 from .link import Link
+from .packing import RowPacking
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .scores import share
-from .session import SEED_BYTES, compare_rows, receive_key, say_hello, secret_order
+from .session import SEED_BYTES, compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
 from .settings import Settings
 
 
@@ -32,7 +33,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     journal = journal or NoJournal()
     opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest)
     n_parties = len(opening.columns) - 1
-    guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches)
+    guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches, settings.row_packing)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, inputs)
     ledger = LeakLedger(link.name)
@@ -63,7 +64,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
 
 async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> npt.NDArray[np.int8] | None:
     """Score new customers (protocol §5); return the labels in the patent profile, else nothing."""
-    await say_hello(link, settings, inputs.matrix_inputs.organisation, inputs.matrix_inputs.matrix.n_columns)
+    await say_hello_to_score(link, settings, inputs.matrix_inputs.organisation, inputs.matrix_inputs.matrix.n_columns, inputs.run)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, inputs.matrix_inputs)
     link.stage("score")
@@ -72,7 +73,7 @@ async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> npt.ND
     labels = (await receive_labels(link, order))[0] if settings.profile == "patent" else None
     if settings.joint:
         link.round = 1
-        await _send_predictor(link, public, predictor, settings)
+        await send_predictor(link, public, predictor, settings, RowPacking())
     return labels
 
 
@@ -93,23 +94,14 @@ async def _receive_labels(link: Link, inputs: PartyInputs) -> npt.NDArray[np.int
     return np.where(flags == 1, 1, -1).astype(np.int8)
 
 
-async def _send_predictor(link: Link, public: PublicKey, predictor: npt.NDArray[np.float64], settings: Settings) -> None:
-    fixed = encode(predictor, settings.frac_bits, settings.predictor_bound, "linear predictor")
-    link.stage("encrypt")
-    encrypted = public.encrypt_encoded(fixed, frac_bits=0, bound=predictor_bound(settings))
-    await link.send("guest", ms.Predictor(encrypted.limbs))
-
-
 async def _round(link: Link, public: PublicKey, block: Block, n_parties: int, ledger: LeakLedger) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
-    rows, matrix = block.batch(link.round)
-    await _send_predictor(link, public, block.predictor[rows], block.settings)
-    message = await link.receive("guest", ms.Residual)
-    link.stage("check ciphertexts")
-    bound = residual_bound(block.settings, n_parties)
-    residual = parse_vector(public, message.ciphertexts, matrix.n_rows, bound, "guest", "Residual")
-    gradient, residual_sum = await open_gradient(link, matrix, residual)
-    ledger.add("opened gradient sums", matrix.n_columns + 1, block.matrix.n_rows)
+    settings, (rows, matrix) = block.settings, block.batch(link.round)
+    # while the guest has the predictors: randomness for the next round's
+    link.idle = Refill(public, block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
+    await send_predictor(link, public, block.predictor[rows], settings, block.packing)
+    residual = await receive_residual(link, public, matrix.n_rows, settings, n_parties, block.packing)
+    gradient, residual_sum = await open_gradient(link, block, residual, ledger)
     link.stage("update")
     block.update(gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)

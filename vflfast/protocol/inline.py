@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from .arbiter import ArbiterInputs, ArbiterModel
 from .block import PartyInputs, PartyModel, joint_hash
 from .guest import ScoringInputs, ScoringResult
 from .link import Link, Observer, ReceiveRequest, SendRequest
+from .resume import Journal
 from .settings import Settings
 from .twin import train_twin
 
@@ -137,6 +138,7 @@ def train(
     *,
     observer: Observer | None = None,
     verify: bool = False,
+    journals: Mapping[str, Journal] | None = None,
 ) -> TrainingResult:
     """Train with all parties in this process.
 
@@ -148,19 +150,22 @@ def train(
         Agreed settings; ``simulation`` must be on for one organisation to play every part.
     verify
         Also run the plaintext twin and compare every party's weights of every round bit by bit.
+    journals
+        One a party, by name: an interrupted run then goes on from its last round.
 
     Raises
     ------
     VflError
         Whatever a party raises; ``verify`` raises when a bit differs.
     """
-    links = make_links(len(host_inputs), observer)
+    links, kept = make_links(len(host_inputs), observer), journals or {}
     programs: dict[str, Program] = {
-        "arbiter": arbiter.train(links["arbiter"], arbiter_inputs or ArbiterInputs("arbiter"), settings),
-        "guest": guest.train(links["guest"], guest_inputs, settings),
+        "arbiter": arbiter.train(links["arbiter"], arbiter_inputs or ArbiterInputs("arbiter"), settings, kept.get("arbiter")),
+        "guest": guest.train(links["guest"], guest_inputs, settings, kept.get("guest")),
     }
     for i, inputs in enumerate(host_inputs):
-        programs[f"host{i + 1}"] = host.train(links[f"host{i + 1}"], inputs, settings)
+        name = f"host{i + 1}"
+        programs[name] = host.train(links[name], inputs, settings, kept.get(name))
     traffic = Traffic()
     results = drive(programs, traffic)
     hosts = [results[f"host{i + 1}"] for i in range(len(host_inputs))]

@@ -8,25 +8,27 @@ from ..errors import LeakageGuardError
 from ..params import ROWS_PER_BATCH_FACTOR
 
 
-def guard_batches(n_rows: int, n_columns: int, n_batches: int) -> None:
+def guard_batches(n_rows: int, n_columns: int, n_batches: int, row_packing: int = 1) -> None:
     """Refuse batches in which a party's gradient equations come near the number of unknown residuals.
 
-    Each opened gradient gives its owner n_columns + 1 linear equations in the residuals of the batch's rows: with as many columns as
-    rows it solves for every label.
+    Each opened gradient gives its owner n_columns + 1 linear equations in the residuals of the batch's rows, times 2k − 1 with k rows in
+    a ciphertext: with as many equations as rows it solves for every label.
 
     Raises
     ------
     LeakageGuardError
-        Rows per batch < 10 × columns for mini-batches, or rows ≤ columns + 1 for the full batch.
+        Rows per batch < 10 × (2k − 1) × columns for mini-batches, or rows ≤ (2k − 1) × (columns + 1) for the full batch.
     """
-    rows = n_rows // n_batches
-    if n_batches > 1 and rows < ROWS_PER_BATCH_FACTOR * n_columns:
+    rows, times = n_rows // n_batches, 2 * row_packing - 1
+    least = ROWS_PER_BATCH_FACTOR * times
+    packed = f" and row_packing {row_packing}" if row_packing > 1 else ""
+    if n_batches > 1 and rows < least * n_columns:
         raise LeakageGuardError(
-            f"n_batches: {rows} rows a batch for {n_columns} columns; at least {ROWS_PER_BATCH_FACTOR} rows a column are needed, "
-            f"so at most {max(1, n_rows // (ROWS_PER_BATCH_FACTOR * n_columns))} batches"
+            f"n_batches: {rows} rows a batch for {n_columns} columns{packed}; at least {least} rows a column are needed, "
+            f"so at most {max(1, n_rows // (least * n_columns))} batches"
         )
-    if rows <= n_columns + 1:
-        raise LeakageGuardError(f"rows: {rows} rows for {n_columns} columns; a party could solve for every residual")
+    if rows <= times * (n_columns + 1):
+        raise LeakageGuardError(f"rows: {rows} rows for {n_columns} columns{packed}; a party could solve for every residual")
 
 
 @dataclass

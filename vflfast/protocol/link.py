@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import ProtocolError
@@ -19,6 +19,8 @@ M = TypeVar("M", bound=ms.Message)
 
 # (party, round, stage) at the start of every stage of work; (party, round, "") when it waits.
 Observer = Callable[[str, int, str], None]
+# A little work that could be done now; False when there is none left.
+Idle = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class ReceiveRequest:
 
     sender: str
     kind: str
+    idle: Idle | None = field(default=None, compare=False)  # what the party can do while it waits
 
 
 class _Ask:
@@ -57,6 +60,8 @@ class Link:
         32 bytes once all have said Hello; every later message must carry it.
     round, attempt
         What messages of a round carry; a message of another round or attempt is refused.
+    idle
+        Work for a driver whose party waits for a peer on another machine; one that never waits leaves it.
 
     The messages of `table` are all that it knows: any other kind is refused when it is parsed.
     """
@@ -69,6 +74,7 @@ class Link:
         self.session = ms.NO_SESSION
         self.round = 0
         self.attempt = attempt
+        self.idle: Idle | None = None
         self._observer = observer
         self._out = {peer: Lane(name, peer, table) for peer in peers}
         self._in = {peer: Lane(peer, name, table) for peer in peers}
@@ -86,6 +92,12 @@ class Link:
         if divide is not None:
             divide(self.name, self.round, parts)
 
+    def tell(self, what: str, value: float) -> None:
+        """Tell an observer that shows figures one of them: "loss" of the round, or "bytes" that were sent."""
+        tell = getattr(self._observer, "tell", None)
+        if tell is not None:
+            tell(self.name, what, value)
+
     async def send(self, recipient: str, message: ms.Message) -> None:
         """Send a message that the table allows now."""
         self._out[recipient].advance(type(message))
@@ -93,6 +105,7 @@ class Link:
         envelope = ms.Envelope(self.session, self._round_of(type(message)), self.attempt, self.name, recipient)
         data = ms.to_bytes(message, envelope)
         self._chain(self.name, recipient, data)
+        self.tell("bytes", len(data))
         self.stage("")
         await _Ask(SendRequest(recipient, data, type(message).__name__))
 
@@ -105,7 +118,7 @@ class Link:
             Another kind, session, round, attempt, sender or recipient; damaged bytes.
         """
         self.stage("")
-        data = await _Ask(ReceiveRequest(sender, cls.__name__))
+        data = await _Ask(ReceiveRequest(sender, cls.__name__, self.idle and self._work_idly))
         self.stage("parse")
         message, envelope = ms.from_bytes(data, sender, self._kinds)
         if not isinstance(message, cls):
@@ -114,6 +127,12 @@ class Link:
         self._in[sender].advance(cls)
         self._chain(sender, self.name, data)
         return message
+
+    def _work_idly(self) -> bool:
+        self.stage("precompute")
+        done = self.idle is not None and self.idle()
+        self.stage("")
+        return done
 
     def transcript(self, peer: str) -> bytes:
         """Return the SHA-256 over all messages to and from a peer; both ends have the same between two rounds."""

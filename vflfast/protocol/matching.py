@@ -133,7 +133,7 @@ async def intersect_at_guest(link: Link, own: ids.Ids, settings: str, max_ids: i
     """
     link.stage("match ids")
     hosts = [peer for peer in link.peers if peer != "arbiter"]
-    guest = GuestIntersection(own, _session(settings), hosts, max_ids=max_ids)
+    guest = GuestIntersection(own, matching_session(settings), hosts, max_ids=max_ids)
     for host in hosts:
         await link.send(host, BlindedIds(guest.request(host).points.tobytes()))
     for host in hosts:
@@ -157,7 +157,7 @@ async def intersect_at_host(link: Link, own: ids.Ids, settings: str, max_ids: in
         The guest's points, places or commitment are not as `HostIntersection` wants them.
     """
     link.stage("match ids")
-    host = HostIntersection(own, _session(settings), max_ids=max_ids)
+    host = HostIntersection(own, matching_session(settings), max_ids=max_ids)
     asked = await link.receive("guest", BlindedIds)
     link.stage("match ids")
     reply = host.reply(Request(_as_points(asked.points, "guest", "BlindedIds")))
@@ -170,7 +170,8 @@ async def intersect_at_host(link: Link, own: ids.Ids, settings: str, max_ids: in
     return _matched(found, report)
 
 
-def _session(settings: str) -> bytes:
+def matching_session(settings: str) -> bytes:
+    """Return what the order of the common rows is made of: the hash of the agreed settings, the same when a run is resumed."""
     return session_of(b"matching", settings.encode())
 
 

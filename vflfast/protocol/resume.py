@@ -77,13 +77,14 @@ class NoJournal:
 
 
 def inputs_digest(inputs: PartyInputs, settings: Settings) -> bytes:
-    """Return the SHA-256 of a data party's columns, rows, labels and settings."""
+    """Return the SHA-256 of a data party's columns, rows, labels, weights and settings."""
     digest = hashlib.sha256(b"vflfast inputs")
     matrix = inputs.matrix
     labels = b"" if inputs.labels is None else inputs.labels.tobytes()
     arrays = (matrix.codes, matrix.class_counts, matrix.column_features, matrix.column_values)
     views = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays]  # no copy of the codes
-    parts: list[bytes | memoryview] = [*views, inputs.commitment, labels, settings.to_json().encode()]
+    row_weights = b"" if inputs.row_weights is None else inputs.row_weights.astype("<i8").tobytes()
+    parts: list[bytes | memoryview] = [*views, inputs.commitment, labels, row_weights, settings.to_json().encode()]
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)

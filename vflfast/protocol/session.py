@@ -50,8 +50,33 @@ async def say_hello(
         For settings that differ.
     """
     journal = journal or NoJournal()
+    hellos = await _exchange(link, settings, organisation, n_columns, position(journal, inputs))
+    run, round_ = common_round(hellos)
+    link.round = round_
+    return Opening({name: hello.n_columns for name, hello in hellos.items()}, run or link.session, checkpoint_of(journal, round_))
+
+
+async def say_hello_to_score(link: Link, settings: Settings, organisation: str, n_columns: int, run: str) -> None:
+    """As `say_hello`, for parties that bring models; `run` is the training run of the own one, 64 hex digits.
+
+    Raises
+    ------
+    ProtocolError
+        For settings that differ, a party without a model, or a model of another training run.
+    """
+    own = bytes.fromhex(run)
+    hellos = await _exchange(link, settings, organisation, n_columns, (own, 1, 1))
+    for peer in link.peers:
+        if hellos[peer].run != own:
+            raise ProtocolError(peer, "Hello", f"its model comes from another training run than that of {link.name}")
+
+
+async def _exchange(
+    link: Link, settings: Settings, organisation: str, n_columns: int, held: tuple[bytes, int, int]
+) -> dict[str, ms.Hello]:
+    """Exchange and check Hello; the session id is the hash of all of them. `held`: run, newest round, finished."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns, *position(journal, inputs))}
+    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns, *held)}
     for peer in link.peers:
         await link.send(peer, hellos[link.name])
     for peer in link.peers:
@@ -70,9 +95,7 @@ async def say_hello(
         for number in (hello.n_columns, hello.newest, hello.finished):
             digest.update(number.to_bytes(8, "little"))
     link.session = digest.digest()
-    run, round_ = common_round(hellos)
-    link.round = round_
-    return Opening({name: hello.n_columns for name, hello in hellos.items()}, run or link.session, checkpoint_of(journal, round_))
+    return hellos
 
 
 def _check_hello(peer: str, hello: ms.Hello, settings: Settings) -> None:

@@ -16,8 +16,10 @@ from ..params import (
     DEFAULT_N_ITER_NO_CHANGE,
     DEFAULT_TOL,
     KEY_BITS,
+    MAX_WEIGHT,
     MIN_TEST_KEY_BITS,
     PREDICTOR_BOUND,
+    ROW_PACKINGS,
 )
 
 PROFILES = ("hardened", "patent")
@@ -26,6 +28,7 @@ INITS = ("local", "zeros")
 NORMS = ("minmax", "rank", "zscore", "none")
 THRESHOLDS = ("quota", "precision", "ks")
 OUTPUTS = ("labels", "scores")
+MAX_WEIGHED = 2.0**56  # of a weighted predictor, so that sums of a few stay within int64
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,13 @@ class Settings:
         ``ks``. The last two open the combined training scores to the guest.
     output, joint
         What the recipients get: ``labels`` or ``scores`` too; ``joint`` adds the joint probability at the guest.
+    row_packing
+        Rows in one ciphertext, 1 to 4: fewer bytes on a slow link, more equations for each party (packing.py).
     host_woe
         Every host's columns are the weights of evidence of its features' classes, from encrypted label sums before training.
+    max_weight, weight_unit
+        The guest's weights of its rows are integers from 1 to ``max_weight``; ``weight_unit`` of them are weight 1. They show all parties
+        how heavy a row can be, which for "balanced" class weights is how rare the rarer label is; which rows are heavy stays the guest's.
     simulation
         All parties on one machine for trial: the arbiter may be the same organisation.
 
@@ -90,7 +98,10 @@ class Settings:
     threshold_value: float | None = None
     output: str = "labels"
     joint: bool = False
+    row_packing: int = 1
     host_woe: bool = False
+    max_weight: int = 1
+    weight_unit: int = 1
     simulation: bool = False
 
     def __post_init__(self) -> None:
@@ -107,7 +118,9 @@ class Settings:
         _whole("n_iter_no_change", self.n_iter_no_change, 1)
         _whole("max_iter", self.max_iter, 1)
         _whole("n_batches", self.n_batches, 1)
+        _whole("row_packing", self.row_packing, ROW_PACKINGS[0], ROW_PACKINGS[-1])
         _real("predictor_bound", self.predictor_bound, above=0.0, most=1024.0)
+        self._check_weights()
         _real("tol", self.tol, least=0.0)
         _real("momentum", self.momentum, least=0.0, most=0.999)
         _real("epsilon", self.epsilon, least=0.0)
@@ -118,6 +131,20 @@ class Settings:
         if self.alpha is not None:
             _real("alpha", self.alpha, least=0.0)
         self._check_scoring()
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows may have weights other than 1."""
+        return self.max_weight > 1
+
+    def _check_weights(self) -> None:
+        _whole("max_weight", self.max_weight, 1, MAX_WEIGHT)
+        _whole("weight_unit", self.weight_unit, 1, self.max_weight)
+        if self.weighted and self.predictor_bound * 2.0**self.frac_bits * self.max_weight > MAX_WEIGHED:
+            raise InputError("max_weight", "times predictor_bound·2^frac_bits must not exceed 2^56")
+        for name in ("n_batches", "row_packing"):
+            if self.weighted and getattr(self, name) > 1:
+                raise InputError(name, "must be 1 where rows have weights (max_weight)")
 
     def _check_scoring(self) -> None:
         if self.epsilon and self.norm != "minmax":
@@ -157,15 +184,20 @@ class Settings:
 
     def differences(self, other_json: str) -> list[str]:
         """Return readable differences against another party's settings, empty when they agree."""
-        mine = json.loads(self.to_json())
-        try:
-            theirs = json.loads(other_json)
-        except (ValueError, RecursionError):  # a peer's text may nest as deep as it likes
-            return ["the other party's settings are not readable"]
-        if not isinstance(theirs, dict):
-            return ["the other party's settings are not readable"]
-        names = sorted(set(mine) | set(theirs))
-        return [f"{n}: {mine.get(n)!r} here, {theirs.get(n)!r} there" for n in names if mine.get(n) != theirs.get(n)]
+        return differences(self.to_json(), other_json)
+
+
+def differences(own_json: str, other_json: str) -> list[str]:
+    """Return readable differences of another party's settings against the own ones, empty when they agree."""
+    mine = json.loads(own_json)
+    try:
+        theirs = json.loads(other_json)
+    except (ValueError, RecursionError):  # a peer's text may nest as deep as it likes
+        return ["the other party's settings are not readable"]
+    if not isinstance(theirs, dict):
+        return ["the other party's settings are not readable"]
+    names = sorted(set(mine) | set(theirs))
+    return [f"{n}: {mine.get(n)!r} here, {theirs.get(n)!r} there" for n in names if mine.get(n) != theirs.get(n)]
 
 
 def _whole(name: str, value: object, least: int, most: int = 1 << 31) -> None:

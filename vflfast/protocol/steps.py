@@ -105,8 +105,8 @@ ROUND_KINDS = (Predictor, Residual, MaskedGradient, OpenedGradient, Vote, Verdic
 
 
 def role_of(party: str) -> str:
-    """Return the role of a party: host1, host2, … are hosts."""
-    return "host" if party.startswith("host") else party
+    """Return the role of a party: host1, host2, … and the mart are hosts."""
+    return "host" if party.startswith("host") or party == "mart" else party
 
 
 class Lane:

@@ -44,6 +44,8 @@ def _round(blocks: list[Block], settings: Settings, round_: int) -> None:
     residual = residual_offset(blocks[0].fixed_predictor(rows), blocks[0].own_labels()[rows], settings.frac_bits)
     for block in blocks[1:]:
         residual = residual + block.fixed_predictor(rows)
+    if blocks[0].row_weights is not None:
+        residual = residual * blocks[0].row_weights
     for block in blocks:
         matrix = block.batch(round_)[1]
         block.update(cross_product(matrix, residual).tolist(), int(residual.sum()), matrix.n_rows)

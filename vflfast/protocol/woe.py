@@ -30,7 +30,7 @@ from ..data.woe import LARGEST_WOE, weight_of_evidence
 from ..errors import CheckError, InputError, LeakageGuardError, ProtocolError
 from ..params import CHECK_WEIGHT_BITS, MAX_CLASSES, MIN_WOE_CLASS
 from .block import PartyInputs
-from .gradient import parse_vector
+from .forward import parse_vector
 from .leakage import LeakLedger
 from .link import Link
 from .messages import ClassEvidence, ClassSums, EncryptedLabels, MaskedSums, OpenedSums, SumsQuota

@@ -11,7 +11,9 @@ import pytest
 
 import vflfast
 
-HEAVY = {"numpy", "numba", "pandas", "pyarrow", "gmpy2", "scipy", "rich", "click", "vflfast._core"}
+HEAVY = {
+    "numpy", "numba", "pandas", "pyarrow", "gmpy2", "scipy", "rich", "click", "grpc", "matplotlib", "sklearn", "duckdb", "vflfast._core",
+}  # fmt: skip
 
 
 def test_import_loads_nothing_heavy() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from vflfast.errors import JournalError
+from vflfast.errors import InputError, JournalError
 from vflfast.net import journal as module
 from vflfast.net.journal import CURRENT, NEW, PREVIOUS, FileJournal
 from vflfast.protocol.resume import Checkpoint
@@ -331,3 +331,42 @@ def test_a_process_killed_in_the_middle_of_its_writes_loses_no_round_that_it_rep
         newest = journal.held()[0].round
         journal.close()
         assert newest in (reported, reported + 1)
+
+
+# --- all parties' journals in one place --------------------------------------------------------------------------
+
+
+ROLES = ("arbiter", "guest")
+
+
+def test_journals_go_when_the_run_ends_well_or_nothing_was_done(tmp_path: Path) -> None:
+    with module.journals_of(tmp_path / "kept", ROLES) as made:
+        made["guest"].commit(checkpoint(1))
+    assert not (tmp_path / "kept").exists()
+    with pytest.raises(KeyError), module.journals_of(tmp_path / "kept", ROLES):
+        raise KeyError
+    assert not (tmp_path / "kept").exists()
+
+
+def test_journals_of_an_interrupted_run_stay_and_bar_a_new_one(tmp_path: Path) -> None:
+    def stopped() -> None:
+        with module.journals_of(tmp_path, ROLES) as made:
+            made["guest"].commit(checkpoint(1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    with pytest.raises(InputError, match="--resume"):
+        module.begin_anew(tmp_path, ROLES)
+    with module.journals_of(tmp_path, ROLES) as made:
+        assert [one.round for one in made["guest"].held()] == [1]
+
+
+def test_nothing_else_in_the_folder_is_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "guest").mkdir()
+    for place in (tmp_path / "table.csv", tmp_path / "guest" / "table.csv"):
+        place.write_text("x")
+    with module.journals_of(tmp_path, ROLES) as made:
+        made["guest"].commit(checkpoint(1))
+    module.begin_anew(tmp_path, ROLES)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["guest", "guest/table.csv", "table.csv"]

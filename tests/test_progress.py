@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
+from made_jobs import sections, write_job, write_tables
 
-from vflfast import progress
+from vflfast import job as jobs
+from vflfast import jobfile, progress
+from vflfast.net.board import Board
+from vflfast.party import _Observer
 from vflfast.progress import Progress, StageClock, duration
+from vflfast.protocol.link import Link
 from vflfast.protocol.settings import Settings
 
 
@@ -86,7 +92,19 @@ def test_a_line_says_the_round_the_pace_and_the_time_left(clock: Clock) -> None:
     assert shown.round_seconds == [60.0] * 3
     # the stop rule cannot be met before 15 rounds without change, that is 16 rounds: 13 of them are left
     assert shown.line("guest", "encrypt") == (
-        "round 4 (stop rule: 16 or more, at most 50)  guest: encrypt  60.0 s a round, 13 min or more left"
+        "round 4 (stop rule: 16 or more, at most 50)  guest: encrypt  0.0 MB, 4 min  60.0 s a round, 13 min or more left"
+    )
+
+
+def test_a_line_has_the_newest_figures_and_all_bytes(clock: Clock) -> None:
+    shown = Progress(Settings(n_iter_no_change=2, max_iter=9), quiet=True)
+    for round_, (loss, change) in enumerate([(0.7, 0.1), (0.65432, 0.01234)], start=1):
+        steps(shown, clock, (5.0, "guest", round_, "vote"))
+        for party, what, value in (("guest", "loss", loss), ("host1", "loss", change), ("all", "AUC", 0.8), ("guest", "bytes", 2_500_000)):
+            shown.tell(party, what, value)
+    assert shown.line("guest", "vote") == (
+        "round 2 (stop rule: 3 or more, at most 9)  guest: vote  loss guest 0.6543, host1 0.0123  AUC all 0.8000  5.0 MB, 10 s"
+        "  5.0 s a round, 10 s or more left"
     )
 
 
@@ -111,9 +129,9 @@ def test_without_a_terminal_there_is_one_line_a_round_on_stderr(clock: Clock, ca
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines() == [
-        "round 1 (stop rule: 4 or more, at most 9)  host1: work",
-        "round 2 (stop rule: 4 or more, at most 9)  host1: work  6.0 s a round, 18 s or more left",
-        "round 3 (stop rule: 4 or more, at most 9)  host1: work  6.0 s a round, 12 s or more left",
+        "round 1 (stop rule: 4 or more, at most 9)  host1: work  0.0 MB, 2 s",
+        "round 2 (stop rule: 4 or more, at most 9)  host1: work  0.0 MB, 8 s  6.0 s a round, 18 s or more left",
+        "round 3 (stop rule: 4 or more, at most 9)  host1: work  0.0 MB, 14 s  6.0 s a round, 12 s or more left",
     ]
 
 
@@ -189,3 +207,30 @@ def test_the_timeline_says_who_did_what_when(clock: Clock) -> None:
         ("guest", 2, "bucket", 7.0, 10.0),
         ("guest", 2, "collapse", 10.0, 11.0),
     ]
+
+
+# --- figures of a real run -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_tells_losses_bytes_and_the_auc(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    job, stages = jobfile.read_job(write_job(tmp_path, sections(tmp_path))), Progress(Settings(), quiet=True)
+    trained = jobs.train(job, stages)
+    assert stages.n_bytes == trained.result.traffic.total_bytes
+    assert stages.figures["loss"] == {model.name: model.losses[-1] for model in (trained.result.guest, *trained.result.hosts)}
+    by_round = jobs.evaluate(trained, job, stages)["rounds"]["scores"]
+    assert stages.figures["AUC"] == {"all": by_round["joint"]["auc"][-1]}
+
+
+def test_a_party_between_processes_shows_the_same() -> None:
+    board, shown = Board("guest", ("host1",), 1 << 20), Progress(Settings(), quiet=True)
+    observe = _Observer(board, shown)
+    link = Link("guest", ("host1",), observe)
+    link.stage("vote")
+    link.tell("loss", 0.5)
+    link.tell("bytes", 7)
+    assert (shown.figures, shown.n_bytes) == ({"loss": {"guest": 0.5}}, 7)
+    observe("guest", 1, "bucket")
+    link.divide({"bucket": 1.0})
+    assert "bucket" in shown.seconds
+    Link("guest", (), _Observer(board, lambda party, round_, stage: None)).tell("loss", 0.5)  # one that shows no figures

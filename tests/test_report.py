@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from made_jobs import refused, sections, succeeded, write_job, write_tables
 
-from vflfast.data.rules import CategoryRule, NumericRule
+from vflfast.data.rules import NumericRule
 from vflfast.errors import InputError, LeakageGuardError
 from vflfast.model import SavedParty, read_json
-from vflfast.report import charts, data, page
+from vflfast.report import charts, data, figures, page
 
 pytest.importorskip("matplotlib", reason="the report needs matplotlib")
 
 RUN_CHARTS = {
-    "match", "bins", "losses", "separation", "roc", "ks", "gains", "lift", "calibration", "distribution", "timeline", "stages", "messages",
-    "prediction",
+    "match", "bins", "losses", "loss-kept-out", "auc-by-round", "separation", "roc", "ks", "gains", "lift", "calibration", "distribution",
+    "timeline", "stages", "messages", "prediction",
 }  # fmt: skip
 VOID = {"meta", "link", "br", "img", "path", "use", "rect", "line"}
 
@@ -149,6 +149,26 @@ def test_every_section_is_there(run: Seen) -> None:
     ]  # fmt: skip
 
 
+def test_the_curve_by_round_ends_at_the_figures_of_the_evaluation(run: Seen) -> None:
+    evaluation = run.data["summary"]["evaluation"]
+    by_round, scores = evaluation["rounds"], evaluation["scores"]
+    assert by_round["first"] == 1
+    for name, side in (("guest", "guest alone"), ("host1", "host1 alone"), ("joint", "joint")):
+        for key in ("auc", "ks"):
+            assert len(by_round["scores"][name][key]) == run.data["summary"]["rounds"]
+            assert by_round["scores"][name][key][-1] == pytest.approx(scores[side][key], abs=1e-12)
+    assert run.figures["auc-by-round"]["cells"] == run.data["summary"]["rounds"] * 7
+    assert f"{scores['joint']['auc']:.4f}" in run.figures["auc-by-round"]["desc"]
+
+
+def test_a_run_that_went_on_says_which_rounds_it_knows(folder: Path) -> None:
+    summary = json.loads((folder / "run.json").read_text())["summary"]
+    summary["evaluation"]["rounds"]["first"] = 7
+    chart = next(one for one in figures.run_figures(data.summary_report(summary)) if one.name == "auc-by-round")
+    assert [row[0] for row in chart.rows] == [7, 8]
+    assert "rounds before 7" in chart.description
+
+
 def test_values_on_the_page_are_those_of_the_data(run: Seen, folder: Path) -> None:
     printed = json.loads((folder / "run.json").read_text())["summary"]
     assert run.data["summary"] == printed
@@ -258,36 +278,13 @@ def test_reasons_are_ranked_and_samples_ordered(run: Seen) -> None:
     assert sum(reason["effect"] for reason in samples[0]["reasons"]) > 0 > sum(reason["effect"] for reason in samples[-1]["reasons"])
 
 
-RULE = {"feature": "f", "kind": "numeric", "n_steps": 0, "fallback": 0, "counts": (), "n_missing": 0}
-
-
-@pytest.mark.parametrize(
-    ("rule", "edges", "has_missing", "labels"),
-    [
-        ("five", (1.0, 2.5), False, ["≤ 1", "1 … 2.5", "> 2.5", "(missing later)"]),
-        ("five", (1.0,), True, ["(missing)", "≤ 1", "> 1"]),
-        ("five", (), False, ["any", "(missing later)"]),
-        ("zero", (), True, ["(missing)", "zero", "not zero"]),
-        ("sign", (), False, ["below zero", "zero", "above zero", "(missing later)"]),
-        ("missing", (), True, ["(missing)", "present"]),
-    ],
-)
-def test_class_labels(rule: str, edges: tuple[float, ...], has_missing: bool, labels: list[str]) -> None:
-    made = NumericRule(rule=rule, edges=edges, has_missing=has_missing, **RULE)  # type: ignore[arg-type]
-    assert data.bin_labels(made) == labels
-    assert len(labels) == made.n_classes
-
-
-def test_labels_of_merged_classes() -> None:
-    made = NumericRule("f", "numeric", "five", (1.0, 2.5), 0, True, 0, (3, 9), 1, groups=(0, 0, 1, 1))
-    assert data.bin_labels(made) == ["(missing) or ≤ 1", "1 … 2.5 or > 2.5"]
-    assert len(data.bin_labels(made)) == made.n_classes
-
-
-def test_labels_of_levels_and_categories() -> None:
-    levels = NumericRule("f", "numeric", "levels", (10.0, 14.0), 2, False, 0, (), 0)
-    assert data.bin_labels(levels) == ["10", "12", "14", "(missing later)"]
-    assert data.bin_labels(CategoryRule("f", ("a", None), True, (), 0)) == ["a", "(missing)", "(any other)"]
+def test_classes_are_told_as_the_bins_tell_them(folder: Path, run: Seen) -> None:
+    """One text for a class everywhere: the report has no words of its own."""
+    binner = SavedParty.from_dict(read_json(folder / "models" / "guest.json")).binner
+    shown = {feature["feature"]: [row["label"] for row in feature["classes"]] for feature in run.data["parties"][0]["features"]}
+    assert shown == {rule.feature: rule.class_texts() for rule in binner.rules}
+    told = {(reason["feature"], reason["class"]) for sample in run.data["samples"] for reason in sample["reasons"]}
+    assert all(text in shown[feature] for feature, text in told if feature in shown)
 
 
 def test_text_of_a_table_cannot_become_a_tag(folder: Path, tmp_path: Path) -> None:
@@ -379,3 +376,20 @@ def test_a_browser_shows_all_of_it(browser: Any, folder: Path, run: Seen, width:
     assert [tuple(value) for value in browser.execute_script(script)] == run.values
     page_colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert page_colour == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 27)"}[scheme]
+
+
+def test_on_paper_the_scorecards_are_open_and_nothing_is_cut(browser: Any, folder: Path) -> None:
+    metrics = {"width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": False}  # A4 at 96 dots an inch, without its margins
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    browser.get((folder / "run.html").as_uri())
+    sizes = "return [...document.querySelectorAll('%s')].map(part => part.getBoundingClientRect().height)"
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= metrics["width"]
+    cut = "return [...document.querySelectorAll('.scroll')].filter(part => part.scrollWidth > part.clientWidth + 1).length"
+    assert browser.execute_script(cut) == 0
+    cells = browser.execute_script(sizes % "section > details td")
+    assert len(cells) > 50
+    assert min(cells) > 5
+    assert max(browser.execute_script(sizes % "figure details")) == 0
+    assert max(browser.execute_script(sizes % "nav")) == 0
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from made_tables import dense, table
 
 from vflfast.data.binning import Binner
-from vflfast.data.rules import NumericRule, choose_rule, five_edges
+from vflfast.data.rules import CategoryRule, NumericRule, choose_rule, five_edges
 from vflfast.errors import DataError
 
 NAN = math.nan
@@ -279,3 +279,32 @@ def test_levels_come_from_the_training_rows_only() -> None:
     binner = Binner.fit(table(job=["a", "b", "z"]), rows=np.array([0, 1]))
     assert binner.column_names == ["job=a", "job=b"]
     assert binner.rules[0].n_missing == 0
+
+
+# --- classes in words --------------------------------------------------------------------------------------------
+
+
+RULE: dict[str, Any] = {"feature": "f", "kind": "numeric", "n_steps": 0, "fallback": 0, "counts": (), "n_missing": 0}
+
+
+@pytest.mark.parametrize(
+    ("rule", "edges", "has_missing", "texts"),
+    [
+        ("five", (1.0, 2.5), False, ["up to 1", "(1, 2.5]", "above 2.5", "missing later"]),
+        ("five", (1.0,), True, ["missing", "up to 1", "above 1"]),
+        ("five", (), False, ["any number", "missing later"]),
+        ("zero", (), True, ["missing", "0", "not 0"]),
+        ("sign", (), False, ["below 0", "0", "above 0", "missing later"]),
+        ("missing", (), True, ["missing", "present"]),
+    ],
+)
+def test_what_falls_into_a_class(rule: str, edges: tuple[float, ...], has_missing: bool, texts: list[str]) -> None:
+    made = NumericRule(rule=rule, edges=edges, has_missing=has_missing, **RULE)
+    assert made.class_texts() == texts
+    assert len(texts) == made.n_classes
+
+
+def test_what_falls_into_levels_and_categories() -> None:
+    levels = NumericRule("f", "numeric", "levels", (10.0, 14.0), 2, False, 0, (), 0)
+    assert levels.class_texts() == ["about 10", "about 12", "about 14", "missing later"]
+    assert CategoryRule("f", ("a", None), True, (), 0).class_texts() == ["a", "(missing)", "(rest)"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import resource
+import secrets
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,21 @@ from .data.mart_table import rows_of
 from .data.matching import match_parties
 from .data.tables import OpenTable, Table, open_table
 from .errors import InputError, LeakageGuardError, ModelError
-from .jobfile import Job, PartyPlan
+from .jobfile import ID_KEY_BYTES, Job, Part, PartyPlan, kept_id_key
 from .learn import metrics
 from .learn.curves import curves
 from .learn.logistic import sigmoid
+from .learn.watch import JOINT, RoundWatch
+from .learn.weights import class_weights, in_units
+from .net.journal import ID_KEY, FileJournal, begin_anew, journals_of
 from .params import KEY_BITS
 from .progress import StageClock
 from .protocol import inline
 from .protocol.arbiter import ArbiterInputs
 from .protocol.block import PartyInputs
-from .protocol.guest import ScoringInputs, ScoringResult
+from .protocol.guest import ScoringResult
+from .protocol.matching import matching_session
+from .protocol.resume import Journal
 from .protocol.settings import Settings
 
 
@@ -59,7 +66,7 @@ class TrainedJob:
     match: dict[str, Any]
     n_train: int
     test: TestPart | None
-    evaluation: dict[str, Any] = field(default_factory=dict)
+    watch: RoundWatch | None = None
 
 
 @dataclass
@@ -89,15 +96,53 @@ def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob
     return train_prepared(prepare(job, observer), job, observer, verify=verify)
 
 
-def train_prepared(ready: Prepared, job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob:
-    """Train on tables that are read and coded."""
-    result = inline.train(ready.inputs[0], ready.inputs[1:], job.settings, arbiter_inputs(job), observer=observer, verify=verify)
+def train_prepared(
+    ready: Prepared, job: Job, observer: StageClock, *, verify: bool = False, journals: Mapping[str, Journal] | None = None
+) -> TrainedJob:
+    """Train on tables that are read and coded; with `journals`, go on where an interrupted run ended."""
+    watch = _watch(ready, job, observer) if ready.test is not None else None
+    inputs = ready.inputs if watch is None else [
+        dataclasses.replace(one, after_round=watch.of(name)) for one, name in zip(ready.inputs, watch.rounds, strict=True)
+    ]  # fmt: skip
+    result = inline.train(
+        inputs[0], inputs[1:], job.settings, arbiter_inputs(job), observer=observer, verify=verify, journals=journals
+    )
     models, plans = [result.guest, *result.hosts], (job.guest, *job.hosts)
     parties = [saved.saved_party(m, b, {**p.reading, "kinds": b.kinds}) for m, b, p in zip(models, ready.binners, plans, strict=True)]
     test = ready.test
     if test is not None:  # coded before training gave the hosts their WOE values
         test = dataclasses.replace(test, matrices=[p.binner.recode(m) for p, m in zip(parties, test.matrices, strict=True)])
-    return TrainedJob(result, parties, ready.match, ready.inputs[0].matrix.n_rows, test)
+    return TrainedJob(result, parties, ready.match, ready.inputs[0].matrix.n_rows, test, watch)
+
+
+def _watch(ready: Prepared, job: Job, observer: StageClock) -> RoundWatch:
+    """Keep every round's weights; show the joint AUC as they come, if the hosts' columns are known before training and there is one."""
+    names = list(inline.party_names(len(job.hosts))[1:])
+    test = ready.test
+    if test is None or job.settings.host_woe or len(np.unique(test.labels)) < 2:
+        return RoundWatch(names)
+    matrices = dict(zip(names, test.matrices, strict=True))
+    return RoundWatch(names, lambda watch: observer.tell("all", "AUC", watch.joint_auc(matrices, test.labels)))
+
+
+@contextmanager
+def kept(job: Job, folder: Path, *, resume: bool) -> Iterator[tuple[Job, dict[str, FileJournal]]]:
+    """Give the job and one journal a party in `folder`, so that an interrupted run can go on; they are taken away at its end.
+
+    Raises
+    ------
+    InputError
+        The folder holds an unfinished run and `resume` is not set.
+    JournalError
+        The folder cannot be used.
+    """
+    roles = inline.party_names(len(job.hosts))
+    if not resume:
+        begin_anew(folder, roles)
+    with journals_of(folder, roles) as journals:
+        if job.id_method == "hmac" and job.id_key is None:
+            job = dataclasses.replace(job, id_key=kept_id_key(folder / "guest" / ID_KEY))
+        yield job, journals
 
 
 def prepare(job: Job, observer: StageClock) -> Prepared:
@@ -123,14 +168,29 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
             binners.append(binner)
             train_parts.append(parts[0])
             test_parts += parts[1:]
-    inputs = [
-        PartyInputs(part, commitment, plan.organisation, labels[positions[0]] if i == 0 else None)
-        for i, (part, plan) in enumerate(zip(train_parts, plans, strict=True))
-    ]
+    inputs = [PartyInputs(part, commitment, plan.organisation) for part, plan in zip(train_parts, plans, strict=True)]
+    own = labels[positions[0]]
+    inputs[0] = dataclasses.replace(inputs[0], labels=own, row_weights=row_weights(own, job.guest, job.settings))
     test = None
     if test_parts:
         test = TestPart(test_parts, labels[matched.positions[0][is_test]], matched.rows(is_test)[1])
     return Prepared(inputs, binners, matched.report, test)
+
+
+def row_weights(labels: npt.NDArray[np.int8], plan: PartyPlan, settings: Settings) -> npt.NDArray[np.int64] | None:
+    """Return the training rows' weights in the agreed unit, by the guest's `class_weight`.
+
+    Raises
+    ------
+    InputError
+        They are above the agreed ``max_weight``.
+    """
+    if plan.class_weight is None:
+        return None
+    weights = in_units(class_weights(labels, plan.class_weight), settings.weight_unit)
+    if int(weights.max()) > settings.max_weight:
+        raise InputError("max_weight", f"class_weight needs {int(weights.max())} in [settings] of all parties (in units of weight_unit)")
+    return weights
 
 
 def save_models(trained: TrainedJob, folder: str | Path) -> list[Path]:
@@ -154,7 +214,7 @@ def score_models(
         raise ModelError("session", "the parties' models come from different training runs")
     plans = (job.guest, *job.hosts)
     inputs = [
-        ScoringInputs(PartyInputs(matrix, commitment, plan.organisation), party.weights, party.intercept, party.norm)
+        party.to_score(PartyInputs(matrix, commitment, plan.organisation))
         for party, matrix, plan in zip(parties, matrices, plans, strict=True)
     ]
     return inline.score(inputs[0], inputs[1:], arbiter_model, settings, arbiter_inputs(job), observer=observer)
@@ -166,7 +226,7 @@ def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock
     parties = [saved.SavedParty.from_dict(saved.read_json(Path(folder) / f"{plan.name}.json"), plan.name) for plan in plans]
     arbiter_model = saved.arbiter_from_dict(saved.read_json(Path(folder) / "arbiter.json"))
     with observer.stage("read tables"):
-        tables = [_read_like(plan, party) for plan, party in zip(plans, parties, strict=True)]
+        tables = [read_like(plan, party) for plan, party in zip(plans, parties, strict=True)]
     with observer.stage("match ids"):
         matched = match_tables(tables, job)
         tables = narrowed(tables, matched)
@@ -185,7 +245,9 @@ def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock
 def match_tables(tables: Sequence[Table | OpenTable], job: Job) -> Matched:
     """Match the parties' ids by the job's method; all end with the same order."""
     party_ids = [table.ids for table in tables]
-    return Matched(*match_parties(party_ids, method=job.id_method, key=job.id_key, max_ids=job.max_ids))
+    key = secrets.token_bytes(ID_KEY_BYTES) if job.id_method == "hmac" and job.id_key is None else job.id_key
+    session = matching_session(job.settings.to_json())
+    return Matched(*match_parties(party_ids, method=job.id_method, key=key, max_ids=job.max_ids, session=session))
 
 
 def narrowed(tables: Sequence[OpenTable], matched: Matched) -> list[OpenTable]:
@@ -212,13 +274,14 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
     result, _ = score_models(trained.parties, trained.result.arbiter, test.matrices, test.commitment, job, settings, observer)
     scores = {"guest alone": result.own_probability}
     for party, matrix in zip(trained.parties[1:], test.matrices[1:], strict=True):
-        inputs = ScoringInputs(PartyInputs(matrix, test.commitment, ""), party.weights, party.intercept, party.norm)
+        inputs = party.to_score(PartyInputs(matrix, test.commitment, ""))
         scores[f"{party.role} alone"] = sigmoid(inputs.predictor())
     scores |= {"combined F": result.scores, "joint": result.joint_probability}  # type: ignore[dict-item]
     return {
         "rows": len(test.labels),
         "positive_share": float((test.labels > 0).mean()),
         "flagged_share": float((result.labels > 0).mean()),
+        "rounds": _by_round(trained),
         "curves": {name: curves(test.labels, values) for name, values in scores.items()},
         "scores": {
             name: {
@@ -229,6 +292,15 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
             for name, values in scores.items()
         },
     }
+
+
+def _by_round(trained: TrainedJob) -> dict[str, Any]:
+    """AUC and KS of the test part by round, and the first round of which they are known: a run that went on has not the ones before."""
+    test, watch, last = trained.test, trained.watch, trained.result.guest.n_iter
+    if test is None or watch is None:
+        return {}
+    found = watch.curves(dict(zip(watch.rounds, test.matrices, strict=True)), test.labels)
+    return {"first": last - len(found[JOINT]["auc"]) + 1, "scores": found}
 
 
 def summary(trained: TrainedJob, evaluation: dict[str, Any], clock: StageClock) -> dict[str, Any]:
@@ -266,7 +338,7 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def arbiter_inputs(job: Job) -> ArbiterInputs:
+def arbiter_inputs(job: Job | Part) -> ArbiterInputs:
     """Return what the arbiter brings: the key of its file, or none, for a fresh one per session."""
     if job.key_file is None:
         return ArbiterInputs(job.arbiter)
@@ -274,7 +346,7 @@ def arbiter_inputs(job: Job) -> ArbiterInputs:
     return ArbiterInputs(job.arbiter, PrivateKey(*keyfile.load_private_key(job.key_file, test_sizes=test), test_sizes=test))
 
 
-def _read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
+def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     """Read a table as the training table was read; labels are optional now."""
     if plan.mart is not None:
         return plan.open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +17,16 @@ from .data.matching import check_method
 from .data.tables import OpenTable, open_table
 from .data.toml import read_toml
 from .errors import InputError
+from .net.config import party_sections
 from .params import MAX_IDS, MAX_LEVELS, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
 from .protocol.settings import Settings
 
 BINNING = ("numeric", "max_levels", "overrides", "min_class_size", "encoding")  # as of Binner.fit
 MART = ("mart", "classes", "names")  # a host's store in place of a file
-PARTY_SETTINGS = {"file", *MART, "organisation", *BINNING, *saved.READING}
+PARTY_SETTINGS = {"file", *MART, "organisation", "class_weight", *BINNING, *saved.READING}
+ID_KEY_BYTES = 32  # of a key that no file gives
 SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings"}
+PART_SECTIONS = SECTIONS - {"run"} | {"mart", "network"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class PartyPlan:
     ----------
     mart
         Classes and names of `open_mart`, where `file` is a store; None: a table.
+    class_weight
+        The guest's: "balanced", or the weights of −1 and +1.
     """
 
     name: str
@@ -45,6 +51,7 @@ class PartyPlan:
     min_class_size: int = 1
     encoding: str = "ordinal"
     mart: dict[str, Any] | None = None
+    class_weight: str | dict[int, float] | None = None
 
     def open(self) -> OpenTable:
         """Open the table or the store."""
@@ -63,7 +70,8 @@ class Job:
     Attributes
     ----------
     id_method, id_key
-        ``ecdh``, private set intersection; ``hmac`` with a shared key; or the patent's ``hash`` or ``sm3`` without one.
+        ``ecdh``, private set intersection; ``hmac`` with a shared key (``None``: a fresh one, which serves parties in one process
+        only); or the patent's ``hash`` or ``sm3`` without one.
     max_ids
         Most ids of one party.
     test_share
@@ -81,6 +89,25 @@ class Job:
     arbiter: str = "arbiter"
     key_file: Path | None = None
     max_ids: int = MAX_IDS
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one party reads of a job: its own section, and what all agree on.
+
+    Attributes
+    ----------
+    plan
+        Its table; ``None``: the arbiter.
+    """
+
+    settings: Settings
+    plan: PartyPlan | None = None
+    id_method: str = "ecdh"
+    id_key: bytes | None = None
+    max_ids: int = MAX_IDS
+    arbiter: str = "arbiter"
+    key_file: Path | None = None
 
 
 def read_job(path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
@@ -109,32 +136,90 @@ def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str
     hosts = data["hosts"]
     if not isinstance(hosts, list) or not hosts:
         raise InputError("hosts", "must be one or more [[hosts]] sections")
-    id_section, run = _section(data, "ids"), _section(data, "run")
-    arbiter = _section(data, "arbiter")
-    _known("ids", id_section, {"method", "key_file", "max_ids"})
+    run = _section(data, "run")
     _known("run", run, {"test_share"})
-    _known("arbiter", arbiter, {"organisation", "key_file"})
-    settings = Settings.from_mapping({"simulation": True, **_section(data, "settings"), **(changes or {})})
-    if settings.powers is not None and len(settings.powers) != 1 + len(hosts):
-        raise InputError("powers", f"{len(settings.powers)} numbers for {1 + len(hosts)} data parties")
+    settings = _settings({"simulation": True, **_section(data, "settings"), **(changes or {})}, 1 + len(hosts))
     share = run.get("test_share", 0.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise InputError("test_share", "must be a number from 0 up to, not including, 1")
     if share and not settings.simulation:
         raise InputError("test_share", "needs simulation: the evaluation compares every side's scores in one place")
-    method = check_method(id_section.get("method", Job.id_method))
-    max_ids = id_section.get("max_ids", MAX_IDS)
-    if isinstance(max_ids, bool) or not isinstance(max_ids, int) or max_ids < 1:
-        raise InputError("ids.max_ids", "must be an integer from 1")
-    key_file = arbiter.get("key_file")
     return Job(
         _party("guest", data["guest"], folder),
         tuple(_host(f"host{i + 1}", host, folder, settings) for i, host in enumerate(hosts)),
-        settings, method, _id_key(method, id_section.get("key_file"), folder), float(share),
-        _text("arbiter.organisation", arbiter.get("organisation", "arbiter")),
-        None if key_file is None else folder / _text("arbiter.key_file", key_file),
-        max_ids,
+        settings, test_share=float(share), **_ids(_section(data, "ids"), folder), **_arbiter(_section(data, "arbiter"), folder),
     )  # fmt: skip
+
+
+def part_from_mapping(data: Mapping[str, Any], role: str, folder: Path, changes: Mapping[str, Any] | None = None) -> Part:
+    """Return the part of one party, by the sections of its fed.toml; what the other parties' sections hold is not read.
+
+    Parameters
+    ----------
+    data
+        The party's own section, ``[guest]``, its one of ``[[hosts]]``, ``[mart]`` or ``[arbiter]``, as in a job file; ``[ids]`` and
+        ``[settings]``. Addresses and ``[network]`` are read by `net_config`. A mart is a host by that name whose table is a store.
+    role
+        guest, host1, host2, …, mart or arbiter.
+    folder
+        Where relative paths start.
+    changes
+        To ``[settings]``; they win. `simulation` is off unless it is set: a part belongs to a run between organisations.
+
+    Raises
+    ------
+    InputError
+        Names the section or setting.
+    """
+    _known("a party's file", data, PART_SECTIONS)
+    sections = party_sections(data)
+    if role not in sections:
+        raise InputError("role", f"{role} has no section; there are {', '.join(sections)}")
+    settings = _settings({"simulation": False, **_section(data, "settings"), **(changes or {})}, len(sections) - 1)
+    if role == "arbiter":
+        return Part(settings, **_arbiter(_without_address(_section(data, role)), folder))
+    section = _without_address(sections[role])
+    plan = _party(role, section, folder) if role == "guest" else _host(role, section, folder, settings)
+    if role == "mart" and plan.mart is None:
+        raise InputError("mart.mart", "must name the store, as made by `vflfast mart build`")
+    return Part(settings, plan, **_ids(_section(data, "ids"), folder))
+
+
+def _without_address(section: Any) -> Any:
+    return {key: value for key, value in section.items() if key != "address"} if isinstance(section, Mapping) else section
+
+
+def _settings(given: dict[str, Any], n_parties: int) -> Settings:
+    settings = Settings.from_mapping(given)
+    if settings.powers is not None and len(settings.powers) != n_parties:
+        raise InputError("powers", f"{len(settings.powers)} numbers for {n_parties} data parties")
+    return settings
+
+
+def _ids(section: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return how ids are protected, as fields of Job and Part."""
+    _known("ids", section, {"method", "key_file", "max_ids"})
+    method = check_method(section.get("method", Job.id_method))
+    max_ids = section.get("max_ids", MAX_IDS)
+    if isinstance(max_ids, bool) or not isinstance(max_ids, int) or max_ids < 1:
+        raise InputError("ids.max_ids", "must be an integer from 1")
+    return {"id_method": method, "id_key": _id_key(method, section.get("key_file"), folder), "max_ids": max_ids}
+
+
+def _arbiter(section: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the arbiter's name and key file, as fields of Job and Part."""
+    _known("arbiter", section, {"organisation", "key_file"})
+    key_file = section.get("key_file")
+    path = None if key_file is None else folder / _text("arbiter.key_file", key_file)
+    return {"arbiter": _text("arbiter.organisation", section.get("organisation", "arbiter")), "key_file": path}
+
+
+def kept_id_key(path: Path) -> bytes:
+    """Return the key for `hmac` that a run keeps in a file of its own; a fresh one at the first call."""
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(secrets.token_bytes(ID_KEY_BYTES))
+    return path.read_bytes()
 
 
 def _party(name: str, section: object, folder: Path) -> PartyPlan:
@@ -149,13 +234,27 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
         raise InputError(f"{name}.file", "must name the party's table")
     if name != "guest" and "label_column" in section:
         raise InputError(f"{name}.label_column", "labels are the guest's; leave the column out of the partner's table")
+    if name != "guest" and "class_weight" in section:
+        raise InputError(f"{name}.class_weight", "belongs to the guest, who has the labels")
     reading = {key: section[key] for key in saved.READING if key in section}
     if isinstance(reading.get("observation_date"), datetime.date):  # a TOML date without quotes
         reading["observation_date"] = reading["observation_date"].isoformat()
     binning = {key: section[key] for key in BINNING if key in section}
     organisation = _text(f"{name}.organisation", section.get("organisation", name))
     mart = {key: section[key] for key in MART[1:] if key in section} if "mart" in section else None
-    return PartyPlan(name, folder / section["file"], organisation, reading, **binning, mart=mart)
+    return PartyPlan(
+        name, folder / section["file"], organisation, reading, **binning, mart=mart, class_weight=_class_weight(section.get("class_weight"))
+    )
+
+
+def _class_weight(value: object) -> str | dict[int, float] | None:
+    """Return "balanced", or weights by −1 and +1 from a table whose names are 0 or -1, and 1; InputError."""
+    if value is None or value == "balanced":
+        return value
+    codes = {"0": -1, "-1": -1, "1": 1, "+1": 1}
+    if not isinstance(value, Mapping) or not value or not set(value) <= set(codes):
+        raise InputError("guest.class_weight", 'must be "balanced" or a table such as {0 = 1, 1 = 5}')
+    return {codes[label]: weight for label, weight in value.items()}
 
 
 def _mart_path(name: str, section: Mapping[str, Any]) -> str:
@@ -206,9 +305,9 @@ def _known(where: str, section: Mapping[str, Any], names: set[str]) -> None:
 
 
 def _id_key(method: str, key_file: object, folder: Path) -> bytes | None:
-    """The shared key of `hmac`: from its file, or a fresh one, which serves parties in one process only."""
+    """The shared key of `hmac`, from its file."""
     if key_file is None:
-        return secrets.token_bytes(32) if method == "hmac" else None
+        return None
     if method != "hmac":
         raise InputError("ids.key_file", "belongs to method hmac")
     try:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +20,7 @@ from . import jobfile
 from . import model as saved
 from .data.toml import read_toml
 from .errors import InputError, VflError
-from .net.journal import FileJournal
+from .net.journal import begin_anew
 from .net.transport import free_port
 from .protocol.block import joint_hash
 
@@ -115,7 +112,7 @@ def launch(
     roles = ("arbiter", "guest", *(host.name for host in job.hosts))
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not resume:
-        _begin_anew(target, roles)
+        begin_anew(target / "journal", roles)
     with _certificates(target, roles, plaintext=plaintext) as certificates:
         addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, _ports(len(roles)), strict=True)}
         network = {"certificates": str(certificates), "plaintext": plaintext}
@@ -176,19 +173,6 @@ def _summary(
     }
 
 
-def _begin_anew(folder: Path, roles: tuple[str, ...]) -> None:
-    """Take away the journals of a run that came to its end; InputError for one that did not."""
-    for role in roles:
-        place = folder / "journal" / role
-        if place.exists():
-            journal = FileJournal(place, role)
-            unfinished = bool(journal.held()) and not journal.finished()
-            journal.close()
-            if unfinished:
-                raise InputError("folder", f"{folder} holds an unfinished run: go on with it by --resume, or take another folder")
-    shutil.rmtree(folder / "journal", ignore_errors=True)
-
-
 @contextmanager
 def _certificates(folder: Path, roles: tuple[str, ...], *, plaintext: bool) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="certificates-", dir=folder) as temporary:
@@ -236,9 +220,7 @@ def _ids(section: Mapping[str, Any], job_folder: Path, folder: Path) -> dict[str
         made["key_file"] = str(job_folder / made["key_file"])
     elif made.get("method", jobfile.Job.id_method) == "hmac":
         path = folder / "ids.key"
-        if not path.exists():
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-                stream.write(secrets.token_bytes(32))
+        jobfile.kept_id_key(path)
         made["key_file"] = str(path)
     return made
 

@@ -2,136 +2,92 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import jobfile
-from . import model as saved
-from .data import ids
-from .data.binning import Binner
-from .data.mart_table import rows_of
 from .data.toml import read_toml
 from .errors import InputError
-from .job import arbiter_inputs
 from .net.board import Board
 from .net.config import NetConfig, net_config
 from .net.connection import connected
 from .net.journal import FileJournal
-from .net.runner import Program, Runner
-from .protocol import arbiter, guest, host
-from .protocol.block import PartyInputs, PartyModel
-from .protocol.link import Link, Observer
-from .protocol.matching import MatchedRows, intersect_at_guest, intersect_at_host, match_at_guest, match_at_host, matching_link
-from .protocol.settings import Settings
+from .net.runner import Runner
+from .programs import SCORE, TRAIN, PartyJob, PartyResult, Programs, programs_of
+from .protocol.link import Observer
+from .scored import check_target
 
 if TYPE_CHECKING:
     from .net.certs import Credentials
 
-SECTIONS = {*jobfile.SECTIONS, "network"} - {"run"}
-ELSEWHERE = "-"  # another party's table, which this party does not know
 
+def read_party(
+    path: str | Path, role: str, changes: Mapping[str, Any] | None = None, *, task: str = TRAIN, out: Path | None = None
+) -> PartyJob:
+    """Return a party's part of a fed.toml file.
 
-@dataclass(frozen=True)
-class PartyJob:
-    """What one party brings: how it reaches the others, the agreed settings, and its own part.
-
-    Attributes
+    Parameters
     ----------
-    plan
-        Its table; None: the arbiter.
-    """
-
-    config: NetConfig
-    job: jobfile.Job
-    plan: jobfile.PartyPlan | None
-
-    @property
-    def settings(self) -> Settings:
-        """The agreed settings."""
-        return self.job.settings
-
-    @property
-    def settings_digest(self) -> str:
-        """SHA-256 of the agreed settings, in hex: what peers compare before they say Hello."""
-        return hashlib.sha256(self.settings.to_json().encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class PartyResult:
-    """What a party has after a run: its model's file and the facts that it may tell."""
-
-    role: str
-    path: Path
-    facts: dict[str, Any]
-
-
-def read_party(path: str | Path, role: str, changes: Mapping[str, Any] | None = None) -> PartyJob:
-    """Return a party's part of a fed.toml file; `changes` to its ``[settings]`` win.
+    role
+        guest, host1, host2, …, mart or arbiter; ``host`` where there is one. The mart is a host whose certificate, model and place in
+        every message, status and error are named mart; its table is the store that ``[mart]`` names ([0095]).
+    changes
+        To ``[settings]``; they win.
+    task
+        "train", or "score": new customers, by the models that training left.
+    out
+        CSV file for the labels of a recipient.
 
     Raises
     ------
     InputError
-        The file cannot be read, or something in it is unknown, missing or wrong.
+        The file cannot be read, or something in it is unknown, missing or wrong; `out` where no labels arrive.
     """
     data, folder = read_toml(path), Path(path).parent
-    unknown = sorted(set(data) - SECTIONS)
-    if unknown:
-        raise InputError(unknown[0], f"is unknown in fed.toml; there are {', '.join(sorted(SECTIONS))}")
     config = net_config(data, folder, role)
-    own = {"guest": data["guest"], **{f"host{i + 1}": section for i, section in enumerate(data["hosts"])}, "arbiter": data["arbiter"]}
-    sections = {name: _job_section(name, dict(section), config.role) for name, section in own.items()}
-    job_data = {
-        "guest": sections["guest"],
-        "hosts": [section for name, section in sections.items() if name.startswith("host")],
-        "arbiter": sections["arbiter"],
-        "ids": data.get("ids", {}) if config.role != "arbiter" else {},
-        "settings": {"simulation": False, **data.get("settings", {})},
-    }
-    job = jobfile.job_from_mapping(job_data, folder, changes)
-    plan = {"guest": job.guest, **{plan.name: plan for plan in job.hosts}}.get(config.role)
-    if config.role == "guest" and job.guest.reading.get("label_column") is None:
+    party = PartyJob(config, jobfile.part_from_mapping(data, config.role, folder, changes), task, out)
+    plan = party.part.plan
+    if config.role == "guest" and task == TRAIN and plan is not None and plan.reading.get("label_column") is None:
         raise InputError("label_column", "the guest's section must name it")
-    if plan and job.id_method == "hmac" and "key_file" not in data.get("ids", {}):
+    if plan and party.part.id_method == "hmac" and party.part.id_key is None:
         raise InputError("ids.key_file", "is needed: guest and hosts share one key between their machines")
-    return PartyJob(config, job, plan)
+    if out is not None:
+        if task != SCORE or not party.is_recipient:
+            raise InputError("out", f"{config.role} gets no labels here; they go to the guest, and in profile patent to the hosts")
+        check_target(out)
+    return party
 
 
 def run_party(party: PartyJob, observer: Observer) -> PartyResult:
-    """Take a party's part in a run, from its tables to its saved model.
+    """Take a party's part in a run, from its tables to its saved model, or from its model to the labels.
 
     Raises
     ------
     VflError
-        Whatever its program, a peer or the network brings; the journal is whole and the run can be resumed by starting again.
+        Whatever its program, a peer or the network brings, with the `place` where it did; the run can go on by starting again.
     """
     config = party.config
-    config.models.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        journal = FileJournal(config.journal, config.role)
+        journal = _journal(party)
         stack.callback(journal.close)
-        board, peers = stack.enter_context(connected(config, credentials(config), party.settings_digest))
-        observe = _observer(board, observer)
+        board, peers = stack.enter_context(connected(config, credentials(config), party.settings.to_json(), party.task))
+        observe = _Observer(board, observer)
 
         @cache
-        def programs() -> _ArbiterPrograms | _DataPrograms:  # made inside the run, so that the peers hear of a table that cannot be read
-            plan = party.plan
-            return _ArbiterPrograms(party, observe, journal) if plan is None else _DataPrograms(party, plan, observe, journal)
+        def programs() -> Programs:  # made inside the run, so that the peers hear of a table that cannot be read
+            return programs_of(party, observe, journal)
 
-        runner = Runner(board, peers, config, lambda attempt: programs().make(attempt), journal)
-        facts: dict[str, Any] = {}
-        path = config.models / f"{config.role}.json"
+        kept: list[PartyResult] = []
 
-        def save(model: Any) -> None:
-            saved.write_json(path, programs().to_dict(model))
-            facts.update(programs().facts(model))
+        def keep(result: Any) -> None:
+            observe(config.role, board.status().round, "save")
+            kept[:] = [programs().keep(result)]
 
-        runner.run(save)
-    return PartyResult(config.role, path, facts)
+        Runner(board, peers, config, lambda attempt: programs().make(attempt), journal).run(keep)
+    return kept[0]
 
 
 def credentials(config: NetConfig) -> Credentials | None:
@@ -143,97 +99,24 @@ def credentials(config: NetConfig) -> Credentials | None:
     return read_credentials(config.certificates, config.role)
 
 
-class _DataPrograms:
-    """Programs of guest or host: match, bin, train. Tables are read once, binned once for the same matched rows."""
-
-    def __init__(self, party: PartyJob, plan: jobfile.PartyPlan, observer: Observer, journal: FileJournal) -> None:
-        self._party, self._plan, self._observer, self._journal = party, plan, observer, journal
-        observer(plan.name, 0, "read tables")
-        self._table = plan.open()
-        self._tokens: ids.Tokens | None = None
-        if party.job.id_method != "ecdh":
-            self._tokens = ids.protect(self._table.ids, method=party.job.id_method, key=party.job.id_key)
-        self._matched: MatchedRows | None = None
-        self._prepared: tuple[PartyInputs, Binner] | None = None
-
-    def make(self, attempt: int) -> Program:
-        return self._run(attempt)
-
-    async def _run(self, attempt: int) -> PartyModel:
-        role, peers, settings = self._plan.name, self._party.config.peers, self._party.settings
-        matched = await self._match(matching_link(role, peers, self._observer, attempt))
-        inputs = self._prepare(matched)
-        train = guest.train if role == "guest" else host.train
-        return await train(Link(role, peers, self._observer, attempt), inputs, settings, self._journal)
-
-    async def _match(self, link: Link) -> MatchedRows:
-        job, at_guest = self._party.job, self._plan.name == "guest"
-        if self._tokens is None:
-            intersect = intersect_at_guest if at_guest else intersect_at_host
-            return await intersect(link, self._table.ids, job.settings.to_json(), job.max_ids)
-        match = match_at_guest if at_guest else match_at_host
-        return await match(link, self._tokens, job.id_method)
-
-    def _prepare(self, matched: MatchedRows) -> PartyInputs:
-        if self._prepared is None or self._matched is None or matched.commitment != self._matched.commitment:
-            plan = self._plan
-            table, rows = next(rows_of([self._table], [matched.positions]))
-            self._observer(plan.name, 0, "bin")
-            binner, (matrix,) = Binner.fit_transform(table, rows, **plan.binning)
-            labels = None if table.labels is None or plan.name != "guest" else table.labels[rows]
-            self._prepared = PartyInputs(matrix, matched.commitment, plan.organisation, labels), binner
-            self._matched = matched
-        return self._prepared[0]
-
-    def to_dict(self, model: Any) -> dict[str, Any]:
-        assert self._prepared is not None  # noqa: S101  (a model comes after its inputs)
-        binner = self._prepared[1]
-        return saved.saved_party(model, binner, {**self._plan.reading, "kinds": binner.kinds}).to_dict()
-
-    def facts(self, model: Any) -> dict[str, Any]:
-        assert self._matched is not None  # noqa: S101
-        return {
-            "match": self._matched.report,
-            "training_rows": len(self._matched.positions),
-            "columns": len(model.weights),
-            "rounds": model.n_iter,
-            "stopped_by_rule": model.stopped,
-            "weight_hash": model.hashes[-1],
-            "leak_ledger": model.ledger.to_list(),
-        }
+def _journal(party: PartyJob) -> FileJournal:
+    """Return the journal of the rounds; in scoring one that counts attempts only, beside that of a training run that may go on."""
+    config = party.config
+    if party.task == SCORE:
+        return FileJournal(config.journal.with_name(f"{config.role}.score"), config.role)
+    config.models.mkdir(parents=True, exist_ok=True)
+    return FileJournal(config.journal, config.role)
 
 
-class _ArbiterPrograms:
-    """Programs of the arbiter."""
+class _Observer:
+    """Tells the board, which answers `vflfast status`, and the run's own observer."""
 
-    def __init__(self, party: PartyJob, observer: Observer, journal: FileJournal) -> None:
-        self._party, self._observer, self._journal = party, observer, journal
-        self._inputs = arbiter_inputs(party.job)
+    def __init__(self, board: Board, observer: Observer) -> None:
+        self._board, self._observer = board, observer
+        for name in ("tell", "divide"):  # what an observer may have besides
+            if hasattr(observer, name):
+                setattr(self, name, getattr(observer, name))
 
-    def make(self, attempt: int) -> Program:
-        config = self._party.config
-        link = Link(config.role, config.peers, self._observer, attempt)
-        return arbiter.train(link, self._inputs, self._party.settings, self._journal)
-
-    def to_dict(self, model: Any) -> dict[str, Any]:
-        return saved.arbiter_to_dict(model)
-
-    def facts(self, model: Any) -> dict[str, Any]:
-        return {"rounds": model.n_iter, "threshold": model.threshold, "flagged_share_in_training": model.flagged_share}
-
-
-def _job_section(name: str, section: dict[str, Any], role: str) -> dict[str, Any]:
-    """Return a party's section as in a job file; of the others only what is not their data."""
-    section.pop("address", None)
-    if name == role:
-        return section
-    others = {"organisation": section["organisation"]} if "organisation" in section else {}
-    return others if name == "arbiter" else {"file": ELSEWHERE, **others}
-
-
-def _observer(board: Board, observer: Observer) -> Observer:
-    def observe(party: str, round_: int, stage: str) -> None:
-        board.tell(round=round_, stage=stage)
-        observer(party, round_, stage)
-
-    return observe
+    def __call__(self, party: str, round_: int, stage: str) -> None:
+        self._board.tell(round=round_, stage=stage)
+        self._observer(party, round_, stage)

@@ -31,6 +31,10 @@ class StageClock:
     ----------
     seconds, round_seconds
         By stage; by completed round.
+    n_bytes
+        Of all messages that were sent.
+    figures
+        The newest figures of the parties: their losses, and the AUC of the customers kept out of training.
     spans
         The stages in the order of time, those of `LEAST_SPAN` seconds or more.
     """
@@ -38,6 +42,8 @@ class StageClock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.round_seconds: list[float] = []
+        self.n_bytes = 0
+        self.figures: dict[str, dict[str, float]] = {}
         self.spans: list[Span] = []
         self._stage, self._party, self._stage_round = "start", "job", 0
         self._start = self._since = self._round_since = time.monotonic()
@@ -59,6 +65,13 @@ class StageClock:
         if whole > 0:
             for name, part in parts.items():
                 self._give(name, self._since + (now - since) * part / whole)
+
+    def tell(self, party: str, what: str, value: float) -> None:
+        """Take a party's figure: "bytes" add up, of the others the newest counts."""
+        if what == "bytes":
+            self.n_bytes += int(value)
+        else:
+            self.figures.setdefault(what, {})[party] = value
 
     def _give(self, stage: str, until: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + until - self._since
@@ -106,10 +119,13 @@ class Progress(StageClock):
             self._console.print(self.line(party, stage), soft_wrap=True, markup=False, highlight=False)
 
     def line(self, party: str, stage: str) -> str:
-        """Return the line: where the run is, how long a round takes, what remains at least."""
+        """Return the line: where the run is, its figures, bytes and time, how long a round takes, what remains at least."""
         if not self._round:
             return f"{party}: {stage}"
         text = f"round {self._round} (stop rule: {self.least_rounds} or more, at most {self.max_iter})  {party}: {stage}"
+        for what, values in self.figures.items():
+            text += f"  {what} " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+        text += f"  {self.n_bytes / 1e6:,.1f} MB, {duration(self._since - self._start)}"
         if self.round_seconds:
             pace = sum(self.round_seconds) / len(self.round_seconds)
             left = max(self.least_rounds - len(self.round_seconds), 1) * pace

@@ -6,6 +6,7 @@ import click
 
 from .. import __version__
 from . import bins, handover, mart, net, plan, report, run, tools
+from .common import EXIT_CODES
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -24,13 +25,16 @@ def main() -> None:
     vflfast export --model guest.json --format pmml --out g.pmml   a model in another format; also drift, reasons
     vflfast mart build SPEC.toml --out store   a partner's store of feature classes; also mart info
     vflfast info                        which arithmetic this machine uses, and why
+    vflfast completion bash             completion for your shell; its help says where to put it
     """  # noqa: D301  (\b is for click: keep these lines as they are)
 
 
-for command in (run.demo, run.train, run.score, bins.bins, plan.plan, report.report, tools.keygen, tools.info):
+for command in (run.demo, run.train, run.score, bins.bins, plan.plan, report.report, tools.keygen, tools.info, tools.completion):
     main.add_command(command)
 for command in (handover.export, handover.drift, handover.reasons):
     main.add_command(command)
 for command in (net.launch, net.party, net.certs, net.check, net.status):
     main.add_command(command)
 main.add_command(mart.mart)
+for command in (main, mart.mart, *main.commands.values(), *mart.mart.commands.values()):
+    command.epilog = EXIT_CODES

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 import click
 
 from ..errors import InputError, VflError
 
-EXIT_INPUT, EXIT_FAILED = 2, 1
+EXIT_INPUT, EXIT_FAILED, EXIT_STOPPED = 2, 1, 130
+EXIT_CODES = (
+    f"Exit codes: 0 done; {EXIT_FAILED} the run failed; {EXIT_INPUT} an option, file or setting is wrong; {EXIT_STOPPED} stopped by Ctrl-C."
+)
 
 
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn the library's errors into one line and an exit code: 2 for input, 1 for a run that failed."""
+    """Turn the library's errors, and Ctrl-C, into one line and an exit code of `EXIT_CODES`."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -24,6 +31,9 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except VflError as error:
             click.echo(f"vflfast: {error}", err=True)
             sys.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED)
+        except KeyboardInterrupt as stop:
+            click.echo("; ".join(["vflfast: stopped", *map(str, stop.args)]), err=True)
+            sys.exit(EXIT_STOPPED)
         except BrokenPipeError:  # whoever reads the output has gone: click ends quietly
             raise
         except OSError as error:
@@ -31,6 +41,23 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(EXIT_INPUT)
 
     return wrapped
+
+
+@contextmanager
+def stopped(how_to_go_on: str) -> Iterator[None]:
+    """Stop at SIGTERM as at Ctrl-C; say after either how to go on."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop) if threading.current_thread() is threading.main_thread() else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(how_to_go_on) from None
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")

@@ -34,10 +34,12 @@ label_option = click.option("--label-column", help="Name of the label column, if
 @click.option("--base-odds", type=float, default=1.0, show_default=True, help="Scorecard: odds of a positive at the base points.")
 @click.option("--pdo", type=float, default=20.0, show_default=True, help="Scorecard: points that double the odds.")
 @click.option("--whole", is_flag=True, help="Scorecard: whole points.")
+@json_option
 @reports_errors
 def export(
-    model_files: tuple[Path, ...], merge: bool, format_: str, out: Path, base_points: float, base_odds: float, pdo: float, whole: bool
-) -> None:
+    model_files: tuple[Path, ...], merge: bool, format_: str, out: Path, base_points: float, base_odds: float, pdo: float, whole: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Write a model in another format: ONNX, PMML 4.4 (a Scorecard) or a table of points.
 
     \b
@@ -59,7 +61,10 @@ def export(
         out.write_text(to_pmml(model), encoding="utf-8")
     else:
         _write_table(out, scorecard(model, Scaling(base_points, base_odds, pdo), whole=whole))
-    click.echo(f"{len(model.features)} features of {', '.join(model.parties)} written to {out}", err=True)
+    if as_json:
+        click.echo(json.dumps({"file": str(out), "format": format_, "features": len(model.features), "parties": list(model.parties)}))
+    else:
+        click.echo(f"{len(model.features)} features of {', '.join(model.parties)} written to {out}", err=True)
 
 
 @click.command()
@@ -99,8 +104,11 @@ def drift(model_file: Path, table_file: Path, label_column: str | None, out: Pat
 @click.option("--direction", type=click.Choice(["up", "down", "both"]), default="up", show_default=True,
               help="What raises the score, what lowers it, or both.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write, .csv or .json.")
+@json_option
 @reports_errors
-def reasons(model_file: Path, table_file: Path, label_column: str | None, top: int, direction: str, out: Path) -> None:
+def reasons(
+    model_file: Path, table_file: Path, label_column: str | None, top: int, direction: str, out: Path, as_json: bool
+) -> None:
     """Write which of the party's features moved each customer's score most, against the mean of the training rows.
 
     \b
@@ -112,7 +120,10 @@ def reasons(model_file: Path, table_file: Path, label_column: str | None, top: i
     table = _table(party, table_file, label_column)
     found = reason_codes(party, table, top=top, direction=direction)
     _write_table(out, found)
-    click.echo(f"{len(found)} reasons for {table.n_rows} customers written to {out}", err=True)
+    if as_json:
+        click.echo(json.dumps({"file": str(out), "reasons": len(found), "customers": table.n_rows}))
+    else:
+        click.echo(f"{len(found)} reasons for {table.n_rows} customers written to {out}", err=True)
 
 
 def _party(path: Path) -> SavedParty:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def mart() -> None:
-    """A partner's store of feature classes by customer id, for `mart = "store"` in a job's host section."""
+    """A partner's store of feature classes by customer id, for `mart = "store"` in a job's host section.
+
+    \b
+    vflfast mart build credit.csv payments.parquet --out store --id-column phone --id-format phone
+    vflfast mart info store
+    """  # noqa: D301
 
 
 @mart.command("build")

@@ -5,16 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 
-from .common import EXIT_FAILED, json_option, reports_errors, settings_given, with_settings
-
-EXIT_STOPPED = 130
+from .common import EXIT_FAILED, json_option, reports_errors, settings_given, stopped, with_settings
 
 config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), default=Path("fed.toml"), show_default=True,
                              help="This party's settings.")  # fmt: skip
@@ -61,15 +57,12 @@ def party(
     from .. import party as parties
     from ..progress import Progress
 
-    _stop_on_sigterm()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     own = parties.read_party(config_file, role, settings_given(profile, key_bits, max_iter, changes))
     progress = Progress(own.settings)
     try:
-        result = parties.run_party(own, progress)
-    except KeyboardInterrupt:
-        click.echo("vflfast: stopped; the same command goes on with the run", err=True)
-        sys.exit(EXIT_STOPPED)
+        with stopped("the same command goes on with the run"):
+            result = parties.run_party(own, progress)
     finally:
         progress.close()
     if as_json:
@@ -104,13 +97,9 @@ def launch(
     def show(role: str, line: str) -> None:
         click.echo(f"{role:<8}| {line}", err=True)
 
-    _stop_on_sigterm()
     given = settings_given(profile, key_bits, max_iter, changes)
-    try:
+    with stopped(f"go on with: vflfast launch {job_file} --folder {folder} --resume, and the same settings"):
         summary = start(job_file, folder, given, show, plaintext=plaintext, resume=resume)
-    except KeyboardInterrupt:
-        click.echo(f"vflfast: stopped; go on with: vflfast launch {job_file} --folder {folder} --resume", err=True)
-        sys.exit(EXIT_STOPPED)
     if as_json:
         click.echo(json.dumps(summary))
         return
@@ -195,10 +184,3 @@ def check(
         click.echo(f"{'ok' if finding.good else 'FAILED':<7} {finding.name:<12} {finding.text}")
     if not all(finding.good for finding in found):
         sys.exit(EXIT_FAILED)
-
-
-def _stop_on_sigterm() -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)

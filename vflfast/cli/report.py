@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import InputError, ModelError
-from .common import reports_errors
+from .common import json_option, reports_errors
 
 
 @click.command()
 @click.argument("summary_file", required=False, type=click.Path(path_type=Path))
 @click.option("--model", type=click.Path(path_type=Path), help="One party's model file: a page about its side only.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
+@json_option
 @reports_errors
-def report(summary_file: Path | None, model: Path | None, out: Path) -> None:
+def report(summary_file: Path | None, model: Path | None, out: Path, as_json: bool) -> None:
     """Write a self-contained page from the JSON that train or demo printed, or from one party's model.
 
     \b
@@ -28,17 +30,24 @@ def report(summary_file: Path | None, model: Path | None, out: Path) -> None:
 
     if (summary_file is None) == (model is None):
         raise InputError("SUMMARY_FILE", "give either a run's JSON or --model")
-    if model is not None:
-        page.write(out, data.model_report(SavedParty.from_dict(read_json(model))))
-        return
+    made = data.model_report(SavedParty.from_dict(read_json(model))) if model is not None else _run_report(str(summary_file))
+    page.write(out, made)
+    if as_json:
+        click.echo(json.dumps({"file": str(out), "kind": made["kind"]}))
+
+
+def _run_report(file: str) -> dict[str, Any]:
+    from ..model import read_json
+    from ..report import data
+
     try:
-        shown = read_json(str(summary_file))
+        shown = read_json(file)
     except ModelError as error:
-        raise InputError(str(summary_file), error.problem) from None
+        raise InputError(file, error.problem) from None
     summary = shown.get("summary", shown)
     if not isinstance(summary, dict):
         raise InputError("summary", "must be the summary of a run")
-    page.write(out, data.summary_report(summary, _saved_parties(shown.get("models"))))
+    return data.summary_report(summary, _saved_parties(shown.get("models")))
 
 
 def _saved_parties(paths: object) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from .common import json_option, match_line, reports_errors, settings_given, with_settings
+from .common import json_option, match_line, reports_errors, settings_given, stopped, with_settings
 
 report_option = click.option("--report", type=click.Path(path_type=Path), help="HTML file for a page about the run.")
 
@@ -70,16 +70,22 @@ def demo(
 @click.command()
 @click.argument("job_file", type=click.Path(path_type=Path))
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True, help="Folder for the models.")
+@click.option("--journal", type=click.Path(path_type=Path), help="Folder for the rounds done so far; default: journal, among the models.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the journal.")
 @report_option
 @click.option("--verify", is_flag=True, help="Compare every weight of every round with a plaintext twin.")
 @with_settings
 @json_option
 @reports_errors
 def train(
-    job_file: Path, models: Path, report: Path | None, verify: bool, as_json: bool,
+    job_file: Path, models: Path, journal: Path | None, resume: bool, report: Path | None, verify: bool, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train on the tables that JOB_FILE (TOML) names, all parties in this process; save one model file per party.
+
+    \b
+    vflfast train job.toml --models models
+    vflfast train job.toml --models models --resume      after a stop or a crash
 
     \b
     [guest]
@@ -111,11 +117,16 @@ def train(
         page.check_target(report)
     job = jobfile.read_job(job_file, settings_given(profile, key_bits, max_iter, changes))
     models.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
+    folder = journal or models / "journal"
+    where = f"--models {models}" + (f" --journal {journal}" if journal else "")
+    again = f"go on with: vflfast train {job_file} {where} --resume, and the same settings"
     progress = Progress(job.settings)
     try:
-        trained, prediction = planned.train(job, progress, verify=verify)
-        paths = jobs.save_models(trained, models)
-        evaluation = jobs.evaluate(trained, job, progress)
+        with stopped(again), jobs.kept(job, folder, resume=resume) as (job, journals):
+            trained, prediction = planned.train(job, progress, verify=verify, journals=journals)
+            paths = jobs.save_models(trained, models)
+        with stopped("the models are saved"):
+            evaluation = jobs.evaluate(trained, job, progress)
     finally:
         progress.close()
     summary = jobs.summary(trained, evaluation, progress)

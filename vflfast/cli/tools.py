@@ -1,4 +1,4 @@
-"""keygen, info."""
+"""keygen, info, completion."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from .. import __version__
+from ..errors import InputError
 from .common import json_option, reports_errors
 
 
@@ -34,7 +35,11 @@ def keygen(out: Path, key_bits: int, as_json: bool) -> None:
 @json_option
 @reports_errors
 def info(as_json: bool) -> None:
-    """Show the version, the arithmetic in use and why, threads and libraries."""
+    """Show the version, the arithmetic in use and why, threads and libraries.
+
+    \b
+    vflfast info --json
+    """  # noqa: D301
     import platform
     from importlib.metadata import version
 
@@ -57,3 +62,24 @@ def info(as_json: bool) -> None:
     for name, value in facts.items():
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         click.echo(f"{name:<10} {', '.join(text) if isinstance(text, list) else text}")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@json_option
+@reports_errors
+def completion(shell: str, as_json: bool) -> None:
+    """Print what makes SHELL complete commands, options and choices.
+
+    \b
+    vflfast completion bash >> ~/.bashrc
+    vflfast completion zsh >> ~/.zshrc
+    vflfast completion fish > ~/.config/fish/completions/vflfast.fish
+    """  # noqa: D301
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    if made is None:
+        raise InputError("SHELL", f"{shell} is unknown to this click")
+    script = made(click.get_current_context().find_root().command, {}, "vflfast", "_VFLFAST_COMPLETE").source()
+    click.echo(json.dumps({"shell": shell, "script": script}) if as_json else script)

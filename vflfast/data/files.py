@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,9 +18,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .columns import parse_numbers
+from .columns import Floats, parse_numbers
+from .plain_csv import plain_columns, plain_numbers, plain_texts
 
-CHUNK_CELLS = 1 << 21  # cells held as text at a time: about 150 MB
+BLOCK_CHARS = 1 << 24  # of a CSV without quotes that are parsed at a time
+CHUNK_CELLS = 1 << 21  # cells of another CSV held as text at a time: about 150 MB
 SPOOL_BYTES = 1 << 26  # cells of a CSV beyond this wait in a temporary file
 GROUP_CELLS = 1 << 22  # cells of a Parquet file that are read at a time, whole columns of them
 
@@ -78,37 +81,52 @@ class _CsvReader:
                 self._position = {name: k for k, name in enumerate(self.names)}
                 self._store = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  (open as long as its reader)
                 self._ends: list[list[int]] = []  # of every chunk: where in the store each of its columns ends
-                for chunk in self._chunks(rows):
-                    self._add(chunk)
+                for columns in self._columns(file):
+                    self._add(columns)
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
             # the class only: csv and codec messages may quote cells
             raise DataError(str(path), f"cannot be read as CSV in UTF-8 ({type(error).__name__})") from None
 
-    def _chunks(self, rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
-        n_read, step = 0, max(1, CHUNK_CELLS // len(self.names))
+    def _columns(self, file: TextIO) -> Iterator[list[Any]]:
+        """Yield the columns of some rows at a time: by blocks of lines while these are plain, else by the csv module."""
+        n_read, rest = 0, ""
+        while text := file.read(BLOCK_CHARS):
+            end = text.rfind("\n") + 1
+            found = plain_columns(rest + text[:end], len(self.names)) if end else None
+            if found is None:
+                rest += text
+                break
+            yield found
+            n_read += len(found[0])
+            rest = text[end:]
+        lines = io.StringIO(rest + file.readline(), newline="")  # the line that a block ended in is made whole
+        yield from self._csv_columns(csv.reader(chain(lines, file), strict=True), n_read)
+
+    def _csv_columns(self, rows: Iterator[list[str]], n_read: int) -> Iterator[list[tuple[str, ...]]]:
+        step = max(1, CHUNK_CELLS // len(self.names))
         filled = filter(None, rows)  # a blank line is no row
         while chunk := list(islice(filled, step)):
             for row, cells in enumerate(chunk, start=n_read + 1):
                 if len(cells) != len(self.names):
                     raise DataError(str(self.path), f"row {row} has {len(cells)} cells, the header has {len(self.names)}")
-            yield chunk
+            yield list(zip(*chunk, strict=True))
             n_read += len(chunk)
 
-    def _add(self, chunk: list[list[str]]) -> None:
-        pieces = [self._piece(name, cells) for name, cells in zip(self.names, zip(*chunk, strict=True), strict=True)]
+    def _add(self, columns: list[Any]) -> None:
+        pieces = [self._piece(name, cells) for name, cells in zip(self.names, columns, strict=True)]
         start = self._ends[-1][-1] if self._ends else 0
         self._store.write(b"".join(pieces))
         self._ends.append(list(accumulate(map(len, pieces), initial=start)))
 
-    def _piece(self, name: str, cells: tuple[str, ...]) -> bytes:
-        numbers = None if name in self._text else parse_numbers(cells)
+    def _piece(self, name: str, cells: Any) -> bytes:
+        numbers = None if name in self._text else _numbers(cells)
         if numbers is not None:
             return numbers.tobytes()
         if name not in self._text:
             if self._ends:
                 self.unsettled |= {name}
             self._text.add(name)
-        return json.dumps(cells).encode()
+        return json.dumps(cells if isinstance(cells, tuple) else plain_texts(cells)).encode()
 
     def fetch(self, name: str) -> pd.Series[Any]:
         """Return one column, as float64 or as objects."""
@@ -120,6 +138,14 @@ class _CsvReader:
         if name in self._text:
             return pd.Series([cell for part in parts for cell in json.loads(part)], dtype=object)
         return pd.Series(np.frombuffer(b"".join(parts), dtype=np.float64))
+
+
+def _numbers(cells: Any) -> Floats | None:
+    """Return the cells of a column as `parse_numbers` would."""
+    if isinstance(cells, tuple):
+        return parse_numbers(cells)
+    found = plain_numbers(cells)
+    return parse_numbers(plain_texts(cells)) if found is None else found
 
 
 def _open_text(path: Path) -> TextIO:

@@ -1,7 +1,7 @@
 """edwards25519 as PyNaCl has it: ids hashed to points, points multiplied and checked, on all cores.
 
 PyNaCl: kept by the Python Cryptographic Authority on libsodium, universal wheels, releases the GIL; its wheels have no ristretto255.
-openmined.psi was as fast per id, but holds the GIL, wants one exact C library, and tells one side only.
+openmined.psi takes about as long per id, but its wheels need a C library of 2022 or later, and it tells one side only.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ CATALOGUE = "mart.json"
 FORMAT = "vflfast mart"
 ID = "customer id"  # name of the id column in every file of a store
 PART_CELLS = 1 << 25  # cells of a Parquet file: 256 MB while it is written
+ROW_GROUP = 1 << 16  # rows that a reader's thread holds at a time
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def build(classes: Mapping[str, Mapping[str, Any]], out: str | os.PathLike[str])
     InputError, DataError
         No class, an unusable name or setting, a file that cannot be read, or a folder at `out` that is no store.
     """
-    _pyarrow()
+    need_pyarrow()
     target = Path(out)
     old = open_store(target) if _is_taken(target) else None
     id_format = _common_format(classes)
@@ -158,7 +159,7 @@ def _write_class(folder: Path, name: str, table: OpenTable) -> list[Feature]:
             arrow = pyarrow.string() if kind == "categorical" else pyarrow.float64()
             columns[column] = pyarrow.array(cells.to_numpy(), type=arrow, from_pandas=True)
             made.append(Feature(name, part, column, kind, 0))
-        pyarrow.parquet.write_table(pyarrow.table(columns), folder / part)
+        pyarrow.parquet.write_table(pyarrow.table(columns), folder / part, row_group_size=ROW_GROUP)
     return made
 
 
@@ -263,8 +264,9 @@ def verify(store: Store) -> None:
         check_file(store, name)
 
 
-def _pyarrow() -> None:
+def need_pyarrow() -> None:
+    """Check that the package of the store's files is there; InputError names the extra that brings it."""
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
-        raise InputError("mart", "needs the package pyarrow: pip install 'vflfast[sql]'") from None
+        raise InputError("mart", "needs the package pyarrow: pip install 'vflfast[parquet]'") from None

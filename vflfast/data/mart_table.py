@@ -1,10 +1,11 @@
-"""A host's view of a mart ([0095]–[0098]): its feature classes joined by customer id, read through DuckDB for the wanted rows only."""
+"""A host's view of a mart ([0095]–[0098]): its feature classes joined by customer id, read for the wanted rows only."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from .ids import Ids
-from .mart import ID, PART_CELLS, Feature, Store, check_file, open_store
+from .mart import ID, PART_CELLS, Feature, Store, check_file, need_pyarrow, open_store
 from .tables import OpenTable
 
 NAMES = ("shown", "hidden")
@@ -36,7 +37,7 @@ class MartTable(OpenTable):
     Raises
     ------
     InputError
-        An unknown class or choice, or DuckDB is missing.
+        An unknown class or choice.
     DataError
         A damaged file.
     """
@@ -44,6 +45,7 @@ class MartTable(OpenTable):
     def __init__(self, store: Store, classes: Sequence[str] | None = None, names: str = "shown", *, ids: Ids | None = None) -> None:
         if names not in NAMES:
             raise InputError("names", f"must be one of {', '.join(NAMES)}")
+        need_pyarrow()
         chosen = list(store.classes) if classes is None else _chosen_classes(store, classes)
         self._store, self._classes, self._hidden = store, chosen, names == "hidden"
         self._features = _named(store, chosen, self._hidden)
@@ -55,6 +57,7 @@ class MartTable(OpenTable):
             ids = self._all_ids()
         self.ids = ids
         self._ahead: dict[str, Any] = {}
+        self._places: dict[str, npt.NDArray[np.int64]] = {}
 
     def at(self, rows: npt.ArrayLike) -> MartTable:
         """Return the same view of some of its customers, in the order of `rows`; nothing else is read any more."""
@@ -82,25 +85,51 @@ class MartTable(OpenTable):
         return [other for other in self.feature_names[first : first + size] if self._features[other].part == part]
 
     def _read(self, names: list[str]) -> dict[str, Any]:
+        """Read columns of one file, a row group at a time, and keep the wanted customers' cells of each: null where there is none."""
         import pyarrow
+        import pyarrow.parquet
 
-        wanted = pyarrow.table({ID: pyarrow.array(self.ids, type=pyarrow.string()), "row": np.arange(self.n_rows)})
-        columns = ", ".join(f"p.{_quoted(self._features[name].name)} AS c{k}" for k, name in enumerate(names))
-        query = (
-            f"SELECT {columns} FROM wanted w LEFT JOIN read_parquet($file) p "  # noqa: S608  (names come from the catalogue, quoted)
-            f"ON w.{_quoted(ID)} = p.{_quoted(ID)} ORDER BY w.row"
-        )
-        file = self._store.path / self._features[names[0]].part
-        found = _query(query, {"file": str(file)}, file, wanted)
+        first = self._features[names[0]]
+        columns, path = [self._features[name].name for name in names], self._store.path / first.part
+        with _readable(path):
+            file = pyarrow.parquet.ParquetFile(path)
+            places = self._places_in(first, file)
+            kept = np.sort(places[places >= 0])
+            pieces, start = [file.schema_arrow.empty_table().select(columns)], 0
+            for k in range(file.num_row_groups):
+                end = start + file.metadata.row_group(k).num_rows
+                here = kept[np.searchsorted(kept, start) : np.searchsorted(kept, end)] - start
+                if here.size:
+                    pieces.append(file.read_row_group(k, columns=columns).take(here))
+                start = end
+            order = pyarrow.array(np.searchsorted(kept, places), mask=places < 0)
+            found = pyarrow.concat_tables(pieces).take(order)
         return {name: found.column(k) for k, name in enumerate(names)}
 
+    def _places_in(self, feature: Feature, file: Any) -> npt.NDArray[np.int64]:
+        """The customers' rows in the files of a class, which all have them in one order; −1 where it lacks the customer."""
+        import pyarrow
+        import pyarrow.compute
+
+        if feature.group not in self._places:
+            own = file.read(columns=[ID]).column(0)
+            found = pyarrow.compute.index_in(pyarrow.array(self.ids, type=pyarrow.string()), value_set=own)
+            self._places[feature.group] = found.fill_null(-1).to_numpy().astype(np.int64)
+        return self._places[feature.group]
+
     def _all_ids(self) -> Ids:
-        parts = {feature.group: feature.part for feature in reversed(self._features.values())}
-        files = [str(self._store.path / part) for part in parts.values()]
-        query = f"SELECT DISTINCT {_quoted(ID)} AS id FROM read_parquet($files) ORDER BY id"  # noqa: S608
-        found = _query(query, {"files": files}, self._store.path)
-        ids = np.empty(found.num_rows, dtype=object)
-        ids[:] = found.column("id").to_pylist()
+        import pyarrow
+        import pyarrow.compute
+        import pyarrow.parquet
+
+        parts = {feature.group: feature.part for feature in self._features.values()}
+        columns = []
+        for part in parts.values():
+            with _readable(self._store.path / part):
+                columns += pyarrow.parquet.read_table(self._store.path / part, columns=[ID]).column(0).chunks
+        found = pyarrow.compute.unique(pyarrow.chunked_array(columns, type=pyarrow.string()))
+        ids = np.empty(len(found), dtype=object)
+        ids[:] = found.take(pyarrow.compute.array_sort_indices(found)).to_pylist()
         return ids
 
 
@@ -150,21 +179,12 @@ def _codes(texts: npt.NDArray[Any], feature: Feature) -> npt.NDArray[np.float64]
     return np.array([codes[text] for text in texts], dtype=np.float64)
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    import pyarrow
 
-
-def _query(query: str, parameters: dict[str, Any], file: Path, wanted: Any = None) -> Any:
-    """Run a query in a database of its own that may read files, and nothing else of the system."""
     try:
-        import duckdb
-    except ImportError:
-        raise InputError("mart", "needs the package duckdb: pip install 'vflfast[sql]'") from None
-    with duckdb.connect(":memory:") as database:
-        if wanted is not None:
-            database.register("wanted", wanted)
-        try:
-            return database.sql(query, params=parameters).to_arrow_table()
-        except duckdb.Error as error:
-            # the class only: the library's messages may quote cells
-            raise DataError(str(file), f"cannot be read ({type(error).__name__})") from None
+        yield
+    except (OSError, pyarrow.ArrowException) as error:
+        # the class only: the library's messages may quote cells
+        raise DataError(str(path), f"cannot be read ({type(error).__name__})") from None

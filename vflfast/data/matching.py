@@ -28,7 +28,8 @@ def check_method(method: object) -> str:
 
 
 def match_parties(
-    party_ids: Sequence[ids.Ids], *, method: str = "ecdh", key: bytes | None = None, max_ids: int = MAX_IDS
+    party_ids: Sequence[ids.Ids], *, method: str = "ecdh", key: bytes | None = None, max_ids: int = MAX_IDS,
+    session: bytes | None = None,
 ) -> tuple[Positions, ids.Tokens, dict[str, Any]]:
     """Return the parties' rows of their common ids in one order, its tokens, and the match report.
 
@@ -42,6 +43,8 @@ def match_parties(
         The shared key of "hmac".
     max_ids
         Most ids of one party.
+    session
+        At least 16 bytes that the order of "ecdh" is made of; default: fresh ones. A run that is resumed needs the same again.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def match_parties(
         if len(own) > max_ids:
             raise InputError(f"{name} ids", f"{len(own)} ids, at most {max_ids} are allowed (max_ids)")
     if check_method(method) == "ecdh":
-        positions, tokens, report = _by_ecdh(party_ids, names, max_ids)
+        positions, tokens, report = _by_ecdh(party_ids, names, max_ids, session or secrets.token_bytes(32))
     else:
         positions, tokens, report = _by_tokens(party_ids, names, method, key)
     report |= {"parties": names, "method": method, "seconds": time.perf_counter() - start}
@@ -72,8 +75,9 @@ def match_parties(
     return positions, tokens, report if exposes is None else {**report, "exposes": exposes}
 
 
-def _by_ecdh(party_ids: Sequence[ids.Ids], names: list[str], max_ids: int) -> tuple[Positions, ids.Tokens, dict[str, Any]]:
-    session = secrets.token_bytes(32)
+def _by_ecdh(
+    party_ids: Sequence[ids.Ids], names: list[str], max_ids: int, session: bytes
+) -> tuple[Positions, ids.Tokens, dict[str, Any]]:
     guest = GuestIntersection(party_ids[0], session, names[1:], max_ids=max_ids)
     hosts = {name: HostIntersection(own, session, max_ids=max_ids) for name, own in zip(names[1:], party_ids[1:], strict=True)}
     sent: dict[str, int] = {}

@@ -18,6 +18,8 @@ from ..data.binning import Binner
 from ..data.tables import Table
 from ..errors import InputError
 from ..learn.logistic import sigmoid
+from ..learn.watch import JOINT, RoundWatch
+from ..learn.weights import combined_weights, in_units, natural_unit
 from ..params import (
     DEFAULT_FRAC_BITS,
     DEFAULT_KEY_BITS,
@@ -32,10 +34,11 @@ from ..protocol.block import PartyInputs
 from ..protocol.settings import Settings
 from . import files, trial
 from .frame import VerticalFrame, feature_table
-from .labels import RoundWatch, aligned_labels, check_frame
+from .labels import aligned_labels, check_frame, coded_class_weight, curve_frame
 from .scores import Scores, side_sum
 
-PROTOCOL = tuple(field.name for field in dataclasses.fields(Settings) if field.name not in ("output", "joint", "simulation"))
+NOT_PARAMETERS = ("output", "joint", "simulation", "max_weight", "weight_unit")  # the last two follow from the weights
+PROTOCOL = tuple(field.name for field in dataclasses.fields(Settings) if field.name not in NOT_PARAMETERS)
 
 
 class VerticalLogisticRegression(Scores):
@@ -47,8 +50,10 @@ class VerticalLogisticRegression(Scores):
     Parameters
     ----------
     profile, key_bits, test_key, frac_bits, predictor_bound, solver, step, momentum, alpha, init, tol, n_iter_no_change, max_iter, \
-n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
+n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_woe
         Settings of the protocol (`vflfast.Settings`).
+    class_weight
+        None, "balanced", or a dict from labels, as they are in y, to weights. Weights that are no whole numbers are kept to 1/64.
     numeric, max_levels, overrides, min_class_size, encoding
         Binning (`vflfast.Binner.fit`); an override counts for every party that has a feature of that name. With `host_woe` the hosts'
         encoding is "woe", and their classes have at least 50 rows.
@@ -96,23 +101,27 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
         self, *, profile: str = "hardened", key_bits: int = DEFAULT_KEY_BITS, test_key: bool = False, frac_bits: int = DEFAULT_FRAC_BITS,
         predictor_bound: float = PREDICTOR_BOUND, solver: str = "block-newton", step: float | None = None, momentum: float = 0.0,
         alpha: float | None = None, init: str = "local", tol: float = DEFAULT_TOL, n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE,
-        max_iter: int = DEFAULT_MAX_ITER, n_batches: int = 1, norm: str = "minmax", epsilon: float = 0.0,
+        max_iter: int = DEFAULT_MAX_ITER, n_batches: int = 1, row_packing: int = 1, norm: str = "minmax", epsilon: float = 0.0,
         powers: tuple[float, ...] | None = None, threshold: float | str = "quota", threshold_value: float | None = None,
-        host_woe: bool = False, numeric: str = "bins", max_levels: int = MAX_LEVELS, overrides: dict[str, str] | None = None,
+        host_woe: bool = False, class_weight: str | dict[Any, float] | None = None,
+        numeric: str = "bins", max_levels: int = MAX_LEVELS, overrides: dict[str, str] | None = None,
         min_class_size: int = 1, encoding: str = "ordinal", kinds: dict[str, str] | None = None, date_format: str = "%Y-%m-%d",
         observation_date: str | None = None, warm_start: bool = False, encrypted: bool = True, verify: bool = False, as_frame: bool = True,
     ) -> None:  # fmt: skip
         self.profile, self.key_bits, self.test_key, self.frac_bits = profile, key_bits, test_key, frac_bits
         self.predictor_bound, self.solver, self.step, self.momentum = predictor_bound, solver, step, momentum
         self.alpha, self.init, self.tol, self.n_iter_no_change = alpha, init, tol, n_iter_no_change
-        self.max_iter, self.n_batches, self.norm, self.epsilon = max_iter, n_batches, norm, epsilon
+        self.max_iter, self.n_batches, self.row_packing, self.norm, self.epsilon = max_iter, n_batches, row_packing, norm, epsilon
         self.powers, self.threshold, self.threshold_value, self.host_woe = powers, threshold, threshold_value, host_woe
+        self.class_weight = class_weight
         self.numeric, self.max_levels, self.overrides = numeric, max_levels, overrides
         self.min_class_size, self.encoding = min_class_size, encoding
         self.kinds, self.date_format, self.observation_date = kinds, date_format, observation_date
         self.warm_start, self.encrypted, self.verify, self.as_frame = warm_start, encrypted, verify, as_frame
 
-    def fit(self, X: VerticalFrame, y: Any, X_val: VerticalFrame | None = None, y_val: Any = None) -> Self:
+    def fit(
+        self, X: VerticalFrame, y: Any, X_val: VerticalFrame | None = None, y_val: Any = None, *, sample_weight: Any = None
+    ) -> Self:
         """Bin both sides' features and train.
 
         Parameters
@@ -123,6 +132,8 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
             Labels {0, 1}, booleans or ±1: a Series whose index holds every customer of X, or n_rows of them in X's order.
         X_val, y_val
             Customers for `validation_curve_`; training does not see them.
+        sample_weight
+            Integers from 1, n_rows of them in X's order; they multiply the class weights.
 
         Raises
         ------
@@ -134,9 +145,9 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
             Whatever the protocol raises.
         """
         going_on = self.warm_start and self.__sklearn_is_fitted__()
-        return self._fit(X, y, X_val, y_val, self.settings(), going_on=going_on)
+        return self._fit(X, y, X_val, y_val, self.settings(), sample_weight, going_on=going_on)
 
-    def partial_fit(self, X: VerticalFrame, y: Any, *, n_rounds: int = 1) -> Self:
+    def partial_fit(self, X: VerticalFrame, y: Any, *, n_rounds: int = 1, sample_weight: Any = None) -> Self:
         """Train `n_rounds` rounds on X, from the weights and with the bins of the fit before; the first call begins a model.
 
         Raises
@@ -145,7 +156,7 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
             As `fit`.
         """
         settings = dataclasses.replace(self.settings(), max_iter=n_rounds)
-        return self._fit(X, y, None, None, settings, going_on=self.__sklearn_is_fitted__())
+        return self._fit(X, y, None, None, settings, sample_weight, going_on=self.__sklearn_is_fitted__())
 
     def settings(self) -> Settings:
         """Return the protocol's settings that the parameters make.
@@ -182,9 +193,12 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
         """
         return files.load(cls, Path(folder))
 
-    def _fit(self, X: VerticalFrame, y: Any, X_val: VerticalFrame | None, y_val: Any, settings: Settings, *, going_on: bool) -> Self:
+    def _fit(
+        self, X: VerticalFrame, y: Any, X_val: VerticalFrame | None, y_val: Any, settings: Settings, sample_weight: Any, *, going_on: bool
+    ) -> Self:
         frame = check_frame("X", X)
         classes, labels = aligned_labels("y", y, frame)
+        row_weights, settings = self._weights(classes, labels, sample_weight, settings)
         if (X_val is None) != (y_val is None):
             raise InputError("y_val" if y_val is None else "X_val", "is needed beside the other part of the validation data")
         held = None if X_val is None else (check_frame("X_val", X_val), aligned_labels("y_val", y_val, X_val)[1])
@@ -199,7 +213,7 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
         digest = hashlib.sha256(repr(frame.index.tolist()).encode()).digest()
         inputs = [
             PartyInputs(
-                matrix, digest, name, labels if name == "guest" else None,
+                matrix, digest, name, labels if name == "guest" else None, row_weights=row_weights if name == "guest" else None,
                 start=(self.parties_[name].weights, self.parties_[name].intercept) if going_on else None,
                 after_round=watch.of(name) if held else None,
             )
@@ -210,9 +224,21 @@ n_batches, norm, epsilon, powers, threshold, threshold_value, host_woe
         self.classes_ = classes
         self.validation_curve_ = None
         if held:
-            self.validation_curve_ = watch.curve({name: self._coded(name, part) for name, part in held[0].parts.items()}, held[1])
+            curves = watch.curves({name: self._coded(name, part) for name, part in held[0].parts.items()}, held[1])
+            self.validation_curve_ = curve_frame(curves[JOINT]["auc"], curves[JOINT]["ks"])
         self._calibrate_sides({name: self.parties_[name].binner.recode(matrix) for name, matrix in matrices.items()}, labels, settings)
         return self
+
+    def _weights(
+        self, classes: npt.NDArray[Any], labels: npt.NDArray[np.int8], sample_weight: Any, settings: Settings
+    ) -> tuple[npt.NDArray[np.int64] | None, Settings]:
+        """The rows' weights, and the settings that agree on their size."""
+        if self.class_weight is None and sample_weight is None:
+            return None, settings
+        weights = combined_weights(labels, coded_class_weight(self.class_weight, classes), sample_weight)
+        unit = natural_unit(weights)
+        units = in_units(weights, unit)
+        return units, dataclasses.replace(settings, max_weight=max(int(units.max()), unit), weight_unit=unit)
 
     def _keep(self, frame: VerticalFrame, binners: dict[str, Binner], done: trial.Trial, *, going_on: bool) -> None:
         """Take over what the parties keep."""

@@ -1,23 +1,16 @@
-"""Labels beside a VerticalFrame, and customers kept aside to watch the rounds with."""
+"""Labels beside a VerticalFrame, and the curve of customers kept aside."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..crypto.coded import CodedMatrix
 from ..data.columns import read_labels
 from ..errors import DataError, InputError
-from ..learn import metrics
-from ..learn.logistic import linear_predictor
-from ..protocol.block import AfterRound
 from .frame import VerticalFrame
-
-Floats = npt.NDArray[np.float64]
 
 
 def check_frame(name: str, value: object) -> VerticalFrame:
@@ -60,33 +53,17 @@ def aligned_labels(name: str, y: Any, frame: VerticalFrame) -> tuple[npt.NDArray
     return np.array([given[int((labels < 0).argmax())], given[int((labels > 0).argmax())]]), labels
 
 
-class RoundWatch:
-    """The parties' weights after each round, and what the joint score of some customers would have been with them."""
-
-    def __init__(self, names: list[str]) -> None:
-        self.rounds: dict[str, list[tuple[Floats, float]]] = {name: [] for name in names}
-
-    def of(self, name: str) -> AfterRound:
-        """Return what a party calls after each of its rounds."""
-        return lambda weights, intercept: self.rounds[name].append((weights.copy(), intercept))
-
-    def curve(self, matrices: Mapping[str, CodedMatrix], labels: npt.NDArray[np.int8]) -> pd.DataFrame:
-        """Return AUC and KS of the joint score, by round from 1.
-
-        Parameters
-        ----------
-        matrices
-            The customers' columns by party.
-        labels
-            ±1 in the same order.
-        """
-        rows = []
-        for parts in zip(*self.rounds.values(), strict=True):
-            joint = np.sum([linear_predictor(matrices[name], *part) for name, part in zip(self.rounds, parts, strict=True)], axis=0)
-            rows.append((metrics.roc_auc(labels, joint), metrics.ks(labels, joint)))
-        return curve_frame([auc for auc, _ in rows], [ks for _, ks in rows])
-
-
 def curve_frame(auc: list[float], ks: list[float]) -> pd.DataFrame:
     """Return a validation curve as a DataFrame by round from 1."""
     return pd.DataFrame({"auc": auc, "ks": ks}, index=pd.RangeIndex(1, len(auc) + 1, name="round"))
+
+
+def coded_class_weight(class_weight: Any, classes: npt.NDArray[Any]) -> Any:
+    """Return class weights by −1 and +1 instead of by the two labels as they are given; InputError for another label."""
+    if not isinstance(class_weight, dict):
+        return class_weight
+    codes = {classes[0].item(): -1, classes[1].item(): 1}
+    unknown = [label for label in class_weight if label not in codes]
+    if unknown:
+        raise InputError("class_weight", f"{unknown[0]!r} is no label; there are {', '.join(map(repr, codes))}")
+    return {codes[label]: weight for label, weight in class_weight.items()}

@@ -29,18 +29,6 @@ class Interval:
     low_closed: bool = False
     high_closed: bool = False
 
-    def text(self) -> str:
-        """Return it as people write it, such as "(1.5, 3]", "> 3", "= 0" or "any number"."""
-        if self.low == self.high:
-            return f"= {self.low:.15g}"
-        if self.low == -math.inf and self.high == math.inf:
-            return "any number"
-        if self.low == -math.inf:
-            return f"{'≤' if self.high_closed else '<'} {self.high:.15g}"
-        if self.high == math.inf:
-            return f"{'≥' if self.low_closed else '>'} {self.low:.15g}"
-        return f"{'[' if self.low_closed else '('}{self.low:.15g}, {self.high:.15g}{']' if self.high_closed else ')'}"
-
 
 @dataclass(frozen=True)
 class FeatureClass:
@@ -50,6 +38,8 @@ class FeatureClass:
     ----------
     code
         Its class code.
+    text
+        What falls into it, for people, as the party's bins say it.
     contribution
         What it adds to the logit.
     rows
@@ -61,19 +51,13 @@ class FeatureClass:
     """
 
     code: int
+    text: str
     contribution: float
     rows: int
     intervals: tuple[Interval, ...] = ()
     levels: tuple[str, ...] = ()
     missing: bool = False
     rest: bool = False
-
-    def text(self) -> str:
-        """Return what falls into it, for people."""
-        parts = [f"= {level}" for level in self.levels] + [interval.text() for interval in self.intervals]
-        if len(self.intervals) == 2 and self.intervals[0].high == self.intervals[1].low:
-            parts = [f"≠ {self.intervals[0].high:.15g}"]
-        return " or ".join(parts + ["missing"] * self.missing + ["any other"] * self.rest)
 
 
 @dataclass(frozen=True)
@@ -164,12 +148,12 @@ def _categories(rule: CategoryRule, contributions: Floats) -> tuple[FeatureClass
     rest = len(rule.levels)
     return tuple(
         FeatureClass(
-            code, float(contributions[code]), rule.counts[code],
+            code, text, float(contributions[code]), rule.counts[code],
             levels=() if code == rest or rule.levels[code] is None else (str(rule.levels[code]),),
             missing=None not in rule.levels if code == rest else rule.levels[code] is None,
             rest=code == rest,
         )
-        for code in range(rest + 1)
+        for code, text in enumerate(rule.class_texts())
     )  # fmt: skip
 
 
@@ -180,8 +164,8 @@ def _numbers(rule: NumericRule, contributions: Floats) -> tuple[FeatureClass, ..
     for rank, interval in _pieces(rule):
         intervals[group[rank + rule.has_missing]].append(interval)
     return tuple(
-        FeatureClass(code, float(contributions[code]), rule.counts[code], intervals=_joined(intervals[code]), missing=code == missing)
-        for code in range(rule.n_classes)
+        FeatureClass(code, text, float(contributions[code]), rule.counts[code], intervals=_joined(intervals[code]), missing=code == missing)
+        for code, text in enumerate(rule.class_texts())
     )
 
 

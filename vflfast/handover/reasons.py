@@ -62,7 +62,7 @@ def reason_codes(
     effects = np.array([feature.contributions[codes] - feature.mean for feature, codes in zip(features, matrix.codes, strict=True)])
     counts = {"up": effects > 0, "down": effects < 0, "both": effects != 0}[direction]
     order = _strongest(effects, wanted, direction)
-    texts = [[one.text() for one in feature.classes] for feature in features]
+    texts = [[one.text for one in feature.classes] for feature in features]
     rows = [
         (names[i], rank + 1, features[k].column, texts[k][matrix.codes[k, i]], float(effects[k, i]))
         for i in range(matrix.n_rows)

@@ -88,7 +88,7 @@ def scorecard(model: ClassModel, scaling: Scaling | None = None, *, whole: bool 
         total = sum(one.rows for one in feature.classes)
         for one in feature.classes:
             points = scale.factor * (one.contribution - least[feature.name])
-            rows.append((feature.party, feature.name, one.text(), points, one.contribution, one.rows, one.rows / total))
+            rows.append((feature.party, feature.name, one.text, points, one.contribution, one.rows, one.rows / total))
     table = pd.DataFrame(rows, columns=["party", "feature", "class", "points", "contribution", "rows", "share"])
     if whole:
         table["points"] = table["points"].round().astype(int)

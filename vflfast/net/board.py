@@ -17,7 +17,7 @@ from .mailbox import Answer, Mailbox
 
 STARTING, RUNNING, FINISHED, FAILED = "starting", "running", "finished", "failed"
 STATES = (STARTING, RUNNING, FINISHED, FAILED)
-MAX_STATUS_BYTES = 4096
+MAX_STATUS_BYTES = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Status:
     clock
         Seconds since 1970.
     settings
-        SHA-256 of the agreed settings, in hex.
+        The agreed settings, as canonical text; empty for someone who only asks.
+    task
+        What the process is there for, such as "train" or "score".
     party, step, problem
         Of a run that failed: who was at fault where, and what was wrong.
     """
@@ -45,6 +47,7 @@ class Status:
     version: str = __version__
     clock: float = 0.0
     settings: str = ""
+    task: str = ""
     party: str = ""
     step: str = ""
     problem: str = ""
@@ -84,11 +87,11 @@ class Board:
         This party and the others.
     max_held_bytes
         Most bytes of one peer's messages that wait to be read.
-    settings
-        SHA-256 of the agreed settings, in hex.
+    settings, task
+        As of `Status`.
     """
 
-    def __init__(self, role: str, peers: Sequence[str], max_held_bytes: int, settings: str = "") -> None:
+    def __init__(self, role: str, peers: Sequence[str], max_held_bytes: int, settings: str = "", task: str = "") -> None:
         self.role, self.peers = role, tuple(peers)
         self.instance = secrets.token_hex(16)
         lock = threading.RLock()
@@ -100,7 +103,7 @@ class Board:
         self.refusals: dict[str, ProtocolError] = {}
         self._seen: set[str] = set()
         self._spoke: set[str] = set()
-        self._own = Status(role, self.instance, settings=settings)
+        self._own = Status(role, self.instance, settings=settings, task=task)
 
     def status(self) -> Status:
         """Return this party's status."""
@@ -123,22 +126,29 @@ class Board:
                 self.changed.notify_all()
                 self.news.notify_all()
 
-    def tell_failure(self, party: str, step: str, problem: str) -> None:
+    def tell_failure(self, party: str, step: str, problem: str, round_: int) -> None:
         """Say why this party ends the run."""
-        self.tell(state=FAILED, party=party[:16], step=step[:64], problem=problem[:MAX_NOTICE_CHARS])
+        self.tell(state=FAILED, party=party[:16], step=step[:64], problem=problem[:MAX_NOTICE_CHARS], round=round_)
 
     def hear(self, peer: str, status: Status) -> None:
         """Take note of what the live process of a peer said."""
         with self.changed:
             before = self.statuses.get(peer)
-            if before and before.instance != status.instance and peer in self._spoke:
-                self.mailbox.notice(self.mailbox.attempt + 1)  # what its former process began, this one cannot go on with
             self.statuses[peer] = status
             self.last_heard[peer] = time.monotonic()
             self.problems.pop(peer, None)
-            if status.state in (RUNNING, FINISHED):
-                self.mailbox.notice(status.attempt)
+            if not self.is_elsewhere(peer):
+                if before and before.instance != status.instance and peer in self._spoke:
+                    self.mailbox.notice(self.mailbox.attempt + 1)  # what its former process began, this one cannot go on with
+                if status.state in (RUNNING, FINISHED):
+                    self.mailbox.notice(status.attempt)
             self.changed.notify_all()
+
+    def is_elsewhere(self, peer: str) -> bool:
+        """Return whether a peer's process is there for another task than this one: its attempts and its end are not this run's."""
+        with self.changed:
+            status = self.statuses.get(peer)
+            return status is not None and status.task != self._own.task
 
     def touch(self, peer: str, attempt: int | None = None) -> None:
         """Take note that a peer answered, and of the attempt it is in."""

@@ -16,7 +16,6 @@ from ..params import HEARTBEAT, LINGER, MAX_HELD_BYTES, MAX_MESSAGE_BYTES, PEER_
 from .roles import check_role
 
 FOLDERS = ("certificates", "journal", "models")
-PARTIES = ("guest", "hosts", "arbiter")
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class NetConfig:
     Attributes
     ----------
     role
-        guest, arbiter, host1, host2, …
+        guest, arbiter, host1, host2, …, mart
     addresses
         Role → host:port of every party.
     certificates, journal, models
@@ -60,8 +59,8 @@ class NetConfig:
 
     def __post_init__(self) -> None:
         check_role(self.role)
-        if not {"guest", "host1", "arbiter", self.role} <= set(self.addresses):
-            raise InputError("address", f"is needed of guest, host1, arbiter and {self.role}; there are {', '.join(self.addresses)}")
+        if not {"guest", "arbiter", self.role} <= set(self.addresses) or len(self.addresses) < 3:
+            raise InputError("address", f"is needed of guest, a host or mart, and arbiter; there are {', '.join(self.addresses)}")
         for name, address in {**self.addresses, "listen": self.listen}.items():
             host, _ = split_address(name, address)
             if self.plaintext and not is_loopback(host):
@@ -71,12 +70,12 @@ class NetConfig:
 
     @property
     def peers(self) -> tuple[str, ...]:
-        """The other parties: guest first, hosts in order, arbiter last."""
+        """The other parties: guest first, hosts in order, then the mart, arbiter last."""
         return tuple(role for role in self.addresses if role != self.role)
 
 
 def net_config(data: Mapping[str, Any], folder: Path, role: str) -> NetConfig:
-    """Return a party's network settings from the sections of fed.toml; `role` may be ``host`` or ``mart`` where there is one host.
+    """Return a party's network settings from the sections of fed.toml; `role` may be ``host`` where there is one host.
 
     Raises
     ------
@@ -112,8 +111,8 @@ def net_config(data: Mapping[str, Any], folder: Path, role: str) -> NetConfig:
 
 
 def full_role(role: object, addresses: Mapping[str, str]) -> str:
-    """Return a role with its number: ``host`` and ``mart`` are host1 where there is one host; InputError for another."""
-    if role in ("host", "mart"):
+    """Return a role with its number: ``host`` is host1 where there is one host; InputError for a role without an address."""
+    if role == "host":
         if "host2" in addresses:
             raise InputError("role", "must say which host: host1, host2, …")
         role = "host1"
@@ -140,13 +139,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def party_sections(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every party's section by its role: guest, host1, host2, …, mart, arbiter; InputError with neither host nor mart."""
+    hosts, mart = data.get("hosts", []), {"mart": data["mart"]} if "mart" in data else {}
+    if not isinstance(hosts, list) or not (hosts or mart):
+        raise InputError("hosts", "must be one or more [[hosts]] sections, unless there is a [mart]")
+    return {"guest": data.get("guest"), **{f"host{i + 1}": host for i, host in enumerate(hosts)}, **mart, "arbiter": data.get("arbiter")}
+
+
 def _addresses(data: Mapping[str, Any]) -> dict[str, str]:
-    hosts = data.get("hosts")
-    if not isinstance(hosts, list) or not hosts:
-        raise InputError("hosts", "must be one or more [[hosts]] sections")
-    sections = {"guest": data.get("guest"), **{f"host{i + 1}": host for i, host in enumerate(hosts)}, "arbiter": data.get("arbiter")}
     addresses = {}
-    for role, section in sections.items():
+    for role, section in party_sections(data).items():
         if not isinstance(section, Mapping) or not isinstance(section.get("address"), str):
             raise InputError(f"{role}.address", "must be host:port")
         addresses[role] = section["address"]

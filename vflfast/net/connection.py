@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connected(config: NetConfig, shown: Credentials | None, settings: str = "") -> Iterator[tuple[Board, dict[str, Peer]]]:
+def connected(
+    config: NetConfig, shown: Credentials | None, settings: str = "", task: str = ""
+) -> Iterator[tuple[Board, dict[str, Peer]]]:
     """Serve and call the peers for the length of a block.
 
     Parameters
     ----------
     shown
         The party's certificates; None for plaintext.
-    settings
-        SHA-256 of the agreed settings, in hex.
+    settings, task
+        As of `Status`: what the peers are told of the run.
     """
-    board = Board(config.role, config.peers, config.max_held_bytes, settings)
+    board = Board(config.role, config.peers, config.max_held_bytes, settings, task)
     peers = {name: Peer(board, config, shown, name) for name in config.peers}
     with ExitStack() as stack:
         for peer in peers.values():

@@ -11,18 +11,20 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import JournalError
+from ..errors import InputError, JournalError
 from ..params import JOURNAL_VERSION
 from ..protocol.resume import Checkpoint
 
 MAGIC = b"vflfast journal "
 MAX_FILE_BYTES = 1 << 30
 CURRENT, PREVIOUS, NEW = "checkpoint", "checkpoint.previous", "checkpoint.new"
+ID_KEY = "ids.key"  # of a run in one process whose job brings none
+FILES = (CURRENT, PREVIOUS, NEW, ID_KEY, "finished", "finished.new", "attempt", "attempt.new", "lock")
 log = logging.getLogger("vflfast")
 
 
@@ -165,6 +167,44 @@ class FileJournal:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise _DamagedError("larger than any checkpoint")
             return _unsealed(path.read_bytes())
+
+
+def begin_anew(folder: Path, roles: Sequence[str]) -> None:
+    """Take away the journals of a run that came to its end, a folder a role; InputError for one that did not."""
+    for role in roles:
+        if (folder / role).exists():
+            journal = FileJournal(folder / role, role)
+            unfinished = bool(journal.held()) and not journal.finished()
+            journal.close()
+            if unfinished:
+                raise InputError("folder", f"{folder} holds an unfinished run: go on with it by --resume, or remove that folder")
+    take_away(folder, roles)
+
+
+def take_away(folder: Path, roles: Sequence[str]) -> None:
+    """Remove what journals wrote to a folder a role, and the folders where nothing else is in them."""
+    for place in (*(folder / role for role in roles), folder):
+        for name in FILES if place != folder else ():
+            (place / name).unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or something else is in it
+            place.rmdir()
+
+
+@contextmanager
+def journals_of(folder: Path, roles: Sequence[str]) -> Iterator[dict[str, FileJournal]]:
+    """Open the journals of all roles in one process; they are taken away when the block ends well, or nothing was committed in it."""
+    with ExitStack() as stack:
+        journals = {}
+        for role in roles:
+            journals[role] = FileJournal(folder / role, role)
+            stack.callback(journals[role].close)
+        ended = False
+        try:
+            yield journals
+            ended = True
+        finally:
+            if ended or not any(journal.held() for journal in journals.values()):
+                take_away(folder, roles)
 
 
 class _DamagedError(Exception):

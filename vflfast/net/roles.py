@@ -1,4 +1,4 @@
-"""Roles and their names in certificates: guest.vflfast, host1.vflfast, arbiter.vflfast and so on."""
+"""Roles and their names in certificates: guest.vflfast, host1.vflfast, mart.vflfast, arbiter.vflfast and so on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ..errors import InputError
 
 SUFFIX = ".vflfast"
-ROLE = re.compile(r"guest|arbiter|host[1-9][0-9]?")
+ROLE = re.compile(r"guest|arbiter|mart|host[1-9][0-9]?")
 
 
 def dns_name(role: str) -> str:
@@ -28,5 +28,5 @@ def role_of_names(names: Iterable[str]) -> str | None:
 def check_role(role: object) -> str:
     """Return a role's name, or raise InputError."""
     if not isinstance(role, str) or not ROLE.fullmatch(role):
-        raise InputError("role", "must be guest, arbiter, or host1, host2, …")
+        raise InputError("role", "must be guest, arbiter, mart, or host1, host2, …")
     return role

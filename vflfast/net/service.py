@@ -82,6 +82,8 @@ class Service:
                 self._deny(context, "UNAVAILABLE", f"{sender}: nobody answers at its address")
             if not confirmed:
                 self._deny(context, "ALREADY_EXISTS", f"{sender}: another process answers at its address")
+        if self._board.is_elsewhere(sender):
+            self._deny(context, "UNAVAILABLE", f"{self._board.role}: here for another task than {sender}")
         refused = self._board.room(sender, header)
         return refused or self._board.offer(sender, header, join(frames, header, sender, lambda: self._board.touch(sender)))
 

@@ -11,11 +11,14 @@ from ..crypto import calibration
 from ..crypto.blocks import use_costs
 from ..jobfile import Job
 from ..progress import StageClock
+from ..protocol.resume import Journal
 from .predict import Prediction, predict
 from .shape import RunShape, job_shape
 
 
-def train(job: Job, observer: StageClock, *, verify: bool = False) -> tuple[jobs.TrainedJob, Prediction]:
+def train(
+    job: Job, observer: StageClock, *, verify: bool = False, journals: Mapping[str, Journal] | None = None
+) -> tuple[jobs.TrainedJob, Prediction]:
     """Train as `job.train` does; return also what the run should have taken, from its shape and the rates of this machine."""
     with observer.stage("measure rates"):
         rates = calibration.rates(job.settings.key_bits)
@@ -23,7 +26,7 @@ def train(job: Job, observer: StageClock, *, verify: bool = False) -> tuple[jobs
     with observer.stage("predict"):
         prediction = predict(job_shape(ready, job, verify=verify), rates)
     with use_costs(rates.block_costs()):
-        return jobs.train_prepared(ready, job, observer, verify=verify), prediction
+        return jobs.train_prepared(ready, job, observer, verify=verify, journals=journals), prediction
 
 
 def read_shape(job: Job) -> RunShape:

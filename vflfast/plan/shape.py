@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from ..jobfile import Job
 from ..params import MAX_CLASSES, MAX_COUNT
 from ..protocol.inline import party_names
 from ..protocol.settings import Settings
+from ..protocol.woe import plain_inputs
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -32,6 +33,10 @@ class PartyShape:
         Model columns: one a number, one a level of a category.
     mean_value
         Largest mean |z| of a column.
+    used_classes
+        Classes that have training rows, of all features together.
+    class_width
+        Classes of the feature that has most, one without rows among them.
     """
 
     name: str
@@ -39,6 +44,8 @@ class PartyShape:
     modal_shares: Floats
     n_columns: int
     mean_value: float
+    used_classes: int
+    class_width: int
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,15 @@ def flat_shape(n_rows: int, columns: Sequence[int], settings: Settings, classes:
     if not all(1 <= count <= MAX_COUNT for count in columns):
         raise InputError("columns", f"each must be from 1 to {MAX_COUNT}")
     parties = tuple(
-        PartyShape(name, np.full(count, classes, dtype=np.int64), np.full(count, 1 / classes), count, (classes - 1) / 2)
+        PartyShape(
+            name,
+            class_counts=np.full(count, classes, dtype=np.int64),
+            modal_shares=np.full(count, 1 / classes),
+            n_columns=count,
+            mean_value=(classes - 1) / 2,
+            used_classes=count * classes,
+            class_width=classes + 1,
+        )
         for name, count in zip(party_names(len(columns) - 1)[1:], columns, strict=True)
     )
     return RunShape(parties, n_rows, settings, n_raw=n_rows)
@@ -80,12 +95,19 @@ def rule_shape(name: str, rules: Sequence[NumericRule | CategoryRule]) -> PartyS
     present = np.array([int(np.flatnonzero(counts).max(initial=0)) + 1 for counts in rows], dtype=np.int64)
     shares = np.array([counts.max() / max(1, counts.sum()) for counts in rows])
     means = [float((np.abs(rule.column_values()) @ counts).max()) / max(1, counts.sum()) for rule, counts in zip(rules, rows, strict=True)]
-    return PartyShape(name, present, shares, sum(len(rule.column_names()) for rule in rules), max(means))
+    used = sum(int((counts > 0).sum()) for counts in rows)
+    return PartyShape(
+        name, present, shares, sum(len(rule.column_names()) for rule in rules), max(means), used, max(rule.n_classes for rule in rules)
+    )
 
 
 def job_shape(ready: Prepared, job: Job, *, verify: bool = False) -> RunShape:
-    """Return the shape of a job whose tables are read and binned."""
+    """Return the shape of a job whose tables are read and binned; LeakageGuardError as the hosts' WOE would raise it."""
     names = party_names(len(job.hosts))[1:]
-    parties = tuple(rule_shape(name, binner.rules) for name, binner in zip(names, ready.binners, strict=True))
+    parties = [rule_shape(name, binner.rules) for name, binner in zip(names, ready.binners, strict=True)]
+    if job.settings.host_woe:  # the values that the hosts' columns will have decide how their gradients are packed
+        evident = [plain_inputs(inputs, ready.inputs[0].labels, job.settings).matrix for inputs in ready.inputs[1:]]
+        means = [float(matrix.absolute_sums.max()) / matrix.n_rows for matrix in evident]
+        parties[1:] = [replace(party, mean_value=mean) for party, mean in zip(parties[1:], means, strict=True)]
     n_test = 0 if ready.test is None else len(ready.test.labels)
-    return RunShape(parties, ready.inputs[0].matrix.n_rows, job.settings, n_test, max(ready.match["rows"]), verify)
+    return RunShape(tuple(parties), ready.inputs[0].matrix.n_rows, job.settings, n_test, max(ready.match["rows"]), verify)

@@ -8,6 +8,7 @@ from ..protocol import messages as ms
 from ..protocol.forward import pieces, residual_bound
 from ..protocol.packing import agreed_packing
 from ..protocol.scores import score_plan
+from ..protocol.woe import SEED_BYTES
 from .shape import PartyShape, RunShape
 
 FRAME_BYTES = ms.HEADER.size + ms.DIGEST_BYTES
@@ -19,6 +20,11 @@ def opening_plan(shape: RunShape, party: PartyShape) -> SlotPlan:
     packing = agreed_packing(shape.settings, shape.n_rows, bound)
     bound = bound * max(int(party.mean_value * shape.n_rows), shape.n_rows) if packing.rows == 1 else packing.product_bound()
     return plan_opening(party.n_columns + 1, bound, shape.settings.key_bits)
+
+
+def sums_plan(shape: RunShape, host: PartyShape) -> SlotPlan:
+    """Return how the encrypted label sums of a host's classes are packed (host_woe)."""
+    return plan_opening(host.used_classes, shape.n_rows, shape.settings.key_bits)
 
 
 def row_slots(shape: RunShape) -> int:
@@ -43,6 +49,24 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
         sizes[f"{party.name} → arbiter: ScoreShare"] = _limbs(scores, width) + 48
     for party in shape.parties if shape.settings.profile == "patent" else shape.parties[:1]:
         sizes[f"arbiter → {party.name}: ScoreLabels"] = FRAME_BYTES + 16 + shape.n_rows
+    return sizes | (_evidence_traffic(shape) if shape.settings.host_woe else {})
+
+
+def _evidence_traffic(shape: RunShape) -> dict[str, int]:
+    """Bytes of the messages that give the hosts the WOE values of their classes, before the first round."""
+    width = shape.settings.key_bits // 4
+    guest, *hosts = shape.parties
+    counts = {host.name: sums_plan(shape, host).n_plaintexts for host in hosts}
+    sizes = {
+        f"{guest.name} → arbiter: MaskedSums": sum(_limbs(count, width) for count in counts.values()),
+        f"arbiter → {guest.name}: OpenedSums": sum(_limbs(count, width // 2) for count in counts.values()),
+    }
+    for host in hosts:
+        classes = 16 + 8 * len(host.class_counts) * host.class_width
+        sizes[f"{guest.name} → {host.name}: EncryptedLabels"] = _limbs(shape.n_rows, width)
+        sizes[f"{host.name} → {guest.name}: ClassSums"] = classes + 8 + SEED_BYTES + _limbs(counts[host.name], width)
+        sizes[f"{host.name} → arbiter: SumsQuota"] = FRAME_BYTES + 8
+        sizes[f"{guest.name} → {host.name}: ClassEvidence"] = FRAME_BYTES + classes
     return sizes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..crypto.blocks import expected_work, row_segments
+from ..crypto.blocks import BlockWork, expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
 from ..crypto.opening import plan_opening
@@ -13,7 +13,7 @@ from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, PROOF_CHALLENGE
 from ..protocol.forward import predictor_bound
 from ..protocol.scores import score_plan
 from .shape import PartyShape, RunShape
-from .wire import opening_plan, row_slots
+from .wire import opening_plan, row_slots, sums_plan
 
 # What is no ciphertext arithmetic, in microseconds on a current core: of a run's seconds it is a few in a hundred.
 READ_CELL, BIN_CELL, MATCH_ID, PREDICT_CELL, PREDICT_ROW = 0.1, 0.08, 6.0, 0.001, 0.5
@@ -85,6 +85,8 @@ class Work:
         self.add("job", "match ids", MATCH_ID * shape.n_raw * len(shape.parties))
         self.add("job", "bin", BIN_CELL * (shape.n_rows + shape.n_test) * cells)
         self.open_session()
+        if shape.settings.host_woe:
+            self.evidence()
         for party in shape.parties:
             self.add(party.name, "prepare", PREPARE + self.rates.flop * shape.n_rows * party.n_columns**2)
 
@@ -95,6 +97,23 @@ class Work:
         self.add("arbiter", "key proof", PROOF_CHALLENGES * ROOT_DECRYPTIONS * rates.decrypt)
         for party in self.shape.parties:
             self.add(party.name, "key check", PROOF_CHALLENGES * ROOT_DECRYPTIONS * rates.decrypt / 2)
+
+    def evidence(self) -> None:
+        """WOE of the hosts' classes through encrypted label sums."""
+        n, rates = self.shape.n_rows, self.rates
+        for host in self.hosts:
+            self.add("guest", "woe: encrypt labels", self.tables["guest"].cost(n, self.bits // 2))
+            self.carry("guest", host.name, n)
+            self.add(host.name, "check ciphertexts", n * (rates.load + rates.multiply))
+            plan = sums_plan(self.shape, host)
+            count = plan.n_plaintexts
+            product = expected_work(host.class_counts, host.modal_shares, n, rates.lanes)
+            sums = sum(self.product(host, product, n, host.used_classes).values()) + self.pack(plan)
+            self.add(host.name, "woe: class sums", sums + self.tables[host.name].cost(count, self.bits // 2))
+            self.carry(host.name, "guest", count)
+            self.add("guest", "check ciphertexts", count * (rates.load + rates.multiply))
+            self.add("guest", "woe: mask and open", self.tables["guest"].cost(count, self.full))
+            self.open("guest", count)
 
     def round(self) -> None:
         """One round [0101]–[0135]."""
@@ -119,28 +138,45 @@ class Work:
 
     def gradient(self, party: PartyShape) -> None:
         """The coded product, its opening, and the step."""
-        shape, rates, product = self.shape, self.rates, self.products[party.name]
-        segments = row_segments(product.n_blocks, product.buckets / product.n_blocks, self.groups, rates.threads, rates.lanes)
-        parts = self.packed  # each of the rows that share a ciphertext has a product of its own with all ciphertexts
-        self.add(party.name, "logarithms", parts * rates.logarithm * self.groups)
-        self.add(party.name, "bucket", parts * (rates.insert_near * product.near + rates.insert_far * product.far))
-        self.add(party.name, "collapse", parts * rates.collapse * product.used * segments)
-        shifts = 0 if parts == 1 else parts * (row_slots(shape) + 1)
-        multiplications = parts * (2 * float(party.class_counts.mean()) + 6) + shifts
-        self.add(party.name, "combine", party.n_columns * multiplications * rates.multiply)
+        for stage, micros in self.product(party, self.products[party.name], self.groups, party.n_columns, self.packed).items():
+            self.add(party.name, stage, micros)
         plan = opening_plan(self.shape, party)
         self.mask(party.name, plan)
         self.open(party.name, plan.n_plaintexts)
-        self.add(party.name, "update", shape.n_rows * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts)) + 1e-3 * party.n_columns**2)
+        predict = self.shape.n_rows * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts))
+        self.add(party.name, "update", predict + 1e-3 * party.n_columns**2)
+
+    def product(self, party: PartyShape, work: BlockWork, n: int, n_columns: int, parts: int = 1) -> dict[str, float]:
+        """Microseconds of the coded product of a party's codes with `n` ciphertexts, by stage.
+
+        Each of the `parts` rows that share a ciphertext has a product of its own with all ciphertexts.
+        """
+        rates = self.rates
+        segments = row_segments(work.n_blocks, work.buckets / work.n_blocks, n, rates.threads, rates.lanes)
+        shifts = 0 if parts == 1 else parts * (row_slots(self.shape) + 1)
+        multiplications = parts * (2 * float(party.class_counts.mean()) + 6) + shifts
+        return {
+            "logarithms": parts * rates.logarithm * n,
+            "bucket": parts * (rates.insert_near * work.near + rates.insert_far * work.far),
+            "collapse": parts * rates.collapse * work.used * segments,
+            "combine": n_columns * multiplications * rates.multiply,
+        }
 
     def mask(self, party: str, plan: SlotPlan) -> None:
         """Pack, with the check column's digits, and mask."""
+        masks = self.tables[party].cost(plan.n_plaintexts, self.full) * self.uneven(plan)
+        self.add(party, "pack and mask", self.pack(plan) + masks)
+
+    def pack(self, plan: SlotPlan) -> float:
+        """Microseconds of packing, with the check column's digits."""
         rates, digits = self.rates, CHECK_WEIGHT_BITS // 4
-        side = rates.lanes * rates.threads
-        uneven = -(-plan.n_plaintexts // side) * side / plan.n_plaintexts
         check = plan.n_values * (rates.logarithm + digits / 2 * rates.insert_near) + digits * 60 * rates.multiply
-        squares = plan.n_slots * (plan.slot_bits + 1) * rates.multiply * uneven
-        self.add(party, "pack and mask", squares + check + self.tables[party].cost(plan.n_plaintexts, self.full) * uneven)
+        return plan.n_slots * (plan.slot_bits + 1) * rates.multiply * self.uneven(plan) + check
+
+    def uneven(self, plan: SlotPlan) -> float:
+        """Lanes and threads that stand still because the plaintexts do not fill them: their number with those over the true one."""
+        side = self.rates.lanes * self.rates.threads
+        return -(-plan.n_plaintexts // side) * side / plan.n_plaintexts
 
     def open(self, party: str, count: int) -> None:
         """The arbiter's decryptions: blinded, and one more for the check."""

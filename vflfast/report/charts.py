@@ -23,7 +23,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 INK, GRID = "#010203", "#040506"  # stand for the page's text and line colours until the drawing is done
-SIZE = (5.4, 3.3)  # inches; small, so that letters stay readable when the drawing shrinks to a phone
+SIZE = (4.6, 3.1)  # inches; small, so that letters stay readable when the drawing shrinks to a phone
 PALE = 0.85
 
 Row = Sequence[object]

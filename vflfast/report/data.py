@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from ..job import TrainedJob
 from ..learn.logistic import sigmoid
 from ..model import SavedParty
 from ..protocol.block import PartyInputs
-from ..protocol.guest import ScoringInputs
 
 REPORT_VERSION = 1
 SAMPLES = (("highest score", 1.0), ("near the threshold", None), ("median score", 0.5), ("lowest score", 0.0))
@@ -94,21 +92,6 @@ def scorecard(party: SavedParty) -> dict[str, Any]:
     }
 
 
-def bin_labels(rule: NumericRule | CategoryRule) -> list[str]:
-    """Return a text for every class of a feature."""
-    if isinstance(rule, CategoryRule):
-        return [*("(missing)" if level is None else level for level in rule.levels), "(any other)"]
-    if rule.rule == "five":
-        between = [f"{a:.6g} … {b:.6g}" for a, b in pairwise(rule.edges)]
-        ranks = [f"≤ {rule.edges[0]:.6g}", *between, f"> {rule.edges[-1]:.6g}"] if rule.edges else ["any"]
-    elif rule.rule == "levels":
-        low, high = rule.edges
-        ranks = [f"{low + (high - low) * step / rule.n_steps:.6g}" for step in range(rule.n_steps + 1)]
-    else:
-        ranks = {"zero": ["zero", "not zero"], "sign": ["below zero", "zero", "above zero"], "missing": ["present"]}[rule.rule]
-    return rule.grouped(["(missing)", *ranks] if rule.has_missing else [*ranks, "(missing later)"])
-
-
 def _points(party: SavedParty) -> Iterator[tuple[NumericRule | CategoryRule, Floats, float]]:
     """Yield every feature's rule, what each of its classes adds to the linear predictor, and the mean of that over the training rows."""
     column = 0
@@ -122,7 +105,7 @@ def _points(party: SavedParty) -> Iterator[tuple[NumericRule | CategoryRule, Flo
 def _feature(rule: NumericRule | CategoryRule, points: Floats, mean: float) -> dict[str, Any]:
     seen = points[np.array(rule.counts) > 0]
     classes = [
-        {"label": label, "rows": int(n), "points": float(p)} for label, n, p in zip(bin_labels(rule), rule.counts, points, strict=True)
+        {"label": label, "rows": int(n), "points": float(p)} for label, n, p in zip(rule.class_texts(), rule.counts, points, strict=True)
     ]
     return {
         "feature": rule.feature,
@@ -140,7 +123,7 @@ def _samples(trained: TrainedJob, threshold: float) -> list[dict[str, Any]]:
     if test is None:
         return []
     inputs = [
-        ScoringInputs(PartyInputs(matrix, test.commitment, ""), party.weights, party.intercept, party.norm)
+        party.to_score(PartyInputs(matrix, test.commitment, ""))
         for party, matrix in zip(trained.parties, test.matrices, strict=True)
     ]
     total = np.sum([one.predictor() for one in inputs], axis=0)
@@ -159,7 +142,7 @@ def _reasons(trained: TrainedJob, row: int) -> list[dict[str, Any]]:
     for party, matrix in zip(trained.parties, test.matrices if test else (), strict=True):
         for (rule, points, mean), code in zip(_points(party), matrix.codes[:, row].tolist(), strict=True):
             effect = float(points[code] - mean)
-            reasons.append({"party": party.role, "feature": rule.feature, "class": bin_labels(rule)[code], "effect": effect})
+            reasons.append({"party": party.role, "feature": rule.feature, "class": rule.class_texts()[code], "effect": effect})
     ranked = sorted(reasons, key=lambda reason: reason["effect"])
     return [*reversed(ranked[-REASONS:]), *ranked[:REASONS]]
 

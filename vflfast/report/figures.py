@@ -31,6 +31,8 @@ def run_figures(report: Data) -> list[Chart]:
     charts += [bins(report["parties"])] if report["parties"] else []
     if summary["evaluation"]:
         charts += [separation(summary["evaluation"]["scores"])]
+        rounds = summary["evaluation"].get("rounds")
+        charts += by_round(rounds["scores"], rounds["first"]) if rounds else []
         curves = summary["evaluation"].get("curves")
         charts += evaluation_figures(curves, summary["threshold"]) if curves else []
     if summary.get("timeline"):
@@ -105,6 +107,30 @@ def separation(scores: Data) -> Chart:
 
     words = ", ".join(f"{name} {score['auc']:.4f}" for name, score in scores.items())
     return chart("separation", "AUC and KS by side", f"AUC: {words}.", ("score", "AUC", "KS", "lift at 10 %"), rows, draw)
+
+
+def by_round(scores: Data, first: int) -> list[Chart]:
+    """Loss and AUC of every side's half and of their sum on customers kept out, after each round; KS is in the second one's table."""
+    loss = _by_round("loss-kept-out", "Loss on customers kept out", "Cross-entropy", ("loss",), scores, first)
+    return [loss, _by_round("auc-by-round", "AUC by round", "AUC", ("auc", "ks"), scores, first)]
+
+
+def _by_round(name: str, title: str, label: str, keys: tuple[str, ...], scores: Data, first: int) -> Chart:
+    key = keys[0]
+    numbers = range(first, first + len(next(iter(scores.values()))[key]))
+    rows = [(n, *(score[k][i] for k in keys for score in scores.values())) for i, n in enumerate(numbers)]
+    headers = ("round", *(f"{score} {k.upper() if len(keys) > 1 else k}" for k in keys for score in scores))
+
+    def draw(axes: Any) -> None:
+        lines(axes, {side: (numbers, score[key]) for side, score in scores.items()}, markers=True)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("round")
+        axes.set_ylabel(label)
+
+    words = ", ".join(f"{side} {score[key][0]:.4f} to {score[key][-1]:.4f}" for side, score in scores.items() if score[key])
+    before = f" The models of the rounds before {first}, from before a stop, are not known any more." if first > 1 else ""
+    text = f"{label} on customers kept out of training, first round to last: {words}. Only a trial knows the joint one.{before}"
+    return chart(name, title, text, headers, rows, draw)
 
 
 def roc(curves: Data) -> Chart:

@@ -24,19 +24,21 @@ body { margin: 0 auto; padding: 1rem; max-width: 80rem; background: var(--page);
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 a { color: inherit; } nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; list-style: none; }
 p.lead { color: var(--soft); }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem; }
 figure { margin: 0; padding: .75rem; background: var(--panel); border: 1px solid var(--line); border-radius: .4rem; min-width: 0; }
 figcaption { font-weight: 600; } figcaption p { font-weight: 400; color: var(--soft); margin: .2rem 0 .5rem; font-size: .9rem; }
 svg.chart { display: block; width: 100%; height: auto; color: var(--ink); }
+.tables { display: flex; flex-wrap: wrap; gap: 0 2.5rem; } .tables > * { min-width: 0; max-width: 100%; }
 .scroll { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
-th { font-weight: 600; white-space: nowrap; overflow-wrap: normal; } td.n, th.n { text-align: right; white-space: nowrap; }
+th, td { padding: .2rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
+th { font-weight: 600; } td.long { overflow-wrap: anywhere; } td.n, th.n { text-align: right; } td.n { white-space: nowrap; }
 details > summary { cursor: pointer; } :focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #333; --line: #bbb; --panel: #fff; }
   body { max-width: none; font-size: 10pt; } nav { display: none; } figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .charts { grid-template-columns: 1fr 1fr; }
+  .charts { grid-template-columns: 1fr 1fr; } figure details { display: none; } section > details > summary { list-style: none; }
+  section > details::details-content { content-visibility: visible; block-size: auto; }
 }
 """
 
@@ -111,7 +113,7 @@ class _Page:
             self.section("Run", self.run_facts()),
             self.section("Who sees what", self.who_sees() + self.ledger("/summary/leak_ledger")),
             self.section("Match and bins", _figures(charts, "match", "bins")),
-            self.section("Training", _figures(charts, "losses")),
+            self.section("Training", _figures(charts, "losses", "loss-kept-out", "auc-by-round")),
             self.section("Evaluation", self.evaluation() + _figures(
                 charts, "separation", "roc", "ks", "gains", "lift", "calibration", "distribution")),
             self.section("Coefficients", self.scorecards()),
@@ -151,7 +153,8 @@ class _Page:
 
     def facts(self, pairs: Sequence[tuple[str, str]]) -> str:
         """Names and values as a table of two columns."""
-        rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{self.value(*_steps(path))}</td></tr>' for name, path in pairs)
+        cell = '<td class="long">'
+        rows = "".join(f'<tr><th scope="row">{escape(name)}</th>{cell}{self.value(*_steps(path))}</td></tr>' for name, path in pairs)
         return f'<div class="scroll"><table>{rows}</table></div>'
 
     def run_facts(self) -> str:
@@ -189,7 +192,7 @@ class _Page:
         pairs = [(name.replace("_", " "), f"/summary/evaluation/{name}") for name in ("rows", "positive_share", "flagged_share")]
         keys = ("auc", "ks", "lift_10")
         rows = [[escape(name), *(self.value(*where, "scores", name, key) for key in keys)] for name in evaluation["scores"]]
-        return self.facts(pairs) + _table(("score", "AUC", "KS", "lift at 10 %"), rows, numbers=1)
+        return f'<div class="tables">{self.facts(pairs)}{_table(("score", "AUC", "KS", "lift at 10 %"), rows, numbers=1)}</div>'
 
     def scorecards(self) -> str:
         """Every party's features by what their classes add to the linear predictor."""
@@ -220,8 +223,8 @@ class _Page:
             keys = ("party", "feature", "class", "effect")
             rows = [[self.value(*at, "reasons", r, key) for key in keys] for r in range(len(sample["reasons"]))]
             table = _table(("party", "feature", "class", "effect on the log odds"), rows, numbers=3)
-            parts.append(f"<h3>{escape(sample['customer'].capitalize())}: {self.value(*at, 'joint_probability')}</h3>{table}")
-        return "".join(parts)
+            parts.append(f"<div><h3>{escape(sample['customer'].capitalize())}: {self.value(*at, 'joint_probability')}</h3>{table}</div>")
+        return f'<div class="tables">{"".join(parts)}</div>' if parts else ""
 
     def compared(self) -> str:
         """Prediction and truth side by side."""

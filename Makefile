@@ -2,12 +2,16 @@
 #   make demo    the three parties on one machine       make lint     ruff and mypy
 #   make test    the tests                              make assure   the long campaigns
 #   make bench   the benchmarks                         make clean    remove what was built here
+#   make docs    the generated parts of docs/
 #   make bench-peers   the same work on other Paillier libraries
+#   make assure-quick  the table of assurance from the tests of every change     make sbom, make pin   what is installed
 # PYTHON=/path/to/python3.12 chooses the interpreter; PYTEST_FLAGS is handed to pytest.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PYTEST_FLAGS ?= -q
+BUDGET ?= 600
+EXAMPLES ?= 10000
 VENV := .venv
 PEERS := .venv-peers
 LOG := $(VENV)/install.log
@@ -16,7 +20,7 @@ LOG := $(VENV)/install.log
 KIND := $(VFLFAST_REQUIRE_NATIVE)-$(VFLFAST_NO_NATIVE)-$(VFLFAST_NO_GMP)-$(VFL_VERIFY)
 STAMP := $(VENV)/.installed$(KIND)
 
-.PHONY: demo test lint bench bench-peers assure install clean
+.PHONY: demo test lint docs bench bench-peers assure assure-quick install sbom pin clean
 
 demo: $(STAMP)
 	$(VENV)/bin/vflfast demo
@@ -27,6 +31,10 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
+
+docs: $(STAMP)
+	$(VENV)/bin/python docs/write.py
+	$(VENV)/bin/python bench/write_page.py
 
 bench: $(STAMP)
 	$(VENV)/bin/python -m pytest bench --benchmark-only $(PYTEST_FLAGS)
@@ -42,10 +50,23 @@ $(PEERS)/.installed: pyproject.toml setup.py $(wildcard csrc/*)
 		echo "installation failed; see $(PEERS)/install.log" >&2; exit 1; }
 	@touch $@
 
+# Every test that measures something, the slow ones too, and docs/assurance.md from what they measured. BUDGET: seconds of the campaigns.
 assure: $(STAMP)
-	$(VENV)/bin/python -m pytest tests -m slow $(PYTEST_FLAGS)
+	$(VENV)/bin/python -m pytest tests -n auto -m "slow or not slow" --assure --examples $(EXAMPLES) --budget $(BUDGET) \
+		--write-figures docs/assurance.md $(PYTEST_FLAGS)
+
+assure-quick: $(STAMP)
+	$(VENV)/bin/python -m pytest tests -n auto --assure $(PYTEST_FLAGS)
 
 install: $(STAMP)
+
+# What is installed, as a CycloneDX bill of materials; and the same as pinned versions, for a Python of this version.
+sbom: $(STAMP)
+	@$(VENV)/bin/python tests/assurance/supply.py bom
+
+pin: $(STAMP)
+	$(VENV)/bin/python tests/assurance/supply.py constraints \
+		> constraints-$$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
@@ -58,7 +79,9 @@ $(VENV)/bin/python:
 $(STAMP): pyproject.toml setup.py $(wildcard csrc/*) | $(VENV)/bin/python
 	@echo "installing vflfast and what it needs (a few minutes the first time; log: $(LOG))"
 	@rm -f $(VENV)/.installed*
-	@$(VENV)/bin/python -m pip install --editable '.[parquet,test]' >$(LOG) 2>&1 </dev/null || { \
+	@pins=$$($(VENV)/bin/python -c 'import sys; print("constraints-%d.%d.txt" % sys.version_info[:2])'); \
+	$(VENV)/bin/python -m pip install $$(test -f $$pins && echo "--constraint $$pins") --editable '.[parquet,test]' \
+		>$(LOG) 2>&1 </dev/null || { \
 		sed -E 's#[a-z+]+://[^ ,)]*#(index)#g; s#host=[^,)]*#host=(index)#g' $(LOG) | tail -n 40 >&2; \
 		echo "installation failed; the whole log is in $(LOG)" >&2; exit 1; }
 	@ls vflfast/_core*.so >/dev/null 2>&1 || echo "note: there is no native core (why: $(LOG)); vflfast computes on gmpy2, slowly"

@@ -12,6 +12,8 @@ from vflfast.crypto import backend as be
 from vflfast.crypto.keys import generate_primes
 from vflfast.crypto.paillier import PrivateKey
 
+pytest_plugins = ["assurance.figures"]
+
 VECTORS = Path(__file__).parent / "vectors"
 
 Primes = tuple[int, int]

@@ -79,7 +79,7 @@ def train(made: Parties, agreed: Settings, **options: Any) -> inline.TrainingRes
 def scoring_inputs(inputs: PartyInputs, model: PartyModel) -> ScoringInputs:
     """What a party brings to a scoring session after training."""
     assert model.norm is not None
-    return ScoringInputs(inputs, model.weights, model.intercept, Norm.from_dict(model.norm))
+    return ScoringInputs(inputs, model.weights, model.intercept, Norm.from_dict(model.norm), model.session)
 
 
 def training_programs(

@@ -15,6 +15,7 @@ from typing import Any
 import gmpy2
 import numpy as np
 import pytest
+from assurance.figures import Figure
 from made_moduli import LARGE_BITS, SIZES, SMALL_BITS, THREADS, each_backend, moduli, plaintexts, units
 
 from vflfast.crypto import backend as be
@@ -78,24 +79,26 @@ def compare(n: int, samples: list[Sample], threads: tuple[int, ...]) -> int:
 
 
 @pytest.mark.parametrize("n", moduli(SMALL_BITS))
-def test_operations_equal_python_integers(n: int) -> None:
+def test_operations_equal_python_integers(n: int, figure: Figure) -> None:
     rng = random.Random(n)
     cases = compare(n, [Sample(n, count, rng) for count in SIZES], THREADS)
     assert cases > 1000 * len(THREADS) * len(be.available())  # with all moduli: > 10^5 on each backend
+    figure("A2", "cases", cases)
 
 
 @pytest.mark.parametrize("n", moduli(LARGE_BITS))
-def test_operations_equal_python_integers_at_full_size(n: int) -> None:
+def test_operations_equal_python_integers_at_full_size(n: int, figure: Figure) -> None:
     rng = random.Random(n)
-    compare(n, [Sample(n, count, rng) for count in ((1, 9, 17) if n.bit_length() < 2000 else (0, 9))], (2,))
+    cases = compare(n, [Sample(n, count, rng) for count in ((1, 9, 17) if n.bit_length() < 2000 else (0, 9))], (2,))
+    figure("A2", "cases", cases)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", range(128, 1026, 2))
-def test_operations_equal_python_integers_at_every_length(bits: int) -> None:
+def test_operations_equal_python_integers_at_every_length(bits: int, figure: Figure) -> None:
     rng = random.Random(bits)
     for n in ((1 << bits) - 1, (1 << bits - 1) + 1, *(rng.getrandbits(bits) | 1 | 1 << bits - 1 for _ in range(8))):
-        compare(n, [Sample(n, count, rng) for count in SIZES], (1, 3))
+        figure("A2", "cases", compare(n, [Sample(n, count, rng) for count in SIZES], (1, 3)))
 
 
 def test_results_stay_right_without_coming_back_to_limbs() -> None:

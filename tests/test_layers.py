@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 WINGS = [
     "errors", "crypto", "data", "learn", "protocol", "net", "scale",
-    "model", "progress", "jobfile", "job", "party", "preflight", "launch", "plan", "report", "demo",
+    "model", "progress", "jobfile", "job", "scored", "programs", "party", "preflight", "launch", "plan", "report", "demo",
     "estimator", "handover", "cli", "__main__",
 ]  # fmt: skip
 RANKS = {wing: rank for rank, wing in enumerate(WINGS)} | {"params": 0, "_core": 0}

@@ -11,6 +11,7 @@ from typing import Any
 
 import made_runs
 import pytest
+from assurance.figures import Figure
 from simulator import Faults, MakeProgram, MemoryJournal, Simulation
 
 from vflfast.errors import VflError
@@ -103,9 +104,10 @@ def test_all_faults_together(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_seeds_of_all_faults() -> None:
+def test_a_thousand_seeds_of_all_faults(figure: Figure) -> None:
     ends = [check(seed, EVERYTHING) for seed in range(1000)]
     assert ends.count("finished") >= 950
+    figure("B3", "seeds", len(ends))
 
 
 def crash_points() -> Iterator[tuple[str, str, int]]:
@@ -139,11 +141,13 @@ TOGETHER = [("guest", "host1"), ("guest", "arbiter"), ("host1", "host2"), ("gues
 
 
 @pytest.mark.parametrize("names", TOGETHER, ids=str)
-def test_several_crashes_in_one_round_change_nothing(names: tuple[str, ...]) -> None:
-    for step in range(0, messages_of_a_clean_run(), 3):
+def test_several_crashes_in_one_round_change_nothing(names: tuple[str, ...], figure: Figure) -> None:
+    steps = range(0, messages_of_a_clean_run(), 3)
+    for step in steps:
         simulation = CrashAt(programs(), {step + i: (name,) for i, name in enumerate(names)})
         assert simulation.run() == "finished", step
         assert hashes(simulation) == expected("hardened"), step
+    figure("B2", "cases", len(steps))
 
 
 class CrashAt(Simulation):

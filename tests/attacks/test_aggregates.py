@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from assurance.figures import Figure
 from made_runs import P, Q, parties, private_key, settings, train
 
 from vflfast.crypto import limbs as lm
@@ -71,8 +72,10 @@ def aggregate() -> CipherVector:
     return CipherVector.concatenate([*columns().product(residual())])
 
 
-def test_the_control_shows_every_relation() -> None:
+def test_the_control_shows_every_relation(figure: Figure) -> None:
     bare = aggregate()
+    found = relations(randomness(bare.public.context.store(bare.vector)))
+    figure("D2", "relations found by the control", len(found))
     assert relations(randomness(bare.public.context.store(bare.vector))) == PLANTED
 
 
@@ -85,10 +88,12 @@ def test_the_control_shows_them_behind_masks_too() -> None:
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_fresh_randomness_hides_every_relation(attempt: int) -> None:
+def test_fresh_randomness_hides_every_relation(attempt: int, figure: Figure) -> None:
     bare = aggregate()
     fresh = bare.public.rerandomize(bare, alpha_bits=bare.public.full_alpha_bits)
-    assert relations(randomness(fresh.limbs)) == set()
+    found = relations(randomness(fresh.limbs))
+    figure("D2", "relations found", len(found))
+    assert found == set()
 
 
 # --- the same on packed, masked requests as the protocol sends them ------------------------------------------------------

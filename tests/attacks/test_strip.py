@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from assurance.figures import Figure
 from made_runs import P, Parties, Q, listen, parties, settings, training_programs
 
 from vflfast.crypto import limbs as lm
@@ -64,7 +65,7 @@ def truth(made: Parties, agreed: Any) -> npt.NDArray[np.int64]:
 
 
 @pytest.mark.parametrize("init", ["zeros", "local"])
-def test_the_control_gives_every_customer_away(init: str, made: Parties, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_control_gives_every_customer_away(init: str, made: Parties, monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
     agreed = settings(init=init, max_iter=2)
     monkeypatch.setattr(PublicKey, "rerandomize", only_add)
     first, second = host_view(made, agreed)
@@ -75,13 +76,17 @@ def test_the_control_gives_every_customer_away(init: str, made: Parties, monkeyp
         np.testing.assert_array_equal(labels, made.labels)
         assert search(*first, [-2 * UNIT, 2 * UNIT]) == found  # two candidates are enough
     assert None not in strip(*second)
+    figure("D1", "rows opened by the control", len(found))
 
 
 @pytest.mark.parametrize("init", ["zeros", "local"])
-def test_the_guest_gives_nobody_away(init: str, made: Parties) -> None:
+def test_the_guest_gives_nobody_away(init: str, made: Parties, figure: Figure) -> None:
     agreed = settings(init=init, max_iter=2)
     for sent, received in host_view(made, agreed):
-        assert strip(sent, received) == [None] * N_ROWS
+        found = strip(sent, received)
+        figure("D1", "rows", len(found))
+        figure("D1", "rows opened", N_ROWS - found.count(None))
+        assert found == [None] * N_ROWS
         assert search(sent, received, [-2 * UNIT, 2 * UNIT, 0]) == [None] * N_ROWS
 
 

@@ -25,7 +25,7 @@ from vflfast.data.tables import read_table
 
 MEMORY_ABOVE_CODES = 600e6  # bytes
 SIZES = {"wide": (66_274, 3_000) if FULL else (20_000, 150), "long": (2_000_000, 30) if FULL else (200_000, 15)}
-CSV_SIZES = {"wide": (66_274, 300) if FULL else (5_000, 60), "long": (2_000_000, 10) if FULL else (50_000, 6)}
+CSV_SIZES = {"wide": (66_274, 600) if FULL else (5_000, 60), "long": (2_000_000, 10) if FULL else (50_000, 6)}
 
 ALONE = """
 import hashlib, json, sys, time

@@ -125,3 +125,19 @@ def test_unusable_settings_are_refused_by_name(changes: dict[str, Any], culprit:
 
 def test_an_unknown_party_is_refused(folder: Path) -> None:
     assert refused("bins", job(folder), "--party", "host2") == "vflfast: --party: must be one of guest, host1"
+
+
+def test_a_runs_summary_holds_the_same_match_and_bins(folder: Path, tmp_path: Path) -> None:
+    path = job(folder)
+    shown = json.loads(succeeded("bins", path, "--json").stdout)
+    summary = json.loads(succeeded("train", path, "--models", tmp_path, "--json").stdout)["summary"]
+    assert summary["bins"] == shown["bins"]
+    assert {name: summary["match"][name] for name in ("parties", "rows", "matched", "share", "method")} == {
+        name: shown["match"][name] for name in ("parties", "rows", "matched", "share", "method")
+    }
+    feature = summary["bins"]["guest"][0]
+    assert set(feature) == {
+        "feature", "kind", "rule", "edges", "n_classes", "rows_per_class", "missing_share", "classes", "encoding", "iv",
+    }  # fmt: skip
+    assert feature["iv"] > 0
+    assert {row["iv"] for row in summary["bins"]["host1"]} == {None}

@@ -227,7 +227,7 @@ def test_a_predictor_above_the_bound_is_not_sent() -> None:
 def test_a_model_of_other_parties_is_refused(hundred: Parties) -> None:
     trained = train(Parties(hundred.guest, hundred.hosts[:1]), settings())
     three = train(hundred, settings())
-    mixed = dataclasses.replace(three, arbiter=trained.arbiter)
+    mixed = dataclasses.replace(three, arbiter=dataclasses.replace(trained.arbiter, session=three.arbiter.session))
     with pytest.raises(InputError) as caught:
         score(hundred, mixed, settings())
     assert caught.value.argument == "model"

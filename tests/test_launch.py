@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from made_jobs import refused, sections, succeeded, write_job, write_tables
 
-from vflfast.launch import to_toml
 from vflfast.net.config import net_config
 from vflfast.party import read_party
 
@@ -134,6 +135,19 @@ def test_what_launch_refuses(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_an_error_in_the_middle_of_a_round_is_told_by_all(tmp_path: Path) -> None:
+    """The first predictors are zeros; the second ones are above the bound, at guest and host."""
+    path = job(tmp_path, init="zeros", predictor_bound=0.001, max_iter=3)
+    process = start(path, tmp_path / "run")
+    lines = process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == 1
+    said = {line.split("|")[0].strip(): line.partition("vflfast: ")[2] for line in lines if "| vflfast: " in line}
+    assert set(said) == {"guest", "host1", "arbiter"}
+    for text in said.values():
+        assert re.match(r"(guest, round 2, residual|host1, round 2, encrypt): linear predictor: ", text)
+    assert "linear predictor" in lines[-1]
+
+
 # --- fed.toml ----------------------------------------------------------------------------------------------------------
 
 
@@ -146,18 +160,19 @@ def fed(tmp_path: Path, **changes: Any) -> Path:
     made["network"] = {"plaintext": True}
     made |= changes
     path = tmp_path / "fed.toml"
-    path.write_text(to_toml(made), encoding="utf-8")
+    path.write_text(tomli_w.dumps(made), encoding="utf-8")
     return path
 
 
 def test_a_party_reads_only_its_own_part(tmp_path: Path) -> None:
     path = fed(tmp_path)
-    own = read_party(path, "mart")
+    own = read_party(path, "host")
     assert own.config.role == "host1"
     assert own.config.peers == ("guest", "arbiter")
-    assert str(own.job.guest.file).endswith("-")
+    assert own.part.plan is not None
+    assert own.part.plan.name == "host1"
     assert not own.settings.simulation
-    assert read_party(path, "arbiter").plan is None
+    assert read_party(path, "arbiter").part.plan is None
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- what can be counted ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("host_woe", ["false", "true"])
 @pytest.mark.parametrize("profile", ["hardened", "patent"])
-def test_traffic_is_that_of_the_run(folder: Path, tmp_path: Path, profile: str) -> None:
-    ran = succeeded("train", folder / "job.toml", "--models", tmp_path, "--profile", profile, "--json")
+def test_traffic_is_that_of_the_run(folder: Path, tmp_path: Path, profile: str, host_woe: str) -> None:
+    ran = succeeded("train", folder / "job.toml", "--models", tmp_path, "--profile", profile, "--set", f"host_woe={host_woe}", "--json")
     summary = json.loads(ran.stdout)["summary"]
     expected, actual = summary["plan"]["bytes_by_message"], summary["bytes_by_message"]
     assert {name: actual[name] for name in expected} == expected
@@ -67,6 +68,22 @@ def test_traffic_is_that_of_the_run(folder: Path, tmp_path: Path, profile: str) 
     stages = {row["what"]: row["actual"] for row in summary["plan"]["compared_stages"]}
     assert {stage: seconds for stage, seconds in stages.items() if seconds} == {k: v for k, v in summary["seconds_by_stage"].items() if v}
     assert {"bucket", "collapse", "combine"} <= set(stages)
+    woe = {"woe: encrypt labels", "woe: class sums", "woe: mask and open"} if host_woe == "true" else set()
+    assert {stage for stage in stages if stage.startswith("woe")} == woe
+    assert all(summary["plan"]["seconds_by_stage"][stage] > 0 and stages[stage] > 0 for stage in woe)
+    assert any("ClassEvidence" in name for name in expected) == bool(woe)
+
+
+def test_the_hosts_evidence_costs_what_a_rounds_parts_cost() -> None:
+    """By hand: n encryptions and checks, one product with a column per class, and one opening more."""
+    plain, with_evidence = guess(), guess(settings=Settings(simulation=True, host_woe=True))
+    more = {k: with_evidence.seconds_by_stage[k] - plain.seconds_by_stage.get(k, 0.0) for k in with_evidence.seconds_by_stage}
+    work = Work(flat_shape(5000, (20, 160), SETTINGS), RATES)
+    assert more["woe: encrypt labels"] == pytest.approx(work.tables["guest"].cost(5000, 1024) / 1e6)
+    assert more["woe: class sums"] > plain.seconds_by_stage["combine"] / plain.rounds
+    assert more["decrypt"] > 0
+    assert abs(more["bucket"]) < 1e-9
+    assert with_evidence.round_seconds < plain.round_seconds * 1.01
 
 
 def test_openings_have_the_size_that_the_protocol_gives_them(folder: Path) -> None:

@@ -184,7 +184,7 @@ def test_the_wide_set_with_quantised_columns() -> None:
 
 
 def scoring(inputs: list[PartyInputs], models: list[PartyModel]) -> list[ScoringInputs]:
-    return [ScoringInputs(i, m.weights, m.intercept, Norm.from_dict(m.norm or {})) for i, m in zip(inputs, models, strict=True)]
+    return [ScoringInputs(i, m.weights, m.intercept, Norm.from_dict(m.norm or {}), m.session) for i, m in zip(inputs, models, strict=True)]
 
 
 def test_fate_breast_encrypted_end_to_end(primes1024: tuple[int, int]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from made_network import MemoryJournal, configs, connected, run_all, run_party
 
-from vflfast.errors import InputError, PeerAbortError, PeerTimeoutError, ProtocolError
+from vflfast.errors import InputError, PeerAbortError, PeerTimeoutError, ProtocolError, VflError
 from vflfast.net.board import Board
 from vflfast.net.client import Caller
 from vflfast.net.runner import Runner
@@ -151,7 +151,7 @@ def test_damage_without_end_is_an_error_for_all() -> None:
     [
         (ProtocolError("host1", "Predictor", "sent 3 ciphertexts"), "host1", "sent 3 ciphertexts"),
         (InputError("labels", "the guest needs labels"), "guest", "needs labels"),
-        (RuntimeError("13812345678 is a customer"), "guest", "failed (RuntimeError)"),
+        (RuntimeError("13812345678 is a customer"), "guest", "failed (RuntimeError, test_runner.py line"),
     ],
 )
 def test_the_others_are_told(error: Exception, party: str, words: str) -> None:
@@ -163,11 +163,15 @@ def test_the_others_are_told(error: Exception, party: str, words: str) -> None:
 
     start = time.monotonic()
     results = run_all({role: lambda role=role: run_party(made[role], lambda link: toy(link, None, fail)) for role in made})
-    assert results["guest"] is error
+    own = results["guest"]
+    assert own is error if isinstance(error, VflError) else (type(own), own.__cause__) == (VflError, error)
+    step = error.step if isinstance(error, ProtocolError) else "run"
+    assert str(own).startswith(f"{party}, round 0, {step}: ")  # a toy tells no round
     for role in ("host1", "arbiter"):
         assert isinstance(results[role], PeerAbortError), results[role]
         assert results[role].party == party
         assert words in str(results[role])
+        assert str(results[role]).partition(" (as ")[0] == str(own)
         assert "13812345678" not in str(results[role])
     assert time.monotonic() - start < made["guest"].peer_timeout  # told, not timed out
 

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_network import authority, configs, connected, credentials
+from made_network import MemoryJournal, authority, configs, connected, credentials
 
 from vflfast.errors import InputError, ProtocolError
-from vflfast.net.board import RUNNING, Board, Status, parse_status
+from vflfast.net.board import FINISHED, RUNNING, Board, Status, parse_status
 from vflfast.net.certs import Credentials, issue, make_authority
 from vflfast.net.client import Caller
 from vflfast.net.config import NetConfig, split_address
 from vflfast.net.frames import FrameHeader, split
 from vflfast.net.mailbox import Answer
+from vflfast.net.runner import Runner
 from vflfast.net.transport import INSTANCE_KEY, load_grpc, open_channel
 
 grpc = load_grpc()
@@ -216,6 +217,28 @@ def test_a_second_process_of_a_role_is_refused_while_the_first_lives(arbiter: Ne
         assert board.mailbox.wanted == 2  # what the first one began, the second cannot go on with
 
 
+def test_a_process_that_came_for_another_task_is_not_mixed_up_with_this_run(arbiter: Net) -> None:
+    board, made = arbiter
+    with guest_of(board, made["guest"]) as guest:
+        guest.tell(task="score")
+        guest.restart(7)
+        with board.changed:
+            assert board.changed.wait_for(lambda: board.statuses["guest"].state == RUNNING, 10)
+        assert board.is_elsewhere("guest")
+        with pytest.raises(grpc.RpcError) as caught:
+            deliver(made["guest"], list(split(FrameHeader(7, 0, 3), b"abc")), guest.instance)
+        assert code(caught.value) == "UNAVAILABLE"  # again later: this process ends, its successor may take it
+        assert board.mailbox.wanted == 1
+        runner = Runner(board, {}, made["arbiter"], lambda attempt: None, MemoryJournal())  # type: ignore[arg-type, return-value]
+        board.tell(state=FINISHED)
+        board.saw_end("guest")
+        assert runner._may_leave("guest")
+        guest.tell(task="")
+        guest.restart(8)
+        with board.changed:
+            assert board.changed.wait_for(lambda: board.mailbox.wanted == 8, 10)
+
+
 @pytest.mark.parametrize("claim", [0, 1 << 31, 1 << 63, (1 << 64) - 1])
 def test_a_claim_is_refused_before_memory_is_taken(claim: int, arbiter: Net) -> None:
     board, made = arbiter
@@ -268,7 +291,7 @@ def test_a_full_mailbox_holds_the_sender_back() -> None:
     "change",
     [
         {"role": "host1"}, {"attempt": "1"}, {"attempt": -1}, {"attempt": True},
-        {"state": "well"}, {"problem": "x" * 5000}, {"clock": 1}, {"step": None},
+        {"state": "well"}, {"problem": "x" * 10_000}, {"clock": 1}, {"step": None},
     ],
 )  # fmt: skip
 def test_no_status(change: dict[str, object]) -> None:

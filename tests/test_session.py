@@ -9,13 +9,28 @@ from typing import Any
 import gmpy2
 import numpy as np
 import pytest
-from made_runs import Change, P, Parties, Q, parties, private_key, refused, replace, run, settings, training_programs
+from made_runs import (
+    Change,
+    P,
+    Parties,
+    Q,
+    parties,
+    private_key,
+    refused,
+    replace,
+    run,
+    score,
+    scoring_programs,
+    settings,
+    train,
+    training_programs,
+)  # fmt: skip
 
 from vflfast.crypto import keys
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.paillier import PrivateKey
 from vflfast.data import ids
-from vflfast.errors import InputError
+from vflfast.errors import InputError, ProtocolError
 from vflfast.protocol import inline
 from vflfast.protocol import messages as ms
 from vflfast.protocol.arbiter import ArbiterInputs
@@ -251,3 +266,31 @@ def test_every_session_has_another_order_and_another_id() -> None:
     for _ in range(5):
         run(training_programs(SMALL, settings(max_iter=1)), {"guest": note})
     assert len(seeds) == len(sessions) == 5
+
+
+# --- scoring: models of one run ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("party", ["guest", "host1", "arbiter"])
+def test_models_of_different_runs_are_refused(party: str) -> None:
+    trained, other = (train(SMALL, settings()) for _ in range(2))
+    mixed = {
+        "guest": dataclasses.replace(trained, guest=other.guest),
+        "host1": dataclasses.replace(trained, hosts=other.hosts),
+        "arbiter": dataclasses.replace(trained, arbiter=other.arbiter),
+    }
+    with pytest.raises(ProtocolError, match="another training run") as caught:
+        score(SMALL, mixed[party], settings())
+    assert caught.value.step == "Hello"
+    assert set(score(SMALL, trained, settings()).labels.tolist()) == {-1, 1}
+
+
+def test_a_party_that_trains_has_no_model_to_score_with() -> None:
+    programs = scoring_programs(SMALL, train(SMALL, settings()), settings())
+    others = training_programs(SMALL, settings())
+    programs["host1"], others["host1"] = others["host1"], programs["host1"]
+    for program in others.values():
+        program.close()
+    with pytest.raises(ProtocolError, match="another training run") as caught:
+        run(programs)
+    assert caught.value.party == "host1"

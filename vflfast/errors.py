@@ -8,7 +8,22 @@ from __future__ import annotations
 
 
 class VflError(Exception):
-    """Root of every error that vflfast raises on purpose."""
+    """Root of every error that vflfast raises on purpose.
+
+    Attributes
+    ----------
+    place
+        Where it came up, said before the message: the file; party, round and step of the run that it ended ("host1, round 3, update").
+    """
+
+    place = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self._what()}" if self.place else super().__str__()
+
+    def _what(self) -> str:
+        """What is said after the place."""
+        return super().__str__()
 
 
 class InputError(VflError, ValueError):
@@ -83,13 +98,24 @@ class ProtocolError(VflError):
         self.step = step
         self.problem = problem
 
+    def _what(self) -> str:
+        return self.problem  # the place names party and step
+
 
 class PeerTimeoutError(ProtocolError):
     """A peer that is needed was not heard of for too long; the journals are whole and the run can go on."""
 
 
 class PeerAbortError(ProtocolError):
-    """Another party ended the run; party, step and problem are those that it told."""
+    """Another party, the teller, ended the run; party, step, problem and round are those that it told."""
+
+    def __init__(self, party: str, step: str, problem: str, *, round_: int = 0, teller: str = "") -> None:
+        super().__init__(party, step, problem)
+        self.round = round_
+        self._told = f" (as {teller} told)" if teller not in ("", party) else ""
+
+    def _what(self) -> str:
+        return super()._what() + self._told
 
 
 class DeadlockError(ProtocolError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import resource
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from .data import ids
 from .data.binning import Binner
 from .data.mart_table import rows_of
 from .data.matching import match_parties
-from .data.tables import OpenTable, Table, open_table
+from .data.tables import OpenTable, Table
 from .errors import InputError, LeakageGuardError, ModelError
 from .jobfile import ID_KEY_BYTES, Job, Part, PartyPlan, kept_id_key
 from .learn import metrics
 from .learn.curves import curves
 from .learn.logistic import sigmoid
+from .learn.separation import suspects
 from .learn.watch import JOINT, RoundWatch
 from .learn.weights import class_weights, in_units
 from .net.journal import ID_KEY, FileJournal, begin_anew, journals_of
@@ -42,6 +44,8 @@ from .protocol.guest import ScoringResult
 from .protocol.matching import matching_session
 from .protocol.resume import Journal
 from .protocol.settings import Settings
+
+log = logging.getLogger("vflfast")
 
 
 @dataclass
@@ -80,12 +84,13 @@ class TestPart:
 
 @dataclass
 class Prepared:
-    """Matched and coded tables, before anything is encrypted."""
+    """Matched and coded tables, before anything is encrypted; `suspects`: features of the guest that separate the labels alone, by AUC."""
 
     inputs: list[PartyInputs]
     binners: list[Binner]
     match: dict[str, Any]
     test: TestPart | None
+    suspects: dict[str, float] = field(default_factory=dict)
 
 
 def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob:
@@ -174,7 +179,15 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     test = None
     if test_parts:
         test = TestPart(test_parts, labels[matched.positions[0][is_test]], matched.rows(is_test)[1])
-    return Prepared(inputs, binners, matched.report, test)
+    return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own))
+
+
+def leakage_suspects(binner: Binner, matrix: CodedMatrix, labels: npt.NDArray[np.int8]) -> dict[str, float]:
+    """Return the features that separate the labels alone, by AUC; a warning is logged for each: it may have been made after the label."""
+    found = suspects(matrix, [rule.feature for rule in binner.rules], labels)
+    for name, auc in found.items():
+        log.warning("guest: %s alone separates the labels, AUC %.3f; was it known before the observation date?", name, auc)
+    return found
 
 
 def row_weights(labels: npt.NDArray[np.int8], plan: PartyPlan, settings: Settings) -> npt.NDArray[np.int64] | None:
@@ -311,6 +324,7 @@ def summary(trained: TrainedJob, evaluation: dict[str, Any], clock: StageClock) 
         "match": trained.match,
         "training_rows": trained.n_train,
         "columns": {m.name: len(m.weights) for m in models},
+        "bins": {party.role: party.binner.to_records() for party in trained.parties},
         "alpha": result.guest.alpha,
         "rounds": result.guest.n_iter,
         "stopped_by_rule": all(m.stopped for m in models),
@@ -348,12 +362,10 @@ def arbiter_inputs(job: Job | Part) -> ArbiterInputs:
 
 def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     """Read a table as the training table was read; labels are optional now."""
-    if plan.mart is not None:
-        return plan.open()
     reading = {**party.reading, **{k: v for k, v in plan.reading.items() if k != "kinds"}}
     if "label_column" not in plan.reading:
         reading.pop("label_column", None)
-    return open_table(plan.file, **reading)
+    return plan.open(reading)
 
 
 def _in_test(customer_ids: npt.NDArray[np.object_], share: float) -> npt.NDArray[np.bool_]:

@@ -14,8 +14,11 @@ from typing import Any
 from . import model as saved
 from .data.mart_table import NAMES, open_mart
 from .data.matching import check_method
+from .data.select import open_selected
+from .data.selection import Selection, read_selection
 from .data.tables import OpenTable, open_table
-from .data.toml import read_toml
+from .data.toml import known, read_toml, text
+from .data.toml import section as section_of
 from .errors import InputError
 from .net.config import party_sections
 from .params import MAX_IDS, MAX_LEVELS, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
@@ -23,7 +26,7 @@ from .protocol.settings import Settings
 
 BINNING = ("numeric", "max_levels", "overrides", "min_class_size", "encoding")  # as of Binner.fit
 MART = ("mart", "classes", "names")  # a host's store in place of a file
-PARTY_SETTINGS = {"file", *MART, "organisation", "class_weight", *BINNING, *saved.READING}
+PARTY_SETTINGS = {"file", "select", *MART, "organisation", "class_weight", *BINNING, *saved.READING}
 ID_KEY_BYTES = 32  # of a key that no file gives
 SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings"}
 PART_SECTIONS = SECTIONS - {"run"} | {"mart", "network"}
@@ -37,6 +40,8 @@ class PartyPlan:
     ----------
     mart
         Classes and names of `open_mart`, where `file` is a store; None: a table.
+    selection
+        What to select, where `file` is a specification.
     class_weight
         The guest's: "balanced", or the weights of −1 and +1.
     """
@@ -51,11 +56,15 @@ class PartyPlan:
     min_class_size: int = 1
     encoding: str = "ordinal"
     mart: dict[str, Any] | None = None
+    selection: Selection | None = None
     class_weight: str | dict[int, float] | None = None
 
-    def open(self) -> OpenTable:
-        """Open the table or the store."""
-        return open_table(self.file, **self.reading) if self.mart is None else open_mart(self.file, **self.mart)
+    def open(self, reading: Mapping[str, Any] | None = None) -> OpenTable:
+        """Open the store, run the selection or open the file, a table by `reading` in place of the plan's own."""
+        if self.mart is not None:
+            return open_mart(self.file, **self.mart)
+        reading = self.reading if reading is None else reading
+        return open_table(self.file, **reading) if self.selection is None else open_selected(self.selection, reading)
 
     @property
     def binning(self) -> dict[str, Any]:
@@ -129,16 +138,16 @@ def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str
     InputError
         Names the section or setting.
     """
-    _known("job file", data, SECTIONS)
+    known("job file", data, SECTIONS)
     for section in ("guest", "hosts"):
         if section not in data:
             raise InputError(section, "is missing from the job file")
     hosts = data["hosts"]
     if not isinstance(hosts, list) or not hosts:
         raise InputError("hosts", "must be one or more [[hosts]] sections")
-    run = _section(data, "run")
-    _known("run", run, {"test_share"})
-    settings = _settings({"simulation": True, **_section(data, "settings"), **(changes or {})}, 1 + len(hosts))
+    run = section_of(data, "run")
+    known("run", run, {"test_share"})
+    settings = _settings({"simulation": True, **section_of(data, "settings"), **(changes or {})}, 1 + len(hosts))
     share = run.get("test_share", 0.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise InputError("test_share", "must be a number from 0 up to, not including, 1")
@@ -147,7 +156,7 @@ def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str
     return Job(
         _party("guest", data["guest"], folder),
         tuple(_host(f"host{i + 1}", host, folder, settings) for i, host in enumerate(hosts)),
-        settings, test_share=float(share), **_ids(_section(data, "ids"), folder), **_arbiter(_section(data, "arbiter"), folder),
+        settings, test_share=float(share), **_ids(section_of(data, "ids"), folder), **_arbiter(section_of(data, "arbiter"), folder),
     )  # fmt: skip
 
 
@@ -171,18 +180,18 @@ def part_from_mapping(data: Mapping[str, Any], role: str, folder: Path, changes:
     InputError
         Names the section or setting.
     """
-    _known("a party's file", data, PART_SECTIONS)
+    known("a party's file", data, PART_SECTIONS)
     sections = party_sections(data)
     if role not in sections:
         raise InputError("role", f"{role} has no section; there are {', '.join(sections)}")
-    settings = _settings({"simulation": False, **_section(data, "settings"), **(changes or {})}, len(sections) - 1)
+    settings = _settings({"simulation": False, **section_of(data, "settings"), **(changes or {})}, len(sections) - 1)
     if role == "arbiter":
-        return Part(settings, **_arbiter(_without_address(_section(data, role)), folder))
+        return Part(settings, **_arbiter(_without_address(section_of(data, role)), folder))
     section = _without_address(sections[role])
     plan = _party(role, section, folder) if role == "guest" else _host(role, section, folder, settings)
     if role == "mart" and plan.mart is None:
         raise InputError("mart.mart", "must name the store, as made by `vflfast mart build`")
-    return Part(settings, plan, **_ids(_section(data, "ids"), folder))
+    return Part(settings, plan, **_ids(section_of(data, "ids"), folder))
 
 
 def _without_address(section: Any) -> Any:
@@ -198,7 +207,7 @@ def _settings(given: dict[str, Any], n_parties: int) -> Settings:
 
 def _ids(section: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return how ids are protected, as fields of Job and Part."""
-    _known("ids", section, {"method", "key_file", "max_ids"})
+    known("ids", section, {"method", "key_file", "max_ids"})
     method = check_method(section.get("method", Job.id_method))
     max_ids = section.get("max_ids", MAX_IDS)
     if isinstance(max_ids, bool) or not isinstance(max_ids, int) or max_ids < 1:
@@ -208,10 +217,10 @@ def _ids(section: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _arbiter(section: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the arbiter's name and key file, as fields of Job and Part."""
-    _known("arbiter", section, {"organisation", "key_file"})
+    known("arbiter", section, {"organisation", "key_file"})
     key_file = section.get("key_file")
-    path = None if key_file is None else folder / _text("arbiter.key_file", key_file)
-    return {"arbiter": _text("arbiter.organisation", section.get("organisation", "arbiter")), "key_file": path}
+    path = None if key_file is None else folder / text("arbiter.key_file", key_file)
+    return {"arbiter": text("arbiter.organisation", section.get("organisation", "arbiter")), "key_file": path}
 
 
 def kept_id_key(path: Path) -> bytes:
@@ -225,11 +234,12 @@ def kept_id_key(path: Path) -> bytes:
 def _party(name: str, section: object, folder: Path) -> PartyPlan:
     if not isinstance(section, Mapping):
         raise InputError(name, "must be a section of settings")
-    _known(name, section, PARTY_SETTINGS)
+    known(name, section, PARTY_SETTINGS)
     if "mart" in section:
         section = {**section, "file": _mart_path(name, section)}
     elif given := sorted(set(MART) & set(section)):
         raise InputError(f"{name}.{given[0]}", "belongs to a mart")
+    selection, section = _selection(name, section, folder)
     if not isinstance(section.get("file"), str):
         raise InputError(f"{name}.file", "must name the party's table")
     if name != "guest" and "label_column" in section:
@@ -240,11 +250,12 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
     if isinstance(reading.get("observation_date"), datetime.date):  # a TOML date without quotes
         reading["observation_date"] = reading["observation_date"].isoformat()
     binning = {key: section[key] for key in BINNING if key in section}
-    organisation = _text(f"{name}.organisation", section.get("organisation", name))
+    organisation = text(f"{name}.organisation", section.get("organisation", name))
     mart = {key: section[key] for key in MART[1:] if key in section} if "mart" in section else None
     return PartyPlan(
-        name, folder / section["file"], organisation, reading, **binning, mart=mart, class_weight=_class_weight(section.get("class_weight"))
-    )
+        name, folder / section["file"], organisation, reading, **binning, mart=mart, selection=selection,
+        class_weight=_class_weight(section.get("class_weight")),
+    )  # fmt: skip
 
 
 def _class_weight(value: object) -> str | dict[int, float] | None:
@@ -257,6 +268,18 @@ def _class_weight(value: object) -> str | dict[int, float] | None:
     return {codes[label]: weight for label, weight in value.items()}
 
 
+def _selection(name: str, section: Mapping[str, Any], folder: Path) -> tuple[Selection | None, Mapping[str, Any]]:
+    """Return what `select` names, and the section with the settings of the table that it gives."""
+    if "select" not in section:
+        return None, section
+    for key in ("file", *MART, *(key for key in saved.READING if key != "id_format")):
+        if key in section:
+            raise InputError(f"{name}.{key}", "belongs to a file; the specification that `select` names has its own")
+    path = folder / text(f"{name}.select", section["select"])
+    selection = read_selection(path)
+    return selection, {**section, **selection.reading(), "file": str(path)}
+
+
 def _mart_path(name: str, section: Mapping[str, Any]) -> str:
     """Return the path of a host's store, whose catalogue says all that a file's section would."""
     if name == "guest":
@@ -266,7 +289,7 @@ def _mart_path(name: str, section: Mapping[str, Any]) -> str:
             raise InputError(f"{name}.{key}", "belongs to a file; the mart has its own")
     if section.get("names", NAMES[0]) not in NAMES:
         raise InputError(f"{name}.names", f"must be one of {', '.join(NAMES)}")
-    return _text(f"{name}.mart", section["mart"])
+    return text(f"{name}.mart", section["mart"])
 
 
 def _host(name: str, section: object, folder: Path, settings: Settings) -> PartyPlan:
@@ -285,25 +308,6 @@ def _host(name: str, section: object, folder: Path, settings: Settings) -> Party
     return dataclasses.replace(plan, encoding="woe", min_class_size=least)
 
 
-def _section(data: Mapping[str, Any], name: str) -> dict[str, Any]:
-    section = data.get(name, {})
-    if not isinstance(section, Mapping):
-        raise InputError(name, "must be a section of settings")
-    return dict(section)
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise InputError(name, "must be text")
-    return value
-
-
-def _known(where: str, section: Mapping[str, Any], names: set[str]) -> None:
-    unknown = sorted(set(section) - names)
-    if unknown:
-        raise InputError(unknown[0], f"is unknown in {where}; there are {', '.join(sorted(names))}")
-
-
 def _id_key(method: str, key_file: object, folder: Path) -> bytes | None:
     """The shared key of `hmac`, from its file."""
     if key_file is None:
@@ -311,7 +315,7 @@ def _id_key(method: str, key_file: object, folder: Path) -> bytes | None:
     if method != "hmac":
         raise InputError("ids.key_file", "belongs to method hmac")
     try:
-        key = (folder / _text("ids.key_file", key_file)).read_bytes()
+        key = (folder / text("ids.key_file", key_file)).read_bytes()
     except OSError as error:
         raise InputError("ids.key_file", f"cannot be read: {error.strerror}") from error
     except ValueError as error:  # a zero byte in the path

@@ -1,8 +1,7 @@
-"""All parties of a job as processes of this machine: certificates, one fed.toml a party with its own data only, supervision."""
+"""All parties of a job as processes of this machine, to train or to score: certificates, fed.toml with a party's own data, supervision."""
 
 from __future__ import annotations
 
-import datetime
 import json
 import signal
 import subprocess
@@ -80,14 +79,15 @@ class _Process:
 
 
 def launch(
-    job_file: str | Path, folder: str | Path, changes: Mapping[str, Any], show: Show, *, plaintext: bool = False, resume: bool = False
-) -> dict[str, Any]:
-    """Train a job with one process a party on loopback, under mutual TLS; return the summary.
+    job_file: str | Path, folder: str | Path, changes: Mapping[str, Any], show: Show, *,
+    plaintext: bool = False, resume: bool = False, score: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a job with one process a party on loopback, under mutual TLS, or score its customers; return the summary.
 
     Parameters
     ----------
     folder
-        Gets the parties' settings, journals and models.
+        Gets the parties' settings, journals, models and labels.
     changes
         To the job's ``[settings]``.
     show
@@ -96,22 +96,30 @@ def launch(
         No TLS.
     resume
         Go on with the run in `folder`.
+    score
+        Score, each party with its own model in `folder`; the recipients' labels go to ``labels/<role>.csv`` there.
 
     Raises
     ------
     InputError
-        The job cannot be read, keeps customers out of training, or `folder` holds an unfinished run and `resume` is not set.
+        The job cannot be read, keeps customers out of training, or `folder` holds an unfinished run and `resume` is not set; or
+        `resume` in scoring, which has nothing to go on with.
     VflError
         A party ended with an error; the message is its own.
     """
     target = Path(folder).resolve()
     data, job_folder = read_toml(job_file), Path(job_file).parent
     job = jobfile.job_from_mapping(data, job_folder, changes)
-    if job.test_share:
+    if score and resume:
+        raise InputError("--resume", "belongs to training; scoring starts anew")
+    if job.test_share and not score:
         raise InputError("test_share", "belongs to `vflfast train`: between processes all matched customers train; leave it out")
     roles = ("arbiter", "guest", *(host.name for host in job.hosts))
+    labels = {role: target / "labels" / f"{role}.csv" for role in _recipients(job)}
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not resume:
+    if score:
+        (target / "labels").mkdir(mode=0o700, exist_ok=True)
+    elif not resume:
         begin_anew(target / "journal", roles)
     with _certificates(target, roles, plaintext=plaintext) as certificates:
         addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, _ports(len(roles)), strict=True)}
@@ -122,12 +130,32 @@ def launch(
             sections["settings"] = {"simulation": True, **sections.get("settings", {}), **changes}
             sections["network"] = network
             path = target / f"{role}.toml"
-            path.write_text(to_toml(sections), encoding="utf-8")
+            path.write_text(_toml(sections), encoding="utf-8")
             command = [sys.executable, "-m", "vflfast", "party", "--role", role, "--config", str(path), "--json"]
-            processes.append(_Process(role, command, show))
+            processes.append(_Process(role, command + _scoring(role, labels, score=score), show))
         start = time.monotonic()
         outputs = _supervise(processes)
-    return _summary(outputs, roles, target, time.monotonic() - start, {p.role: p.restarts for p in processes})
+    ran = {"seconds": time.monotonic() - start, "restarts": {p.role: p.restarts for p in processes}}
+    return {**(_scored(outputs, labels) if score else _trained(outputs, roles, target)), **ran}
+
+
+def _recipients(job: jobfile.Job) -> tuple[str, ...]:
+    return ("guest", *(host.name for host in job.hosts if job.settings.profile == "patent"))
+
+
+def _scoring(role: str, labels: Mapping[str, Path], *, score: bool) -> list[str]:
+    """Return what a party's command has besides in scoring."""
+    if not score:
+        return []
+    return ["--score", *(["--out", str(labels[role])] if role in labels else [])]
+
+
+def _scored(outputs: dict[str, dict[str, Any]], labels: Mapping[str, Path]) -> dict[str, Any]:
+    guest = outputs["guest"]
+    return {
+        **{name: guest[name] for name in ("match", "customers", "threshold", "flagged_share")},
+        "labels": {role: str(path) for role, path in labels.items()},
+    }
 
 
 def _supervise(processes: list[_Process]) -> dict[str, dict[str, Any]]:
@@ -154,9 +182,7 @@ def _supervise(processes: list[_Process]) -> dict[str, dict[str, Any]]:
     return {process.role: json.loads("".join(process.output)) for process in processes}
 
 
-def _summary(
-    outputs: dict[str, dict[str, Any]], roles: tuple[str, ...], folder: Path, seconds: float, restarts: dict[str, int]
-) -> dict[str, Any]:
+def _trained(outputs: dict[str, dict[str, Any]], roles: tuple[str, ...], folder: Path) -> dict[str, Any]:
     models = {role: folder / "models" / f"{role}.json" for role in roles}
     hashes = [saved.read_json(path)["weight_hash"] for role, path in models.items() if role != "arbiter"]
     guest = outputs["guest"]
@@ -167,8 +193,6 @@ def _summary(
         "rounds": guest["rounds"],
         "threshold": outputs["arbiter"]["threshold"],
         "weight_hash": joint_hash(hashes),
-        "seconds": seconds,
-        "restarts": restarts,
         "models": [str(path) for path in models.values()],
     }
 
@@ -191,10 +215,11 @@ def _ports(count: int) -> list[int]:
 
 
 def _sections(data: Mapping[str, Any], job_folder: Path, role: str, addresses: Mapping[str, str], folder: Path) -> dict[str, Any]:
-    """Return one party's fed.toml: its own data, of the others the address and the organisation."""
+    """Return one party's fed.toml: its own data, of the others the address."""
     arbiter = {"organisation": "arbiter", **data.get("arbiter", {})}
     named = {"guest": data["guest"], **{f"host{i + 1}": host for i, host in enumerate(data["hosts"])}, "arbiter": arbiter}
-    made = {name: {**_own_or_public(name, section, role, job_folder), "address": addresses[name]} for name, section in named.items()}
+    own = _with_whole_paths(named[role], job_folder)
+    made = {name: {**(own if name == role else {}), "address": addresses[name]} for name in named}
     sections: dict[str, Any] = {
         "guest": made["guest"],
         "hosts": [section for name, section in made.items() if name.startswith("host")],
@@ -206,9 +231,7 @@ def _sections(data: Mapping[str, Any], job_folder: Path, role: str, addresses: M
     return sections
 
 
-def _own_or_public(name: str, section: Mapping[str, Any], role: str, job_folder: Path) -> dict[str, Any]:
-    if name != role:
-        return {key: section[key] for key in ("organisation",) if key in section}
+def _with_whole_paths(section: Mapping[str, Any], job_folder: Path) -> dict[str, Any]:
     paths = {key: str(job_folder / section[key]) for key in ("file", "mart", "key_file") if key in section}
     return {**section, **paths}
 
@@ -225,25 +248,9 @@ def _ids(section: Mapping[str, Any], job_folder: Path, folder: Path) -> dict[str
     return made
 
 
-def to_toml(sections: Mapping[str, Any]) -> str:
-    """Return sections of settings as TOML; lists of mappings become [[sections]]."""
-    lines: list[str] = []
-    for name, values in sections.items():
-        for one in values if isinstance(values, list) else [values]:
-            lines.append(f"[[{name}]]" if isinstance(values, list) else f"[{name}]")
-            lines += [f"{_text(key)} = {_value(value)}" for key, value in one.items() if value is not None]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(key)} = {_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    if isinstance(value, datetime.date):
-        return _text(value.isoformat())
-    return _text(value) if isinstance(value, str) else json.dumps(value)
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _toml(sections: Mapping[str, Any]) -> str:
+    try:
+        import tomli_w
+    except ImportError as error:
+        raise InputError("launch", "needs the package tomli-w: pip install 'vflfast[net]'") from error
+    return tomli_w.dumps(sections)

@@ -20,7 +20,8 @@ from .errors import InputError, ModelError
 from .learn.scoring import Norm
 from .params import MODEL_VERSION
 from .protocol.arbiter import ArbiterModel
-from .protocol.block import PartyModel, weight_hash
+from .protocol.block import PartyInputs, PartyModel, weight_hash
+from .protocol.guest import ScoringInputs
 from .protocol.settings import Settings
 
 FORMAT = "vflfast model"
@@ -94,6 +95,10 @@ class SavedParty:
             raise ModelError("facts", "must be a table")
         _check_digest(saved)
         return cls(saved["role"], saved["session"], binner, weights, intercept, norm, reading, saved["facts"])
+
+    def to_score(self, inputs: PartyInputs) -> ScoringInputs:
+        """Return what the party brings to a scoring session over the rows of `inputs`."""
+        return ScoringInputs(inputs, self.weights, self.intercept, self.norm, self.session)
 
 
 def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> SavedParty:

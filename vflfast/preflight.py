@@ -16,7 +16,9 @@ from .net.board import Board, Status
 from .net.config import NetConfig
 from .net.connection import connected
 from .params import MAX_CLOCK_DIFFERENCE
-from .party import PartyJob, credentials
+from .party import credentials
+from .programs import SCORE, PartyJob, read_arbiter, read_half
+from .protocol.settings import differences
 
 LEAST_DISK_BYTES = 1 << 28
 LEAST_DAYS = 7.0
@@ -38,7 +40,7 @@ def check(party: PartyJob, wait: float) -> list[Finding]:
         ("key", lambda: _key(party)),
         ("table", lambda: _table(party)),
         ("journal", lambda: _folder(party.config.journal)),
-        ("models", lambda: _folder(party.config.models)),
+        ("model", lambda: _model(party)) if party.task == SCORE else ("models", lambda: _folder(party.config.models)),
     ]
     found = [_tried(name, attempt) for name, attempt in own]
     if all(finding.good for finding in found[:1]):
@@ -75,9 +77,9 @@ def _certificate(config: NetConfig) -> str:
 
 
 def _key(party: PartyJob) -> str:
-    if party.plan is not None:
+    if party.part.plan is not None:
         return f"{party.settings.key_bits} bits are agreed"
-    private = arbiter_inputs(party.job).private
+    private = arbiter_inputs(party.part).private
     if private is None:
         return f"a fresh one of {party.settings.key_bits} bits per session"
     if private.public.key_bits != party.settings.key_bits:
@@ -86,14 +88,21 @@ def _key(party: PartyJob) -> str:
 
 
 def _table(party: PartyJob) -> str:
-    if party.plan is None:
+    plan = party.part.plan
+    if plan is None:
         return "the arbiter has none"
-    if party.plan.mart is not None:
-        return f"mart, {open_store(party.plan.file).to_dict()['bytes'] / 1e6:.1f} MB"
-    if not party.plan.file.is_file():
-        raise InputError(str(party.plan.file), "is no file")
-    with party.plan.file.open("rb"):
-        return f"{party.plan.file.stat().st_size / 1e6:.1f} MB"
+    if plan.mart is not None:
+        return f"mart, {open_store(plan.file).to_dict()['bytes'] / 1e6:.1f} MB"
+    if not plan.file.is_file():
+        raise InputError(str(plan.file), "is no file")
+    with plan.file.open("rb"):
+        return f"{plan.file.stat().st_size / 1e6:.1f} MB"
+
+
+def _model(party: PartyJob) -> str:
+    read = read_arbiter if party.part.plan is None else read_half
+    read(party)
+    return f"of {party.config.role}"
 
 
 def _folder(folder: Path) -> str:
@@ -110,7 +119,7 @@ def _folder(folder: Path) -> str:
 def _peers(party: PartyJob, wait: float) -> Iterator[Finding]:
     """Stand at the own address, so that peers that check at the same time find this party, and look at each of them."""
     try:
-        with connected(party.config, credentials(party.config), party.settings_digest) as (board, _):
+        with connected(party.config, credentials(party.config), party.settings.to_json(), "check") as (board, _):
             end = time.monotonic() + wait
             with board.changed:
                 while time.monotonic() < end and len(board.statuses) < len(board.peers):
@@ -132,5 +141,5 @@ def _peer(board: Board, peer: str) -> str:
     if status.version != __version__:
         raise InputError(peer, f"runs version {status.version}, this is {__version__}")
     if status.settings != board.status().settings:
-        raise InputError(peer, "has other settings than this party")
+        raise InputError(peer, "settings differ: " + "; ".join(differences(board.status().settings, status.settings)))
     return f"reached, {status.state}; clock {off:.1f} s off, version and settings as here"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import bins, handover, mart, net, plan, report, run, tools
+from . import bins, handover, mart, net, plan, report, run, select, tools
 from .common import EXIT_CODES
 
 
@@ -19,6 +19,7 @@ def main() -> None:
     vflfast train job.toml              train on your own tables
     vflfast launch job.toml             train, with every party in a process of its own
     vflfast score job.toml              score new customers with the saved models
+    vflfast select spec.toml            a table and its labels by SQL
     vflfast bins job.toml               the match, and every feature's classes
     vflfast plan job.toml               time, memory and traffic, before anything starts
     vflfast report run.json --out r.html   one page about a run
@@ -29,7 +30,9 @@ def main() -> None:
     """  # noqa: D301  (\b is for click: keep these lines as they are)
 
 
-for command in (run.demo, run.train, run.score, bins.bins, plan.plan, report.report, tools.keygen, tools.info, tools.completion):
+for command in (run.demo, run.train, run.score, select.select, bins.bins, plan.plan, report.report):
+    main.add_command(command)
+for command in (tools.keygen, tools.info, tools.completion):
     main.add_command(command)
 for command in (handover.export, handover.drift, handover.reasons):
     main.add_command(command)

@@ -55,6 +55,7 @@ def report(ready: Prepared, shown: dict[str, Binner]) -> dict[str, Any]:
     return {
         "match": ready.match,
         "training_rows": ready.inputs[0].matrix.n_rows,
+        "suspects": ready.suspects,
         "bins": {name: binner.to_records() for name, binner in shown.items()},
     }
 

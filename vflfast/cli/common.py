@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import InputError, VflError
+
+if TYPE_CHECKING:
+    from ..scored import Scored
 
 EXIT_INPUT, EXIT_FAILED, EXIT_STOPPED = 2, 1, 130
 EXIT_CODES = (
@@ -74,6 +79,39 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(setting_options):
         command = option(command)
     return command
+
+
+labels_option = click.option("--out", type=click.Path(path_type=Path), help="CSV file for the labels; default: standard output.")
+scoring_options = [
+    click.option("--output", type=click.Choice(["labels", "scores"]),
+                 help="scores: also the combined score F, which tells the guest the host's normalised score; default: labels."),
+    click.option("--joint", is_flag=True, help="Also the joint probability, which tells the guest the host's predictor."),
+]  # fmt: skip
+
+
+def with_scoring(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of scoring."""
+    for option in reversed(scoring_options):
+        command = option(command)
+    return command
+
+
+def scoring_given(output: str | None, joint: bool) -> dict[str, Any]:
+    """Return the settings of scoring that are given on the command line; they win over the file's."""
+    return {**({} if output is None else {"output": output}), **({"joint": True} if joint else {})}
+
+
+def show_scored(scored: Scored, out: Path | None, as_json: bool, **more: Any) -> None:
+    """Show what a recipient got: labels to `out` or standard output, or all of it as JSON; for people, a line on stderr."""
+    if as_json:
+        click.echo(json.dumps({**more, **scored.facts, **({"labels": str(out)} if out else {"columns": scored.columns})}))
+        return
+    if out is None:
+        scored.write(sys.stdout)
+    if "exposes" in scored.match:
+        click.echo(f"warning: {scored.match['exposes']}", err=True)
+    at = "" if scored.threshold is None else f" at threshold {scored.threshold:.6g}"
+    click.echo(f"{scored.facts['customers']} customers matched and scored, {scored.facts['flagged_share']:.1%} flagged{at}", err=True)
 
 
 def settings_given(profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...]) -> dict[str, Any]:

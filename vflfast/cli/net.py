@@ -7,29 +7,49 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .common import EXIT_FAILED, json_option, reports_errors, settings_given, stopped, with_settings
+from ..errors import InputError
+from .common import (
+    EXIT_FAILED,
+    json_option,
+    labels_option,
+    reports_errors,
+    scoring_given,
+    settings_given,
+    show_scored,
+    stopped,
+    with_scoring,
+    with_settings,
+)  # fmt: skip
 
 config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), default=Path("fed.toml"), show_default=True,
                              help="This party's settings.")  # fmt: skip
-role_option = click.option("--role", required=True, metavar="ROLE", help="guest, host (host1, host2, …), arbiter, or mart: a host.")
+role_option = click.option("--role", required=True, metavar="ROLE", help="guest, host (host1, host2, …), mart or arbiter.")
+
+score_option = click.option("--score", is_flag=True, help="Score new customers with the models that training left.")
 
 
 @click.command()
 @role_option
 @config_option
+@score_option
+@labels_option
+@with_scoring
 @with_settings
 @json_option
 @reports_errors
 def party(
-    role: str, config_file: Path, as_json: bool, profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...]
-) -> None:
+    role: str, config_file: Path, score: bool, out: Path | None, output: str | None, joint: bool, as_json: bool,
+    profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+) -> None:  # fmt: skip
     """Take one party's part in a run; start it again after a crash or a stop, and it goes on.
 
     \b
     vflfast party --role guest --config fed.toml
+    vflfast party --role guest --config fed.toml --score --out labels.csv      every party with --score
 
     \b
     [guest]                        # every party's file has all addresses
@@ -47,6 +67,11 @@ def party(
     address = "notary.example:7001"
 
     \b
+    [mart]                         # besides [[hosts]] or in their place: an organisation with a store of features
+    address = "mart.example:7001"
+    mart = "store"                 # as made by vflfast mart build
+
+    \b
     [ids]
     method = "ecdh"                # private set intersection, the default
 
@@ -55,22 +80,38 @@ def party(
     certificates = "certificates"  # ca.pem, guest.pem, guest.key: vflfast certs
     """  # noqa: D301
     from .. import party as parties
+    from .. import programs
     from ..progress import Progress
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    own = parties.read_party(config_file, role, settings_given(profile, key_bits, max_iter, changes))
+    given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output, joint)}
+    own = parties.read_party(config_file, role, given, task=programs.SCORE if score else programs.TRAIN, out=out)
     progress = Progress(own.settings)
     try:
         with stopped("the same command goes on with the run"):
             result = parties.run_party(own, progress)
     finally:
         progress.close()
+    if result.scored is not None:
+        show_scored(result.scored, out, as_json, role=result.role)
+        return
     if as_json:
-        click.echo(json.dumps({"role": result.role, "model": str(result.path), **result.facts}))
+        click.echo(json.dumps({"role": result.role, **({"model": str(result.path)} if result.path else {}), **result.facts}))
+        return
+    if score:
+        click.echo(f"{result.role}: {result.facts['customers']} customers scored; their labels are at the recipients", err=True)
         return
     click.echo(f"{result.role}: {result.facts['rounds']} rounds; model: {result.path}")
     if "weight_hash" in result.facts:
         click.echo(f"hash of the own weights {result.facts['weight_hash']}")
+
+
+def _scoring(score: bool, output: str | None, joint: bool) -> dict[str, Any]:
+    """Return the settings of scoring that are given; InputError in training."""
+    given = scoring_given(output, joint)
+    if given and not score:
+        raise InputError(f"--{next(iter(given))}", "belongs to --score")
+    return given
 
 
 @click.command()
@@ -79,29 +120,38 @@ def party(
               help="For settings, journals and models.")  # fmt: skip
 @click.option("--plaintext", is_flag=True, help="No TLS between the processes.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@score_option
+@with_scoring
 @with_settings
 @json_option
 @reports_errors
 def launch(
-    job_file: Path, folder: Path, plaintext: bool, resume: bool, as_json: bool,
+    job_file: Path, folder: Path, plaintext: bool, resume: bool, score: bool, output: str | None, joint: bool, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train the job of JOB_FILE with every party in a process of its own, under mutual TLS on this machine.
 
     \b
     vflfast launch job.toml --folder run
-    vflfast launch job.toml --folder run --resume      after a stop or a crash
+    vflfast launch job.toml --folder run --resume              after a stop or a crash
+    vflfast launch new_customers.toml --folder run --score     with the models in the folder; labels: run/labels/guest.csv
     """  # noqa: D301
     from ..launch import launch as start
 
     def show(role: str, line: str) -> None:
         click.echo(f"{role:<8}| {line}", err=True)
 
-    given = settings_given(profile, key_bits, max_iter, changes)
-    with stopped(f"go on with: vflfast launch {job_file} --folder {folder} --resume, and the same settings"):
-        summary = start(job_file, folder, given, show, plaintext=plaintext, resume=resume)
+    given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output, joint)}
+    again = "start it again" if score else f"go on with: vflfast launch {job_file} --folder {folder} --resume, and the same settings"
+    with stopped(again):
+        summary = start(job_file, folder, given, show, plaintext=plaintext, resume=resume, score=score)
     if as_json:
         click.echo(json.dumps(summary))
+        return
+    if score:
+        flagged = f"{summary['flagged_share']:.1%} flagged"
+        click.echo(f"{summary['customers']:,} customers matched and scored, {flagged}, {summary['seconds']:.1f} s")
+        click.echo("labels: " + ", ".join(summary["labels"].values()))
         return
     click.echo(f"matched and trained on {summary['training_rows']:,} rows × " + " + ".join(f"{n:,}" for n in summary["columns"].values())
                + f" columns; {summary['rounds']} rounds, {summary['seconds']:.1f} s")  # fmt: skip
@@ -143,7 +193,7 @@ def status(role: str, config_file: Path, as_json: bool) -> None:
     from .. import party as parties
     from .. import preflight
 
-    found = preflight.ask(parties.read_party(config_file, role))
+    found = preflight.ask(parties.read_party(config_file, role, task="ask"))
     if as_json:
         click.echo(json.dumps({name: {"error": s} if isinstance(s, str) else dataclasses.asdict(s) for name, s in found.items()}))
     for name, answer in found.items() if not as_json else ():
@@ -151,7 +201,7 @@ def status(role: str, config_file: Path, as_json: bool) -> None:
             click.echo(f"{name:<8} not reached: {answer}")
         else:
             what = f"{answer.party}, {answer.step}: {answer.problem}" if answer.problem else answer.stage
-            click.echo(f"{name:<8} {answer.state:<9} attempt {answer.attempt}, round {answer.round}  {what}")
+            click.echo(f"{name:<8} {answer.task:<5} {answer.state:<9} attempt {answer.attempt}, round {answer.round}  {what}")
     if any(isinstance(answer, str) for answer in found.values()):
         sys.exit(EXIT_FAILED)
 
@@ -160,11 +210,12 @@ def status(role: str, config_file: Path, as_json: bool) -> None:
 @role_option
 @config_option
 @click.option("--wait", type=float, default=10.0, show_default=True, help="Seconds to wait for peers that are not there yet.")
+@score_option
 @with_settings
 @json_option
 @reports_errors
 def check(
-    role: str, config_file: Path, wait: float, as_json: bool,
+    role: str, config_file: Path, wait: float, score: bool, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Try everything that a run needs before it: certificates, key, table, folders, and every peer's address, clock and settings.
@@ -175,9 +226,10 @@ def check(
     vflfast check --role guest --config fed.toml --wait 60
     """  # noqa: D301
     from .. import party as parties
-    from .. import preflight
+    from .. import preflight, programs
 
-    found = preflight.check(parties.read_party(config_file, role, settings_given(profile, key_bits, max_iter, changes)), wait)
+    given = settings_given(profile, key_bits, max_iter, changes)
+    found = preflight.check(parties.read_party(config_file, role, given, task=programs.SCORE if score else programs.TRAIN), wait)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in found]))
     for finding in found if not as_json else ():

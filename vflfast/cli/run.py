@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .common import json_option, match_line, reports_errors, settings_given, stopped, with_settings
+from .common import (
+    json_option,
+    labels_option,
+    match_line,
+    reports_errors,
+    scoring_given,
+    settings_given,
+    show_scored,
+    stopped,
+    with_scoring,
+    with_settings,
+)  # fmt: skip
 
 report_option = click.option("--report", type=click.Path(path_type=Path), help="HTML file for a page about the run.")
 
@@ -143,53 +151,32 @@ def train(
 @click.command()
 @click.argument("job_file", type=click.Path(path_type=Path))
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True, help="Folder with the models.")
-@click.option("--out", type=click.Path(path_type=Path), help="CSV file for the labels; default: standard output.")
-@click.option("--output", type=click.Choice(["labels", "scores"]), default="labels", show_default=True,
-              help="scores: also the combined score F, which tells the guest the host's normalised score.")  # fmt: skip
-@click.option("--joint", is_flag=True, help="Also the joint probability, which tells the guest the host's predictor.")
+@labels_option
+@with_scoring
 @json_option
 @reports_errors
-def score(job_file: Path, models: Path, out: Path | None, output: str, joint: bool, as_json: bool) -> None:
+def score(job_file: Path, models: Path, out: Path | None, output: str | None, joint: bool, as_json: bool) -> None:
     """Score the customers in the tables that JOB_FILE names, with models saved by train.
 
     \b
     vflfast score new_customers.toml --models models --out labels.csv
     """  # noqa: D301
     from .. import job as jobs
-    from .. import jobfile
+    from .. import jobfile, scored
     from ..progress import Progress
 
-    job = jobfile.read_job(job_file)
-    settings = dataclasses.replace(job.settings, output=output, joint=joint)
-    progress = Progress(settings)
+    if out:
+        scored.check_target(out)
+    job = jobfile.read_job(job_file, scoring_given(output, joint))
+    progress = Progress(job.settings)
     try:
-        table, result, match, arbiter_model = jobs.score(job, models, settings, progress)
+        table, result, match, _ = jobs.score(job, models, job.settings, progress)
     finally:
         progress.close()
-    columns: dict[str, list[Any]] = {"id": table.ids.tolist(), "label": result.labels.tolist()}
-    if result.scores is not None:
-        columns["score"] = result.scores.tolist()
-    if result.joint_probability is not None:
-        columns["joint_probability"] = result.joint_probability.tolist()
-    flagged = float((result.labels > 0).mean())
-    if as_json:
-        click.echo(json.dumps({"match": match, "threshold": arbiter_model.threshold, "flagged_share": flagged, "columns": columns}))
-        return
-    _write_csv(out, columns)
-    if "exposes" in match:
-        click.echo(f"warning: {match['exposes']}", err=True)
-    click.echo(f"{len(result.labels)} customers matched and scored, {flagged:.1%} flagged at threshold {result.threshold:.6g}", err=True)
-
-
-def _write_csv(out: Path | None, columns: dict[str, list[Any]]) -> None:
-    stream = out.open("w", newline="", encoding="utf-8") if out else sys.stdout
-    try:
-        writer = csv.writer(stream)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    finally:
-        if out:
-            stream.close()
+    found = scored.at_guest(table.ids, result, match)
+    if out:
+        found.save(out)
+    show_scored(found, out, as_json)
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -224,9 +224,9 @@ def read_labels(name: str, cells: pd.Series[Any]) -> npt.NDArray[np.int8]:
         raise DataError(name, f"neither 0/1, true/false nor -1/+1 in {row_numbers(other)}")
     found = set(np.unique(values).tolist())
     if len(found) < 2:
-        raise DataError(name, "holds one class only")
+        raise DataError(name, "holds one class only; customers of both are needed")
     if found not in ({0.0, 1.0}, {-1.0, 1.0}):
-        raise DataError(name, "mixes 0/1 with -1/+1")
+        raise DataError(name, "mixes 0/1 with -1/+1; use one of them")
     return np.where(values > 0, 1, -1).astype(np.int8)
 
 

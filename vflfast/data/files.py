@@ -84,8 +84,7 @@ class _CsvReader:
                 for columns in self._columns(file):
                     self._add(columns)
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-            # the class only: csv and codec messages may quote cells
-            raise DataError(str(path), f"cannot be read as CSV in UTF-8 ({type(error).__name__})") from None
+            raise DataError(str(path), f"cannot be read: {_fault(error)}") from None
 
     def _columns(self, file: TextIO) -> Iterator[list[Any]]:
         """Yield the columns of some rows at a time: by blocks of lines while these are plain, else by the csv module."""
@@ -140,6 +139,17 @@ class _CsvReader:
         return pd.Series(np.frombuffer(b"".join(parts), dtype=np.float64))
 
 
+def _fault(error: Exception) -> str:
+    """Say what is wrong with a CSV file; the libraries' own messages may quote cells."""
+    if isinstance(error, UnicodeDecodeError):
+        return "its text is not in UTF-8"
+    if isinstance(error, csv.Error):
+        return "a quote is not closed, or a cell goes on after its closing quote, or a cell is too long"
+    if isinstance(error, (EOFError, zlib.error, gzip.BadGzipFile)):
+        return "it is no gzip file, or only a part of one"
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
 def _numbers(cells: Any) -> Floats | None:
     """Return the cells of a column as `parse_numbers` would."""
     if isinstance(cells, tuple):
@@ -167,11 +177,11 @@ def _parquet_columns(path: Path) -> ColumnSource:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise DataError(str(path), "reading Parquet needs the package pyarrow") from None
+        raise DataError(str(path), "reading Parquet needs the package pyarrow: pip install 'vflfast[parquet]'") from None
     try:
         file = pyarrow.parquet.ParquetFile(path)
     except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(str(path), f"cannot be read as Parquet ({type(error).__name__})") from None
+        raise DataError(str(path), f"is no Parquet file, or is damaged ({type(error).__name__})") from None
 
     return ColumnSource(list(file.schema_arrow.names), _ParquetReader(path, file).fetch)
 

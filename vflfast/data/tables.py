@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from .columns import KINDS, DateRule, cell_texts, date_rule, read_labels, typed_
 from .files import ColumnSource, open_columns
 from .ids import Ids, check_format, normalise
 from .rows import row_index, row_numbers
+
+SHOWN_NAMES = 10  # of a file's columns, where one is missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +97,11 @@ class OpenTable:
     """
 
     def __init__(self, origin: str, source: ColumnSource, plan: _Plan) -> None:
-        self.feature_names = _feature_names(origin, source.names, plan)
-        self.ids = _read_ids(plan, source.fetch(plan.id_column))
-        self.labels = None if plan.label_column is None else read_labels(plan.label_column, source.fetch(plan.label_column))
-        self._source, self._plan = source, plan
+        with _named(origin):
+            self.feature_names = _feature_names(origin, source.names, plan)
+            self.ids = _read_ids(plan, source.fetch(plan.id_column))
+            self.labels = None if plan.label_column is None else read_labels(plan.label_column, source.fetch(plan.label_column))
+        self._origin, self._source, self._plan = origin, source, plan
 
     @property
     def n_rows(self) -> int:
@@ -112,7 +116,8 @@ class OpenTable:
         InputError, DataError
             As `read_table`; `argument` is the column, or observation_date.
         """
-        kind, cells = typed_column(name, self._source.fetch(name), self._plan.kinds.get(name), self._plan.dates)
+        with _named(self._origin):
+            kind, cells = typed_column(name, self._source.fetch(name), self._plan.kinds.get(name), self._plan.dates)
         return kind, pd.Series(cells, dtype=cells.dtype, copy=False)
 
     def load(self) -> Table:
@@ -236,6 +241,17 @@ def table_from_frame(
     return OpenTable("frame", source, plan).load()
 
 
+@contextmanager
+def _named(origin: str) -> Iterator[None]:
+    """Put the file before an error about one of its columns."""
+    try:
+        yield
+    except InputError as error:
+        if error.argument != origin:
+            error.place = origin
+        raise
+
+
 # --- how both read -----------------------------------------------------------------------------------------------
 
 
@@ -267,11 +283,11 @@ def _plan(
 def _feature_names(origin: str, names: list[str], plan: _Plan) -> list[str]:
     twice = [name for name, seen in zip(names, pd.Series(names, dtype=object).duplicated(), strict=True) if seen]
     if twice:
-        raise DataError(twice[0], "the name of two columns")
+        raise DataError(twice[0], "is the name of two columns; rename one")
     special = [name for name in (plan.id_column, plan.label_column) if name is not None]
     for name in special:
         if name not in names:
-            raise DataError(name, "no such column")
+            raise DataError(name, f"no such column; there are {_some(names)}")
     features = [name for name in names if name not in special]
     unknown = [name for name in plan.kinds if name not in features]
     if unknown:
@@ -279,6 +295,11 @@ def _feature_names(origin: str, names: list[str], plan: _Plan) -> list[str]:
     if not features:
         raise DataError(origin, "has no feature column")
     return features
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
 
 
 def _read_ids(plan: _Plan, cells: pd.Series[Any]) -> Ids:

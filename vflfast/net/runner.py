@@ -192,14 +192,14 @@ class Runner:
         """Refuse peers that run something else, or otherwise, before a message of theirs is read as one of this run."""
         own = self._board.status()
         for name, status in self._board.statuses.items():
-            if status.state == RUNNING and status.task != own.task:
+            if status.state in (RUNNING, FAILED) and status.task != own.task:  # one that has finished leaves its place soon
                 raise ProtocolError(name, "Hello", f"is there to {status.task}, {own.role} to {own.task}")
             if status.state == RUNNING and status.settings != own.settings:
                 raise ProtocolError(name, "Hello", "settings differ: " + "; ".join(differences(own.settings, status.settings)))
 
     def _check_peers(self, needed: list[str], step: str) -> None:
         for name, status in self._board.statuses.items():
-            if status.state == FAILED and not self._board.is_elsewhere(name):
+            if status.state == FAILED:
                 raise PeerAbortError(status.party or name, status.step or step, status.problem, round_=status.round, teller=name)
         for name in needed:
             if name in self._board.refusals:
@@ -231,12 +231,22 @@ class Runner:
         if isinstance(error, ProtocolError):
             party, step, problem = error.party, error.step, error.problem
         round_ = error.round if isinstance(error, PeerAbortError) else own.round
-        error.place = error.place or f"{party}, round {round_}, {step}"
+        error.place = ": ".join(filter(None, (f"{party}, round {round_}, {step}", error.place)))
         self._board.tell_failure(party, step, problem, round_)
-        end = time.monotonic() + min(self._config.linger, 5 * self._config.heartbeat)
+        end = time.monotonic() + self._last_words
         with self._board.changed:
-            while time.monotonic() < end and not all(self._board.has_seen(n) or n in self._board.problems for n in self._peers):
+            while time.monotonic() < end and not all(self._board.has_seen(name) or self._has_gone(name) for name in self._peers):
                 self._board.changed.wait(0.1)
+
+    def _has_gone(self, name: str) -> bool:
+        """Return whether a peer is not reached: at once if it was there, after a while if not, since it may be about to start."""
+        silent = time.monotonic() - self._board.last_heard[name]
+        return name in self._board.problems and (name in self._board.statuses or silent >= self._last_words)
+
+    @property
+    def _last_words(self) -> float:
+        """Seconds to tell the peers of a failure."""
+        return min(self._config.linger, 5 * self._config.heartbeat)
 
 
 def _cause(error: Exception) -> str:

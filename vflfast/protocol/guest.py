@@ -130,6 +130,7 @@ async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: B
     # while the hosts encrypt, and later compute: randomness for this round's residual, and for the next one's
     link.idle = Refill(public, len(hosts) * block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
     # [[4g]] = [[u″]] + (u′ − 2y)  [0103], [0033], [0116]
+    link.stage("residual")
     offset = residual_offset(block.fixed_predictor(rows), block.own_labels()[rows], settings.frac_bits)
     residual = await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights)
     gradient, residual_sum = await open_gradient(link, block, residual, ledger)

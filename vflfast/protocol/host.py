@@ -99,6 +99,7 @@ async def _round(link: Link, public: PublicKey, block: Block, n_parties: int, le
     settings, (rows, matrix) = block.settings, block.batch(link.round)
     # while the guest has the predictors: randomness for the next round's
     link.idle = Refill(public, block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
+    link.stage("encrypt")
     await send_predictor(link, public, block.predictor[rows], settings, block.packing)
     residual = await receive_residual(link, public, matrix.n_rows, settings, n_parties, block.packing)
     gradient, residual_sum = await open_gradient(link, block, residual, ledger)

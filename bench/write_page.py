@@ -1,0 +1,141 @@
+"""Keep a run of the benchmarks and write it up: docs/performance.md and the figures of the README.
+
+``make bench PYTEST_FLAGS=--benchmark-json=run.json`` measures. ``python bench/write_page.py run.json`` keeps what matters of it in
+bench/results, one file a machine and backend, and writes the pages; without a file it only writes them. A second argument is a remark.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+PAGES = {"docs/performance.md": "whole", "README.md": "short"}
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+MACHINE = ("processor", "cores", "clock_ghz", "python", "numpy", "gmpy2", "vflfast")
+NATIVE, YARDSTICK = ("ifma", "portable"), "gmpy2"
+
+WORDS = {
+    "pair_times_pair": "ciphertext × ciphertext modulo n², pairs",
+    "gmp_multiply_and_reduce": "the same by gmpy2 alone, in a loop",
+    "product_of_all_rows": "product of many ciphertexts",
+    "import_and_export": "limbs in and out of the core's form",
+    "batch_inversion": "inverses, many at a time",
+    "encrypt": "encrypt, fixed base",
+    "rerandomize": "fresh randomness for a ciphertext",
+    "decrypt_core": "decrypt, the arithmetic alone",
+    "decrypt": "decrypt, blinded and fault checked",
+    "add": "add two vectors",
+    "parse": "check a received ciphertext",
+    "encrypt_on_all_cores": "encrypt, all cores",
+    "dense_features": "Zᵀ[[g]]",
+    "sparse_features": "Zᵀ[[g]], columns that are mostly zero",
+    "five_classes_on_all_cores": "Zᵀ[[g]], five classes, all cores",
+    "training": "a training round of three parties in one process",
+}
+SHORT = ("pair_times_pair[2048]", "encrypt[half]", "decrypt", "add[vector]", "dense_features[five]", "dense_features[two]")
+
+
+def keep(run: dict[str, Any], remark: str = "") -> dict[str, Any]:
+    """Return what matters of a pytest-benchmark file: the machine, the commit, every figure, and a remark on the circumstances."""
+    figures = [_figure(one) for one in run["benchmarks"] if "unit" in one["extra_info"]]
+    facts = run["benchmarks"][0]["extra_info"]
+    commit = run["commit_info"]["id"][:7] + (" and changes" if run["commit_info"]["dirty"] else "")
+    machine = {name: facts[name] for name in MACHINE}
+    return {"date": run["datetime"][:10], "commit": commit, "remark": remark, "machine": machine, "figures": figures}
+
+
+def file_name(kept: dict[str, Any]) -> str:
+    """Return the name of a kept run: its best backend and its processor."""
+    backends = {figure["backend"] for figure in kept["figures"]}
+    best = next(name for name in (*NATIVE, YARDSTICK) if name in backends)
+    return f"{best}-{re.sub(r'[^a-z0-9]+', '-', kept['machine']['processor'].lower()).strip('-')}.json"
+
+
+def _figure(one: dict[str, Any]) -> dict[str, Any]:
+    """A benchmark as {name, parameters without the backend, backend, threads, key_bits, unit, us}."""
+    info, params = one["extra_info"], dict(one["params"] or {})
+    params.pop("backend", None)
+    name = one["name"].split("[")[0].removeprefix("test_")
+    inside = one["param"].split("-") if one.get("param") else []
+    others = [word for word in inside if word not in (*NATIVE, YARDSTICK)]
+    return {
+        "name": name, "parameters": "-".join(others), "backend": YARDSTICK if name.startswith("gmp_") else info["backend"],
+        "key_bits": params.get("bits", 2048), "unit": info["unit"], "us": info[f"us_per_{info['unit']}"],
+    }  # fmt: skip
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def part(kept: Sequence[dict[str, Any]], size: str) -> str:
+    """Return the tables of the kept runs: all figures, or the few of the README."""
+    return "\n\n".join(f"{_heading(run)}\n\n{_table(run['figures'], size)}" for run in kept)
+
+
+def _heading(run: dict[str, Any]) -> str:
+    m = run["machine"]
+    return (
+        f"Measured on {run['date']} at commit {run['commit']}: {m['processor']}, {m['cores']} cores, {m['clock_ghz']} GHz, "
+        f"Python {m['python']}, numpy {m['numpy']}, gmpy2 {m['gmpy2']}. Median; one thread unless the name says all cores."
+        + f" {run['remark']}" * bool(run["remark"])
+    )
+
+
+def _table(figures: list[dict[str, Any]], size: str) -> str:
+    columns = [name for name in (*NATIVE, YARDSTICK) if any(figure["backend"] == name for figure in figures)]
+    rows: dict[tuple[str, str, int, str], dict[str, float]] = {}
+    for figure in figures:
+        row = rows.setdefault((figure["name"], figure["parameters"], figure["key_bits"], figure["unit"]), {})
+        row[figure["backend"]] = figure["us"]
+    lines = [f"| operation | key | for one | {' | '.join(columns)} | {columns[0]} against gmpy2 |"]
+    lines.append("|---|---:|---|" + "---:|" * (len(columns) + 1))
+    for (name, parameters, bits, unit), times in rows.items():
+        label = name + (f"[{parameters}]" if parameters else "")
+        if size == "short" and label not in SHORT:
+            continue
+        words = WORDS.get(name, name.replace("_", " ")) + (f", {parameters}" if parameters and parameters != str(bits) else "")
+        cells = [duration(times[column]) if column in times else "" for column in columns]
+        ratio = f"{times[YARDSTICK] / times[columns[0]]:.1f}" if {YARDSTICK, columns[0]} <= set(times) and columns[0] != YARDSTICK else ""
+        lines.append(f"| {words} | {bits} | {unit} | {' | '.join(cells)} | {ratio} |")
+    return "\n".join(lines)
+
+
+def duration(us: float) -> str:
+    """Return microseconds with two or three digits and the unit that suits."""
+    size, unit = next((size, unit) for size, unit in ((1e6, "s"), (1e3, "ms"), (0.0, "µs")) if us >= size)
+    value = us / size if size else us
+    places = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3
+    return f"{value:.{places}f} {unit}"
+
+
+# --- pages -------------------------------------------------------------------------------------------------------
+
+
+def kept_runs(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return every kept run, by file name."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def pages(runs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the pages with the tables of `runs` between their marks; ValueError if a page has none."""
+    made = {}
+    for name, size in PAGES.items():
+        page = (ROOT / name).read_text(encoding="utf-8")
+        if page.count(BEGIN) != 1 or page.count(END) != 1:
+            raise ValueError(f"{name} needs one {BEGIN} and one {END}")
+        made[name] = f"{page[: page.index(BEGIN)]}{BEGIN}\n\n{part(runs, size)}\n\n{page[page.index(END) :]}"
+    return made
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        kept_run = keep(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), " ".join(sys.argv[2:]))
+        (RESULTS / file_name(kept_run)).write_text(json.dumps(kept_run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for page_name, page_text in pages(kept_runs()).items():
+        (ROOT / page_name).write_text(page_text, encoding="utf-8")

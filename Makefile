@@ -18,11 +18,12 @@ LOG := $(VENV)/install.log
 
 # One stamp for each kind of build: asking for another kind builds again.
 KIND := $(VFLFAST_REQUIRE_NATIVE)-$(VFLFAST_NO_NATIVE)-$(VFLFAST_NO_GMP)-$(VFL_VERIFY)
+READY := $(VENV)/.ready$(KIND)
 STAMP := $(VENV)/.installed$(KIND)
 
 .PHONY: demo test lint docs bench bench-peers assure assure-quick install sbom pin clean
 
-demo: $(STAMP)
+demo: $(READY)
 	$(VENV)/bin/vflfast demo
 
 test: $(STAMP)
@@ -75,16 +76,28 @@ $(VENV)/bin/python:
 	@echo "setting up $(VENV) with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv $(VENV)
 
-# Editable, so that edits of the Python sources take effect at once. pip's words go to a log, because they name hosts.
-$(STAMP): pyproject.toml setup.py $(wildcard csrc/*) | $(VENV)/bin/python
-	@echo "installing vflfast and what it needs (a few minutes the first time; log: $(LOG))"
-	@rm -f $(VENV)/.installed*
+# pip's words go to a log, because they name hosts; versions are those of the constraints, where there are some for this Python.
+define pip_install
 	@pins=$$($(VENV)/bin/python -c 'import sys; print("constraints-%d.%d.txt" % sys.version_info[:2])'); \
-	$(VENV)/bin/python -m pip install $$(test -f $$pins && echo "--constraint $$pins") --editable '.[parquet,test]' \
-		>$(LOG) 2>&1 </dev/null || { \
+	$(VENV)/bin/python -m pip install $$(test -f $$pins && echo "--constraint $$pins") $(1) >$(LOG) 2>&1 </dev/null || { \
 		sed -E 's#[a-z+]+://[^ ,)]*#(index)#g; s#host=[^,)]*#host=(index)#g' $(LOG) | tail -n 40 >&2; \
 		echo "installation failed; the whole log is in $(LOG)" >&2; exit 1; }
+endef
+
+# What a user needs. Editable, so that edits of the Python sources take effect at once.
+$(READY): pyproject.toml setup.py $(wildcard csrc/*) | $(VENV)/bin/python
+	@echo "installing vflfast and what it needs (a minute or two the first time; log: $(LOG))"
+	@rm -f $(VENV)/.installed* $(VENV)/.ready*
+	$(call pip_install,--editable '.[parquet]')
 	@ls vflfast/_core*.so >/dev/null 2>&1 || echo "note: there is no native core (why: $(LOG)); vflfast computes on gmpy2, slowly"
+	@touch $@
+
+# What the tests need besides: the packages of the extra alone, so that the core is not built again.
+$(STAMP): $(READY)
+	@echo "installing what the tests need (log: $(LOG))"
+	@$(VENV)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["test"], sep="\n")' \
+		>$(VENV)/test-requirements.txt
+	$(call pip_install,--requirement $(VENV)/test-requirements.txt)
 	@touch $@
 
 clean:

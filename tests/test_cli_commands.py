@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-# party, launch, check and status need other processes, demo makes its own tables: their own tests read their JSON
+# party, launch, check and status need other processes, demo makes its own tables, select needs others: their own tests read their JSON
 ARGUMENTS = {
     "train": "{0}/job.toml --models {0}/again", "score": "{0}/job.toml --models {0}/models", "bins": "{0}/job.toml",
     "plan": "--rows 1000 --guest-columns 5 --host-columns 7 --key-bits 512 --set test_key=true",
@@ -96,7 +96,7 @@ def test_json_is_one_line_and_all_of_stdout(command: str, folder: Path) -> None:
 
 
 def test_the_others_are_the_ones_named_above() -> None:
-    assert {" ".join(path) for path in LEAVES} - set(ARGUMENTS) == {"party", "launch", "check", "status", "demo"}
+    assert {" ".join(path) for path in LEAVES} - set(ARGUMENTS) == {"party", "launch", "check", "status", "demo", "select"}
 
 
 def in_a_process(script: str, **variables: str) -> str:

@@ -67,7 +67,7 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
     languages = re.findall(r"^```(\w+)$", README, re.MULTILINE)
     assert set(languages) <= {"python", "sh", "toml", "text"}
     assert len(languages) == README.count("```") / 2
-    assert (len(blocks("python")), len(blocks("sh")), len(blocks("toml"))) == (2, 3, 1)
+    assert (len(blocks("python")), len(blocks("sh")), len(blocks("toml"))) == (2, 3, 2)
 
 
 def test_the_library_snippet(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,9 +128,20 @@ def test_the_job_file_and_every_shell_command(tmp_path: Path, monkeypatch: pytes
             continue
         extra = [*SMALL_KEY, "--max-iter", "1"] if words[1] == "demo" else []
         succeeded(*words[1:], *extra)
-    assert sorted({*ran, "mart"}) == sorted(cli.main.commands)  # test_mart.py runs the mart
+    assert sorted({*ran, "mart", "select"}) == sorted(cli.main.commands)  # test_mart.py runs the mart; the selection follows
     assert (tmp_path / "labels.csv").read_text().startswith("id,label\n")
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["arbiter.json", "guest.json", "host1.json"]
+
+
+def test_the_selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.toml").write_text(blocks("toml")[1])
+    pd.DataFrame({"phone": ["13000000001", "13000000002"], "age": [40, 50]}).to_csv("customers.csv", index=False)
+    with duckdb.connect("bank.duckdb") as bank:
+        bank.execute("CREATE TABLE transactions AS SELECT '13000000002' AS phone, 'loan' AS product, DATE '2026-02-01' AS day")
+    shown = succeeded("select", "spec.toml", "--out", "bank.parquet").stdout
+    assert shown.startswith("2 customers, 1 labelled 1 (50.0%); 2 features; written to bank.parquet\n")
 
 
 @pytest.mark.skipif(backend.current().name == "gmpy2", reason="nineteen rounds take a minute without the core")

@@ -161,14 +161,14 @@ def test_the_same_table_whatever_the_order_of_the_files(folder: Path, tmp_path: 
 
 
 def test_more_than_memory(tmp_path: Path) -> None:
-    """A table of 160 MB, put in order by an engine that may hold 120 MB."""
-    rng, n = np.random.default_rng(0), 400_000
+    """A table of 330 MB, put in order by an engine that may hold 200 MB."""
+    rng, n = np.random.default_rng(0), 800_000
     frame = pd.DataFrame(rng.normal(size=(n, 40)), columns=[f"x{j}" for j in range(40)])
     frame.insert(0, "phone", [f"{k:011d}" for k in rng.permutation(n)])
     frame.to_parquet(tmp_path / "big.parquet", row_group_size=20_000)
     columns = ", ".join(f"2 * x{j} AS x{j}" for j in range(40))
     query = f"SELECT phone, {columns} FROM big"
-    data = {"id_column": "phone", "query": query, "sources": {"big": {"file": "big.parquet"}}, "memory_limit": "120MB"}
+    data = {"id_column": "phone", "query": query, "sources": {"big": {"file": "big.parquet"}}, "memory_limit": "200MB"}
     found = select(selection_from_mapping(data, tmp_path), tmp_path / "out.parquet")
     assert found.n_rows == n
     selected = pd.read_parquet(tmp_path / "out.parquet", columns=["phone", "x7"])

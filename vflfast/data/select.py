@@ -70,7 +70,7 @@ def select(selection: Selection, path: str | os.PathLike[str]) -> Selected:
     """
     if not isinstance(path, (str, os.PathLike)) or Path(path).suffix != ".parquet":
         raise InputError("path", "must be a path that ends in .parquet")
-    with tempfile.TemporaryDirectory(prefix="vflfast-") as spill, _engine(selection, Path(spill)) as engine:
+    with tempfile.TemporaryDirectory(prefix="vflfast-") as spill, _engine(selection, Path(spill)) as engine, _named(selection, "query"):
         _check_query(engine, selection)
         for source in selection.sources.values():
             _make_view(engine, selection, source)

@@ -73,7 +73,9 @@ def test_a_stopped_process_goes_on_where_it_was(victim: str, pause: float, tmp_p
     home = made_parties.set_up(tmp_path / "run", tmp_path / "tables", settings=agreed)
     processes = {}
     for role in made_parties.ROLES:
-        command = [sys.executable, "-m", "vflfast", "party", "--role", role, "--config", str(home / role / "fed.toml"), "--json"]
+        fed = home / role / "fed.toml"
+        fed.write_text(fed.read_text().replace("peer_timeout = 60.0", "peer_timeout = 180.0"))
+        command = [sys.executable, "-m", "vflfast", "party", "--role", role, "--config", str(fed), "--json"]
         processes[role] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     checkpoints = home / victim / "journal"
     end = time.monotonic() + 60

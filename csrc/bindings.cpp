@@ -3,6 +3,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -15,12 +17,20 @@ using vfl::word;
 
 namespace {
 
-// C-contiguous little-endian arrays only; anything else is rejected by pybind11 (no implicit conversion).
-using Words = py::array_t<word, py::array::c_style>;
+// C-contiguous, aligned, native arrays: pybind11 copies others where no value can change, and rejects the rest.
+constexpr int PLAIN = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+using Words = py::array_t<word, PLAIN>;
 using ModulusPtr = std::shared_ptr<vfl::Modulus>;
+constexpr std::size_t MAX_PACKED_BITS = 64 * vfl::MAX_DIGITS, MAX_PATTERNS = 65536, MAX_SEGMENTS = 65536;
 
 void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
+}
+
+// Whether an object is such an array as it stands: for those that are borrowed, not copied.
+template <class Array>
+bool is_plain(const py::object& object) {
+    return py::isinstance<Array>(object) && (py::reinterpret_borrow<Array>(object).flags() & PLAIN) == PLAIN;
 }
 
 std::size_t length(const Words& array, int axis = 0) { return static_cast<std::size_t>(array.shape(axis)); }
@@ -137,7 +147,7 @@ Words product_of_rows(const vfl::Modulus& m, const Words& a, int threads) {
 
 std::pair<Words, Words> chain_rows(const vfl::Modulus& m, const Words& rows, std::size_t chain, int threads) {
     const std::size_t count = check_rows(m, rows);
-    require(count > 0 && chain > 0, "no rows to invert");
+    require(count > 0 && chain > 0 && chain <= count, "no rows to invert, or a chain longer than they are");
     Words prefixes = new_limbs(count, m.digits), totals = new_limbs((count + chain - 1) / chain, m.limbs);
     word *prefix = prefixes.mutable_data(), *total = totals.mutable_data();
     {
@@ -150,7 +160,8 @@ std::pair<Words, Words> chain_rows(const vfl::Modulus& m, const Words& rows, std
 Words unchain_rows(const vfl::Modulus& m, const Words& prefixes, const Words& inverted, const Words& rows, std::size_t chain, int threads) {
     const std::size_t count = check_rows(m, rows);
     require(check_limbs(prefixes, static_cast<std::size_t>(m.digits), "prefixes of the wrong width") == count, "as many prefixes as rows");
-    require(chain > 0 && check_limbs(inverted, static_cast<std::size_t>(m.limbs), "inverses of the wrong width") == (count + chain - 1) / chain,
+    require(chain > 0 && chain <= count, "a chain longer than the rows");
+    require(check_limbs(inverted, static_cast<std::size_t>(m.limbs), "inverses of the wrong width") == (count + chain - 1) / chain,
             "one inverse a chain");
     Words inverses = new_limbs(count, m.digits);
     word* out = inverses.mutable_data();
@@ -218,6 +229,7 @@ class BaseTable {
 Words pack_rows(const vfl::Modulus& m, const Words& a, std::size_t slots, int slot_bits, int threads) {
     const std::size_t count = check_rows(m, a);
     require(slots > 0 && slot_bits > 0, "slots and slot_bits must be positive");
+    require(slots <= MAX_PACKED_BITS / static_cast<std::size_t>(slot_bits), "more slots than a plaintext has");
     Words rows = new_rows(m, (count + slots - 1) / slots);
     word* out = rows.mutable_data();
     py::gil_scoped_release release;
@@ -225,8 +237,8 @@ Words pack_rows(const vfl::Modulus& m, const Words& a, std::size_t slots, int sl
     return rows;
 }
 
-using Patterns = py::array_t<std::uint16_t, py::array::c_style>;
-using RowList = py::array_t<std::uint32_t, py::array::c_style>;
+using Patterns = py::array_t<std::uint16_t, PLAIN>;
+using RowList = py::array_t<std::uint32_t, PLAIN>;
 using BlockTuple = std::tuple<std::vector<int>, Patterns, py::object, int>;
 
 vfl::CodedBlock make_block(const std::vector<int>& counts, const Patterns& patterns, const py::object& rows, int modal,
@@ -237,12 +249,16 @@ vfl::CodedBlock make_block(const std::vector<int>& counts, const Patterns& patte
     block.first_class = first_class;
     block.entries = static_cast<std::size_t>(patterns.size());
     block.patterns = patterns.data();
-    const std::size_t n_patterns = block.n_patterns();
-    require(!counts.empty() && n_patterns <= 65536, "a block has 1 to 65536 patterns");
+    std::size_t n_patterns = 1;
+    for (int count : counts) {
+        require(count >= 1 && static_cast<std::size_t>(count) <= MAX_PATTERNS / n_patterns, "a block has 1 to 65536 patterns");
+        n_patterns *= static_cast<std::size_t>(count);
+    }
+    require(!counts.empty(), "a block without features");
     if (rows.is_none()) {
         require(block.entries == n_rows, "a dense block has one pattern a row");
     } else {
-        require(py::isinstance<RowList>(rows), "rows must be a C-contiguous uint32 array");
+        require(is_plain<RowList>(rows), "rows must be a C-contiguous, aligned uint32 array");
         const RowList list = py::reinterpret_borrow<RowList>(rows);
         require(static_cast<std::size_t>(list.size()) == block.entries, "a sparse block has one pattern an entry");
         block.rows = list.data();
@@ -258,19 +274,17 @@ vfl::CodedBlock make_block(const std::vector<int>& counts, const Patterns& patte
 Words class_sums(const vfl::Modulus& m, const Words& log_rows, const std::vector<BlockTuple>& tuples, std::size_t segments, int threads,
                  const py::object& times) {
     const std::size_t n_rows = check_rows(m, log_rows);
-    require(!tuples.empty() && n_rows > 0 && segments > 0, "no rows, no blocks or no segments");
+    require(!tuples.empty() && n_rows > 0, "no rows or no blocks");
+    require(segments > 0 && segments <= std::max(n_rows, MAX_SEGMENTS), "no segments, or more than rows");
     std::vector<vfl::CodedBlock> blocks;
     std::size_t n_classes = 0;
     for (const auto& [counts, patterns, rows, modal] : tuples) {
         blocks.push_back(make_block(counts, patterns, rows, modal, n_classes, n_rows));
-        for (int count : counts) {
-            require(count >= 1, "a feature has at least one class");
-            n_classes += static_cast<std::size_t>(count);
-        }
+        for (int count : counts) n_classes += static_cast<std::size_t>(count);
     }
     word* spent = nullptr;
     if (!times.is_none()) {
-        require(py::isinstance<Words>(times), "times must be a C-contiguous uint64 array");
+        require(is_plain<Words>(times), "times must be a C-contiguous, aligned uint64 array");
         Words phases = py::reinterpret_borrow<Words>(times);
         require(phases.ndim() == 1 && phases.size() == 2, "times has two phases");
         spent = phases.mutable_data();
@@ -287,7 +301,7 @@ Words class_sums(const vfl::Modulus& m, const Words& log_rows, const std::vector
     return sums;
 }
 
-using Exponents = py::array_t<std::int64_t, py::array::c_style>;
+using Exponents = py::array_t<std::int64_t, PLAIN>;
 
 std::pair<Words, Words> combine_columns(const vfl::Modulus& m, const Words& sums, const Exponents& first_classes, const Exponents& n_classes,
                                         const Exponents& exponents, int threads) {
@@ -299,8 +313,9 @@ std::pair<Words, Words> combine_columns(const vfl::Modulus& m, const Words& sums
         const std::int64_t first = first_classes.data()[j], classes = n_classes.data()[j];
         require(first >= 0 && classes >= 1 && static_cast<std::size_t>(first + classes) <= rows && classes <= exponents.shape(1),
                 "a column's classes lie outside the class sums");
-        columns.push_back({static_cast<std::size_t>(first), static_cast<std::size_t>(classes),
-                           exponents.data() + j * static_cast<std::size_t>(exponents.shape(1))});
+        const std::int64_t* own = exponents.data() + j * static_cast<std::size_t>(exponents.shape(1));
+        require(std::find(own, own + classes, std::numeric_limits<std::int64_t>::min()) == own + classes, "an exponent without a negative");
+        columns.push_back({static_cast<std::size_t>(first), static_cast<std::size_t>(classes), own});
     }
     Words positive = new_rows(m, count), negative = new_rows(m, count);
     word *plus = positive.mutable_data(), *minus = negative.mutable_data();

@@ -29,6 +29,29 @@ def test_what_the_guard_refuses(n_rows: int, n_columns: int, n_batches: int) -> 
         guard_batches(n_rows, n_columns, n_batches)
 
 
+# 2k − 1 equations a column and ciphertext of k rows
+@pytest.mark.parametrize(
+    ("least", "n_columns", "n_batches", "row_packing"), [(16, 4, 1, 2), (26, 4, 1, 3), (36, 4, 1, 4), (240, 4, 2, 2), (560, 4, 2, 4)]
+)
+def test_packed_rows_count_as_often_as_they_are_told(least: int, n_columns: int, n_batches: int, row_packing: int) -> None:
+    guard_batches(least, n_columns, n_batches, row_packing)
+    with pytest.raises(LeakageGuardError, match=f"and row_packing {row_packing};"):
+        guard_batches(least - 1, n_columns, n_batches, row_packing)
+
+
+def test_the_guard_names_packing_only_where_rows_are_packed() -> None:
+    for n_batches in (1, 2):
+        with pytest.raises(LeakageGuardError) as caught:
+            guard_batches(5, 4, n_batches)
+        assert "row_packing" not in str(caught.value)
+
+
+def test_the_guard_names_a_number_of_batches_of_packed_rows_that_it_would_accept() -> None:
+    with pytest.raises(LeakageGuardError, match="at most 3 batches"):
+        guard_batches(400, 4, 5, 2)
+    guard_batches(400, 4, 3, 2)
+
+
 @pytest.mark.parametrize(("n_rows", "n_columns", "n_batches"), [(79, 4, 2), (1000, 10, 50), (30, 4, 2), (66_274, 3000, 5)])
 def test_the_guard_names_a_number_of_batches_that_it_would_accept(n_rows: int, n_columns: int, n_batches: int) -> None:
     with pytest.raises(LeakageGuardError, match="at most") as caught:
@@ -71,6 +94,12 @@ def test_the_ledger_adds_up_under_one_name() -> None:
     ledger.add("sums", 5, 100)
     assert entries(ledger) == {"sums": (10, 100), "labels": (7, 7)}
     assert ledger.to_list()[0] == {"party": "guest", "what": "sums", "equations": 10, "unknowns": 100, "share": 0.1}
+
+
+def test_one_equation_in_one_unknown_is_a_share_of_1() -> None:
+    ledger = LeakLedger("guest")
+    ledger.add("gradient", 1, 1)
+    assert ledger.to_list()[0]["share"] == 1.0
 
 
 def test_the_share_of_nothing_is_defined() -> None:

@@ -19,7 +19,9 @@ class VflError(Exception):
     place = ""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self._what()}" if self.place else super().__str__()
+        said = f"{self.place}: {self._what()}" if self.place else super().__str__()
+        # names come from files and peers: what a terminal would obey, and half characters that nothing can write, are shown escaped
+        return said if said.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
 
     def _what(self) -> str:
         """What is said after the place."""

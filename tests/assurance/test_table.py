@@ -45,8 +45,8 @@ def test_rows_stand_once_and_in_order() -> None:
 
 
 def test_the_budget_is_shared_by_all_campaigns() -> None:
-    source = (TESTS / "assurance" / "test_campaigns.py").read_text(encoding="utf-8")
-    assert len(re.findall(r"^def test_.*campaign_seconds", source, re.MULTILINE)) == CAMPAIGNS
+    sources = "".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
+    assert len(re.findall(r"^def test_.*campaign_seconds", sources, re.MULTILINE)) == CAMPAIGNS
 
 
 def test_values_fold_as_the_measure_says() -> None:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ def open_columns(path: Path, text_columns: frozenset[str]) -> ColumnSource:
         No such file, another suffix, or a damaged file; `argument` is the path.
     """
     name = path.name.lower()
-    if not path.is_file():
+    if not os.path.isfile(path):  # no error for a name that no file can have
         raise DataError(str(path), "no such file")
     if name.endswith((".csv", ".csv.gz")):
         return _csv_columns(path, text_columns)

@@ -235,11 +235,11 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         raise DataError(str(folder), "its catalogue is damaged or edited")
     try:
         store = _store(folder, saved)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise DataError(str(folder), "its catalogue is damaged or edited") from None
     for name, (size, _) in store.files.items():
         file = folder / name
-        if not file.is_file() or file.stat().st_size != size:
+        if not os.path.isfile(file) or file.stat().st_size != size:  # no error for a name that no file can have
             raise DataError(str(file), "is missing or has another size than when the mart was built")
     return store
 

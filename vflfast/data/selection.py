@@ -148,7 +148,7 @@ def _source(name: str, section: object, folder: Path, observation: datetime.date
         raise InputError(f"{where}.table", "belongs to a database")
     key = "file" if "file" in section else "database"
     path = folder / text(f"{where}.{key}", section[key])
-    if not path.is_file():
+    if not os.path.isfile(path):  # no error for a name that no file can have
         raise InputError(f"{where}.{key}", f"no such file: {section[key]}")
     if key == "file" and not path.name.lower().endswith(SUFFIXES):
         raise InputError(f"{where}.file", f"must end in {', '.join(SUFFIXES)}")

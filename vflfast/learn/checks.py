@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def number(name: str, value: object, *, above: float = -math.inf, least: float =
     """Return a finite real number with above < value and least ≤ value ≤ most, as a float; InputError otherwise."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise InputError(name, f"must be a number, not {type(value).__name__}")
-    result = float(value)
+    result = float(value) if abs(value) <= sys.float_info.max else math.inf  # type: ignore[operator]
     if not math.isfinite(result):
         raise InputError(name, "must be finite")
     if result <= above or result < least or result > most:

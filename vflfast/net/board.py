@@ -71,6 +71,7 @@ def parse_status(data: bytes, sender: str) -> Status:
         status = Status(**{field.name: kinds[str(field.type)](values[field.name]) for field in fields(Status)})
         if any(type(values[field.name]) is not kinds[str(field.type)] for field in fields(Status)):
             raise ValueError
+        "".join(value for value in values.values() if isinstance(value, str)).encode()  # lone surrogates cannot be shown
         if status.state not in STATES or status.role != sender or not 0 <= status.attempt < 1 << 32:
             raise ValueError
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):

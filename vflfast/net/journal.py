@@ -6,7 +6,6 @@ kept. Each file carries a SHA-256 of its content: a damaged one is passed over a
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import json
 import logging
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, JournalError
-from ..params import JOURNAL_VERSION
+from ..params import JOURNAL_VERSION, MAX_COUNT
 from ..protocol.resume import Checkpoint
 
 MAGIC = b"vflfast journal "
@@ -112,8 +111,8 @@ class FileJournal:
 
     def next_attempt(self) -> int:
         """Return the number after the last attempt that was begun or adopted here, noted durably before its first message."""
-        note = self._note("attempt") or {}
-        attempt = int(note.get("number", 0)) + 1
+        number = (self._note("attempt") or {}).get("number", 0)
+        attempt = number + 1 if type(number) is int and 0 <= number < MAX_COUNT else 1
         self.adopt_attempt(attempt)
         return attempt
 
@@ -132,7 +131,7 @@ class FileJournal:
                 raise JournalError(f"journal of {self.role}: {name} belongs to {saved['role']}")
             run, inputs = bytes.fromhex(saved["run"]), bytes.fromhex(saved["inputs"])
             return Checkpoint(run, inputs, int(saved["round"]), bool(saved["stopped"]), dict(saved["state"]))
-        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _DamagedError(f"a field: {type(error).__name__}") from None
 
     def _makes_way(self, checkpoint: Checkpoint) -> bool:
@@ -220,7 +219,10 @@ def _unsealed(data: bytes) -> dict[str, Any]:
     head, separator, body = data.partition(b"\n")
     if not separator or head != MAGIC + hashlib.sha256(body).hexdigest().encode():
         raise _DamagedError("its checksum is not that of its content")
-    content = json.loads(body)
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _DamagedError("its content is no JSON") from None
     if not isinstance(content, dict):
         raise _DamagedError("no table of fields")
     return content

@@ -1,0 +1,373 @@
+"""Mutation testing of the validators: each small change of their source must fail one of their tests.
+
+`make mutation`, or `python tests/assurance/mutate.py [--target NAME] [--results FILE] [--page FILE]`, changes one thing at a time (a
+comparison, an and or or, a sign, a constant by one, a raise or a check that is taken away) and runs those tests of the module that reach
+the line, in a fork of a process that has the libraries loaded. Results are kept by the module's text: a run goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import copy
+import hashlib
+import importlib.abc
+import importlib.util
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+REASONS = Path(__file__).with_name("survivors.toml")
+BAR = 0.9
+EXAMPLES = "30"  # of every property
+PATIENCE = 4.0  # times as long as the tests take on the module as it is, and 20 s
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module, the functions of it that validate (all where none is named), and their tests, the most telling first."""
+
+    path: str
+    tests: tuple[str, ...]
+    functions: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        return self.path.removesuffix(".py").replace("/", ".")
+
+
+TARGETS = {
+    "keys": Target("vflfast/crypto/keys.py", ("test_keys.py", "test_keyfile.py", "attacks/test_bad_keys.py")),
+    "ciphertexts": Target("vflfast/crypto/paillier.py", ("test_paillier.py", "test_pool.py", "test_refusals.py"), (
+        "parse", "_check_range", "check_bound", "_alpha_bits", "encrypt", "_encrypt_integers", "encrypt_encoded", "encrypt_with", "_open")),
+    "plans": Target("vflfast/crypto/codec.py", ("test_codec.py", "test_opening.py", "test_refusals.py")),
+    "messages": Target("vflfast/protocol/messages.py", ("test_messages.py", "test_link.py", "test_transcript.py")),
+    "leakage": Target("vflfast/protocol/leakage.py", ("test_leakage.py",)),
+    "settings": Target("vflfast/protocol/settings.py", ("test_settings.py", "test_session.py")),
+    "session": Target("vflfast/protocol/session.py", ("test_session.py", "attacks/test_bad_keys.py", "test_transcript.py")),
+}  # fmt: skip
+
+
+# --- mutants -------------------------------------------------------------------------------------------------------
+
+COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn,
+    ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult,
+    ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: where, what stood there, what stands there now, and the whole module with it."""
+
+    function: str
+    lines: frozenset[int]
+    before: str
+    after: str
+    tree: ast.Module
+
+    @property
+    def name(self) -> str:
+        return f"{self.function}: {self.before} → {self.after}"
+
+
+def mutants(source: str, functions: Sequence[str] = ()) -> Iterator[Mutant]:
+    tree = ast.parse(source)
+    for place, (function, node) in enumerate(code_nodes(tree)):
+        if functions and function.rpartition(".")[2] not in functions:
+            continue
+        for k in range(len(changes(node))):
+            made = copy.deepcopy(tree)
+            twin = next(found for n, (_, found) in enumerate(code_nodes(made)) if n == place)
+            around = statement_of(made, twin)
+            lines = {getattr(around, "lineno", 1), *range(getattr(node, "lineno", 1), (getattr(node, "end_lineno", 1) or 1) + 1)}
+            before = ast.unparse(around)
+            apply, shown = changes(twin)[k]
+            apply()
+            yield Mutant(function, frozenset(lines), shown, short(before, ast.unparse(around)), made)
+
+
+def short(before: str, after: str) -> str:
+    """The lines of a statement that changed."""
+    lines = [new for old, new in zip(before.splitlines(), after.splitlines(), strict=False) if old != new]
+    return lines[0].strip() if lines else after.splitlines()[0].strip()
+
+
+def statement_of(tree: ast.Module, node: ast.AST) -> ast.AST:
+    """The innermost statement around a node."""
+    around: ast.AST = node
+    for one in ast.walk(tree):
+        if isinstance(one, ast.stmt) and any(found is node for found in ast.walk(one)):
+            around = one
+    return around
+
+
+def code_nodes(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Every node that runs, with its function's name: no annotations, no docstrings, no texts of errors."""
+
+    def visit(node: ast.AST, name: str) -> Iterator[tuple[str, ast.AST]]:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            inner = f"{name}.{node.name}".lstrip(".")
+            defaults = [] if isinstance(node, ast.ClassDef) else [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            for part in [*node.body, *defaults]:
+                yield from visit(part, inner)
+            return
+        yield name or "module", node
+        if isinstance(node, (ast.Raise, ast.JoinedStr)):
+            return
+        for field, value in ast.iter_fields(node):
+            if field in ("annotation", "decorator_list", "returns"):
+                continue
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    yield from visit(child, name)
+
+    yield from visit(tree, "")
+
+
+Change = tuple[Any, str]
+
+
+def changes(node: ast.AST) -> list[Change]:
+    """What can be done to a node: a call that does it, and how the node reads before."""
+    shown = ast.unparse(node).splitlines()[0] if isinstance(node, (ast.expr, ast.stmt)) else ""
+    made: list[Change] = []
+
+    def set_(owner: Any, name: str, value: Any) -> None:
+        made.append((lambda: setattr(owner, name, value), shown))
+
+    if isinstance(node, ast.Compare):
+        for k, op in enumerate(node.ops):
+            set_(node, "ops", [*node.ops[:k], COMPARISONS[type(op)](), *node.ops[k + 1 :]])
+    elif isinstance(node, ast.BoolOp):
+        set_(node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())
+    elif isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in OPERATORS:
+        set_(node, "op", OPERATORS[type(node.op)]())
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
+        set_(node, "op", ast.UAdd() if isinstance(node.op, ast.USub) else ast.Not())
+        if isinstance(node.op, ast.Not):
+            made[-1] = (lambda: setattr(node, "operand", ast.UnaryOp(ast.Not(), node.operand)), shown)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        set_(node, "value", not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        for step in (1, -1):
+            set_(node, "value", node.value + step)
+    elif isinstance(node, ast.Raise) and node.exc is not None:
+        made.append((lambda: pass_over(node), shown))
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        set_(node, "value", ast.Constant(None))  # a check that is not called
+    return made
+
+
+def pass_over(node: ast.Raise) -> None:
+    node.__class__ = ast.Pass  # type: ignore[assignment]
+    node._fields = ()  # type: ignore[misc]
+
+
+# --- running the tests on one --------------------------------------------------------------------------------------
+
+
+class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives one module other code than its file has."""
+
+    def __init__(self, target: Target, code: CodeType) -> None:
+        self.target, self.code = target, code
+
+    def find_spec(self, name: str, path: Any, module: Any = None) -> Any:
+        if name != self.target.module:
+            return None
+        return importlib.util.spec_from_file_location(name, ROOT / self.target.path, loader=self)
+
+    def create_module(self, spec: Any) -> None:
+        """The usual one."""
+
+    def exec_module(self, module: Any) -> None:
+        exec(self.code, module.__dict__)
+
+
+def verdict(target: Target, tree: ast.Module, seconds: float, tests: Sequence[str]) -> str:
+    """"killed", "survived", or "killed by time": what the tests say of a module, in a child."""
+    if not tests:
+        return "survived"
+    code = compile(ast.fix_missing_locations(tree), str(ROOT / target.path), "exec")
+    child = os.fork()
+    if child == 0:
+        run_tests(target, code, tests)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return "survived" if os.waitstatus_to_exitcode(status) == 0 else "killed"
+        time.sleep(0.02)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "killed by time"
+
+
+def reaching(target: Target) -> dict[int, list[str]]:
+    """The test functions that reach each line of a module, in the order of the files; all of them for lines that run on import."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        child = os.fork()
+        if child == 0:
+            import coverage
+
+            watch = coverage.Coverage(str(data), include=[str(ROOT / target.path)], config_file=False)
+            watch.set_option("run:dynamic_context", "test_function")
+            watch.start()
+            run_tests(target, None, files(target), (watch.stop, watch.save))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, f"the tests of {target.path} fail on it as it is"
+        import coverage
+
+        found = coverage.CoverageData(str(data))
+        found.read()
+        names = {Path(path).stem: path for path in files(target)}
+        lines = found.contexts_by_lineno(str(ROOT / target.path))
+    made: dict[int, list[str]] = {}
+    for line, contexts in lines.items():
+        split = [context.split(".") for context in contexts if context]
+        reached = {(next((names[part] for part in parts if part in names), ""), parts[-1]) for parts in split}
+        order = list(names.values())
+        made[line] = [f"{path}::{name}" for path, name in sorted(reached, key=lambda one: (order.index(one[0]), one[1])) if path]
+        if "" in contexts or any(not path for path, _ in reached):
+            made[line] = files(target)
+    return made
+
+
+def tests_of(mutant: Mutant, reached: dict[int, list[str]], target: Target) -> list[str]:
+    """The tests that reach any line of a mutant."""
+    found = {test for line in mutant.lines for test in reached.get(line, [])}
+    order = files(target)
+    return order if found & set(order) else sorted(found, key=lambda test: (order.index(test.partition("::")[0]), test))
+
+
+def files(target: Target) -> list[str]:
+    return [str(ROOT / "tests" / name) for name in target.tests]
+
+
+def run_tests(target: Target, code: CodeType | None, tests: Sequence[str], at_end: Sequence[Callable[[], object]] = ()) -> None:
+    """In the child: the tests up to the first that fails; ends the process."""
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        for descriptor in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        if code:
+            sys.meta_path.insert(0, Loader(target, code))
+        import pytest
+
+        options = ["-x", "-q", "--examples", EXAMPLES, "-p", "no:cacheprovider", "-p", "no:xdist", "-c", str(ROOT / "pyproject.toml")]
+        status = int(pytest.main([*options, *tests]))
+        for call in at_end:
+            call()
+    finally:
+        os._exit(status)
+
+
+def load_libraries() -> None:
+    """What every child would load again; nothing of the package itself."""
+    import gmpy2
+    import hypothesis
+    import numba
+    import numpy
+    import pandas
+    import pytest
+    import scipy.stats  # noqa: F401
+
+    hypothesis.settings.register_profile("mutation", database=None, derandomize=True, deadline=None)
+    hypothesis.settings.load_profile("mutation")
+    assert not any(name.partition(".")[0] == "vflfast" for name in sys.modules), (gmpy2, numba, numpy, pandas, pytest)
+
+
+# --- the page ------------------------------------------------------------------------------------------------------
+
+
+def run(name: str, kept: dict[str, dict[str, str]], results: Path) -> None:
+    """Fill `kept` with the verdict of every mutant of a target, by its key."""
+    target = TARGETS[name]
+    source = (ROOT / target.path).read_text(encoding="utf-8")
+    start = time.monotonic()
+    tests = reaching(target)
+    seconds = PATIENCE * (time.monotonic() - start) + 20
+    made = kept.setdefault(f"{name} {hashlib.sha256(source.encode()).hexdigest()[:16]}", {})
+    for number, mutant in enumerate(mutants(source, target.functions)):
+        key = f"{number} {mutant.name}"
+        if key not in made:
+            made[key] = verdict(target, mutant.tree, seconds, tests_of(mutant, tests, target))
+            results.write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
+        if made[key] == "survived":
+            print(f"{name}, line {max(mutant.lines)}: {mutant.name}", flush=True)
+
+
+def current(kept: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The verdicts of the modules as they are, by target."""
+    found = {}
+    for name, target in TARGETS.items():
+        digest = hashlib.sha256((ROOT / target.path).read_bytes()).hexdigest()[:16]
+        if f"{name} {digest}" in kept:
+            found[name] = kept[f"{name} {digest}"]
+    return found
+
+
+def reason(name: str, key: str, reasons: dict[str, dict[str, str]]) -> str:
+    return reasons.get(name, {}).get(key.partition(" ")[2], "")
+
+
+def page(kept: dict[str, dict[str, str]]) -> str:
+    reasons = tomllib.loads(REASONS.read_text(encoding="utf-8"))
+    lines = [
+        "# Mutation of the validators", "",
+        "`make mutation` changes the source of the validators in one place at a time and runs their tests on it. A mutant that no test",
+        f"fails on survives; at least {BAR:.0%} of those that are not equivalent must be killed. Equivalent ones, which no test can tell,",
+        "stand below with the reason.", "",
+        "| module | mutants | killed | equivalent | survive | killed of the others |", "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    survivors = []
+    for name, verdicts in current(kept).items():
+        alive = [key for key, said in verdicts.items() if said == "survived"]
+        equivalent = [key for key in alive if reason(name, key, reasons)]
+        share = (len(verdicts) - len(alive)) / max(1, len(verdicts) - len(equivalent))
+        survivors += [f"* {name}, {tick(key)}: {reason(name, key, reasons) or '**no test**'}" for key in alive]
+        lines.append(f"| `{TARGETS[name].path}` | {len(verdicts)} | {len(verdicts) - len(alive)} | {len(equivalent)} "
+                     f"| {len(alive) - len(equivalent)} | {share:.1%} |")  # fmt: skip
+    return "\n".join([*lines, "", *survivors, ""])
+
+
+def tick(key: str) -> str:
+    return f"`{key.partition(' ')[2]}`"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--target", choices=TARGETS, action="append")
+    parser.add_argument("--results", type=Path, default=ROOT / ".mutation.json")
+    parser.add_argument("--page", type=Path)
+    given = parser.parse_args()
+    load_libraries()
+    sys.path.insert(0, str(ROOT / "tests"))
+    os.chdir(ROOT)
+    kept = json.loads(given.results.read_text(encoding="utf-8")) if given.results.exists() else {}
+    for name in given.target or TARGETS:
+        run(name, kept, given.results)
+    if given.page:
+        given.page.write_text(page(kept), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from vflfast.plan.apart import TURNS
 
 ROLES = ("guest", "host1", "arbiter")
 PORT = 7001
-ROUNDS = (2, 4)  # what two more rounds take is free of the setup
+ROUNDS = 5  # timed from the end of the first: no setup in it
 
 
 def write_parties(folder: Path, addresses: dict[str, str], n_rows: int, columns: tuple[int, int]) -> None:
@@ -62,23 +63,26 @@ def settings_file(role: str, addresses: dict[str, str]) -> str:
     return "\n\n".join([*parts, '[ids]\nmethod = "ecdh"', '[network]\ncertificates = "certificates"', "[settings]\ntol = 0.0\n"])
 
 
-def run(folder: Path, max_iter: int, packing: int, key_bits: int) -> tuple[float, dict[str, Any]]:
-    """Train once; return the seconds from start to end, and what the guest says."""
+def run(folder: Path, packing: int, key_bits: int) -> tuple[float, dict[str, Any]]:
+    """Train once; return the seconds of a round by the guest's lines about them, and what all say at the end."""
     for name in ("journal", "models"):
         shutil.rmtree(folder / name, ignore_errors=True)
     change = [f"row_packing={packing}", f"test_key={str(key_bits < 2048).lower()}"]
-    options = ["--json", "--max-iter", str(max_iter), "--key-bits", str(key_bits), *(word for c in change for word in ("--set", c))]
-    start = time.perf_counter()
-    processes = {}
+    options = ["--json", "--max-iter", str(ROUNDS), "--key-bits", str(key_bits), *(word for c in change for word in ("--set", c))]
+    processes: dict[str, subprocess.Popen[str]] = {}
     for role in ROLES:
         party = [sys.executable, "-m", "vflfast", "party", "--role", role, "--config", f"{role}.toml", *options]
         command = ["ip", "netns", "exec", f"vfl-{role}", *party]
         processes[role] = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ends: dict[int, float] = {}
+    for line in processes["guest"].stderr or ():
+        if found := re.match(r"round (\d+) ", line):
+            ends.setdefault(int(found[1]), time.perf_counter())  # the first word of a round is the end of the one before
     said = {role: process.communicate(timeout=3600) for role, process in processes.items()}
     failed = {role: said[role][1][-500:] for role, process in processes.items() if process.returncode}
     if failed:
         raise RuntimeError(f"a party ended with an error: {failed}")
-    seconds = time.perf_counter() - start
+    seconds = (ends[ROUNDS] - ends[2]) / (ROUNDS - 2)
     return seconds, {role: json.loads(output) for role, (output, _) in said.items()}
 
 
@@ -90,11 +94,11 @@ def measure(
     with network(ROLES, mbit * 1e6, delay / 1e3) as hosts, tempfile.TemporaryDirectory() as name:
         write_parties(Path(name), {role: f"{host}:{PORT}" for role, host in hosts.items()}, n_rows, columns)
         for packing in packings:
-            (few, _), (many, said) = (run(Path(name), count, packing, key_bits) for count in ROUNDS)
+            seconds, said = run(Path(name), packing, key_bits)
             vector = -(-n_rows // packing) * key_bits / 4
             rows.append({
                 "row_packing": packing,
-                "seconds_a_round": (many - few) / (ROUNDS[1] - ROUNDS[0]),
+                "seconds_a_round": seconds,
                 "transfer_bound": 8 * vector / mbit / 1e6 + TURNS * delay / 1e3,
                 "vector_mb": vector / 1e6,
             })  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +153,113 @@ def test_a_database_is_a_source_like_a_file(folder: Path, tmp_path: Path) -> Non
     pd.testing.assert_frame_equal(table, expected)
 
 
+def test_a_time_with_a_zone_falls_on_the_day_of_the_specifications_zone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evening of 31 December in London is 1 January in Shanghai, whatever the machine's own zone is."""
+    phones = pd.read_csv(folder / "customers.csv", dtype=str)["phone"]
+    stamps = pd.DataFrame({"phone": phones[:2], "day": pd.to_datetime(["2025-12-31 20:00", "2025-12-30 20:00"]).tz_localize("UTC")})
+    stamps.assign(product="loan", amount=1.0).to_parquet(tmp_path / "zoned.parquet")
+    data = changed("sources/transactions/file", str(tmp_path / "zoned.parquet"))
+    for machine in ("UTC", "Asia/Tokyo"):
+        monkeypatch.setenv("TZ", machine)
+        time.tzset()
+        counts = {}
+        for zone in ("UTC", "Asia/Shanghai"):
+            found = select(selection_from_mapping({**data, "time_zone": zone}, folder), tmp_path / "out.parquet")
+            counts[zone] = (found.held_back["transactions"], found.n_positive)
+        assert counts == {"UTC": (0, 0), "Asia/Shanghai": (1, 1)}
+    monkeypatch.undo()
+    time.tzset()
+
+
+# --- CSV: no row is left out, none is read as something else ---------------------------------------------------------
+
+def csv_of(folder: Path, text: str | bytes, **more: Any) -> dict[str, Any]:
+    (folder / "t.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return {"id_column": "phone", "query": "SELECT * FROM t", "sources": {"t": {"file": "t.csv"}}, **more}
+
+
+@pytest.mark.parametrize(
+    "text", ["phone,a\n#1,5\n#2,6\n03,7\n", "phone,a\n03,7\n\n#1,5\n#2,6\n", "\ufeffphone,a\r\n#1,5\r\n#2,6\r\n03,7\r\n"]
+)
+def test_every_row_of_a_csv_is_there(text: str, tmp_path: Path) -> None:
+    _, table = run(csv_of(tmp_path, text), tmp_path, tmp_path / "out.parquet")
+    assert dict(zip(table["phone"], table["a"], strict=True)) == {"#1": 5, "#2": 6, "03": 7}
+
+
+@pytest.mark.parametrize("day", ["03/04/2025", "04.03.2025", "03/04/2025 10:00:00", "25-03-04"])
+def test_no_order_of_day_and_month_is_guessed(day: str, tmp_path: Path) -> None:
+    data = csv_of(tmp_path, f"phone,a,day\n01,1,{day}\n02,2,{day}\n", observation_date=DAY)
+    data["sources"]["t"]["date_column"] = "day"
+    with pytest.raises(VflError, match=r"^sources.t.day: 2 cells are no dates such as 2026-01-31$"):
+        run(data, tmp_path, tmp_path / "out.parquet")
+
+
+@pytest.mark.parametrize("day", ["2025-03-04", "2025-03-04 10:00:00", "2025-03-04T10:00:00.5", "2025-03-04T23:00:00Z"])
+def test_iso_days_are_read(day: str, tmp_path: Path) -> None:
+    data = csv_of(tmp_path, f"phone,a,day\n01,1,{day}\n02,2,2026-01-01\n03,3,\n", observation_date=DAY)
+    data["sources"]["t"]["date_column"] = "day"
+    found = select(selection_from_mapping(data, tmp_path), tmp_path / "out.parquet")
+    assert (found.n_rows, found.held_back) == (1, {"t": 2})
+
+
+MANY = "phone,a\n" + "".join(f"013{k:08d},{k}\n" for k in range(30_000))
+FAULTS: list[tuple[str | bytes, str]] = [
+    ("phone,a\n01300000000,1\n01300000001,2,3\n", "t.csv: is no CSV in UTF-8 with commas; every row needs as many cells as the header"),
+    ("phone,a\n01300000000,5\n#1300000001\n01300000002,6\n", "t.csv: is no CSV in UTF-8 with commas"),  # no comment
+    (MANY + "01300000000,1,2\n", "t.csv: line 30002: not as many cells as in the header"),
+    (MANY + "01300000000,many\n", "t.csv: line 30002, column a: a cell cannot be converted; see the source's types"),
+    ("phone,a\n01300000000,M\u00fcller\n".encode("latin-1"), "t.csv: line 2: its text is not in UTF-8"),
+    ('phone,a\n01300000000,"1\n', "t.csv: "),
+    ("", "phone: is no column of the query's result"),
+    ("phone,a\n", "query: selects no customer"),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), FAULTS, ids=lambda value: str(value)[-30:])
+def test_a_csv_that_cannot_be_read_is_named_by_line(text: str | bytes, told: str, tmp_path: Path) -> None:
+    with pytest.raises(VflError) as caught:
+        run(csv_of(tmp_path, text), tmp_path, tmp_path / "out.parquet")
+    assert str(caught.value).startswith(told)
+    assert "0130" not in str(caught.value)
+
+
+# --- labels that would be wrong unseen -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "told"), [("int64", "BIGINT"), ("float64", "DOUBLE")])
+def test_ids_of_the_label_source_are_of_the_querys_type(kind: str, told: str, folder: Path, tmp_path: Path) -> None:
+    """Without their leading zeros no customer would be found, and every label would be 0."""
+    rows = pd.read_parquet(folder / "transactions.parquet")
+    rows.assign(phone=rows["phone"].astype(kind)).to_parquet(tmp_path / "numbers.parquet")
+    with pytest.raises(VflError) as caught:
+        run(changed("sources/transactions/file", str(tmp_path / "numbers.parquet")), folder, tmp_path / "out.parquet")
+    problem = f"phone of sources.transactions is {told}, the query's id VARCHAR; both must be text, or both integers"
+    assert str(caught.value) == f"label.id_column: {problem}"
+
+
+def test_integer_ids_on_both_sides_meet(folder: Path, tmp_path: Path) -> None:
+    rows = pd.read_parquet(folder / "transactions.parquet")
+    rows.assign(phone=rows["phone"].astype("int64")).to_parquet(tmp_path / "numbers.parquet")
+    data = changed("sources/transactions/file", str(tmp_path / "numbers.parquet"))
+    _, table = run({**data, "query": "SELECT phone::BIGINT AS phone, age FROM customers"}, folder, tmp_path / "out.parquet")
+    _, expected = run(spec(), folder, tmp_path / "text.parquet")
+    labels = dict(zip(expected["phone"].astype(int), expected["label"], strict=True))
+    assert {int(phone): label for phone, label in zip(table["phone"], table["label"], strict=True)} == labels
+
+
+def test_a_label_date_that_cannot_be_read_is_no_label_of_0(folder: Path, tmp_path: Path) -> None:
+    rows = pd.read_parquet(folder / "transactions.parquet")
+    rows["booked"] = rows["day"].dt.strftime("%Y-%m-%d")
+    rows.iloc[:7, rows.columns.get_loc("booked")] = "soon"
+    rows.to_parquet(tmp_path / "words.parquet")
+    data = changed("sources/transactions/file", str(tmp_path / "words.parquet"))
+    data["label"]["date_column"] = "booked"
+    with pytest.raises(VflError, match=r"^label.date_column, booked: 7 cells are no dates such as 2026-01-31$"):
+        run(data, folder, tmp_path / "out.parquet")
+
+
 def test_the_same_table_whatever_the_order_of_the_files(folder: Path, tmp_path: Path) -> None:
     _, expected = run(spec(), folder, tmp_path / "one.parquet")
     shuffled = tmp_path / "files"
@@ -160,15 +270,25 @@ def test_the_same_table_whatever_the_order_of_the_files(folder: Path, tmp_path: 
     pd.testing.assert_frame_equal(table, expected)
 
 
+def test_sums_of_floats_are_the_same_in_every_run(tmp_path: Path) -> None:
+    rng, n = np.random.default_rng(0), 500_000
+    frame = pd.DataFrame({"phone": rng.choice(["a", "b", "c"], n), "x": rng.normal(size=n) * 10.0 ** rng.integers(-8, 8, n)})
+    frame.to_parquet(tmp_path / "big.parquet", row_group_size=20_000)
+    query = "SELECT phone, sum(x) AS total, avg(x) AS mean FROM big GROUP BY phone"
+    data = {"id_column": "phone", "query": query, "sources": {"big": {"file": "big.parquet"}}}
+    tables = [run(data, tmp_path, tmp_path / "out.parquet")[1] for _ in range(4)]
+    assert len({table[["total", "mean"]].to_numpy().tobytes() for table in tables}) == 1
+
+
 def test_more_than_memory(tmp_path: Path) -> None:
-    """A table of 330 MB, put in order by an engine that may hold 200 MB."""
-    rng, n = np.random.default_rng(0), 800_000
+    """A table of 160 MB, put in order by an engine that may hold 100 MB."""
+    rng, n = np.random.default_rng(0), 400_000
     frame = pd.DataFrame(rng.normal(size=(n, 40)), columns=[f"x{j}" for j in range(40)])
     frame.insert(0, "phone", [f"{k:011d}" for k in rng.permutation(n)])
     frame.to_parquet(tmp_path / "big.parquet", row_group_size=20_000)
     columns = ", ".join(f"2 * x{j} AS x{j}" for j in range(40))
     query = f"SELECT phone, {columns} FROM big"
-    data = {"id_column": "phone", "query": query, "sources": {"big": {"file": "big.parquet"}}, "memory_limit": "200MB"}
+    data = {"id_column": "phone", "query": query, "sources": {"big": {"file": "big.parquet"}}, "memory_limit": "100MB"}
     found = select(selection_from_mapping(data, tmp_path), tmp_path / "out.parquet")
     assert found.n_rows == n
     selected = pd.read_parquet(tmp_path / "out.parquet", columns=["phone", "x7"])
@@ -211,9 +331,66 @@ def test_the_query_cannot_reach_around_the_sources(name: str, folder: Path, tmp_
     assert not (folder / "stolen.csv").exists()
 
 
+AROUND = """SELECT phone, count(*) AS n, (WITH "{path}" AS (SELECT 1 AS x) SELECT max(x) FROM "{path}") AS x
+FROM "{path}" GROUP BY phone"""
+
+
+def test_a_with_of_a_files_name_does_not_open_the_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that a WITH makes is known inside it only; outside, the engine would read the source's file with the rows held back."""
+    query = AROUND.format(path=folder / "transactions.parquet")
+    with pytest.raises(VflError, match=r"^query: reads .*transactions.parquet, which is no source"):
+        run(changed("query", query), folder, tmp_path / "out.parquet")
+    monkeypatch.setattr("vflfast.data.select.check_query", lambda *_: None)  # the control: it is the check that refuses
+    _, table = run(changed("query", query), folder, tmp_path / "out.parquet")
+    assert table["n"].sum() == len(pd.read_parquet(folder / "transactions.parquet"))
+
+
+def test_a_with_that_makes_a_table_is_fine(folder: Path, tmp_path: Path) -> None:
+    query = "WITH old AS (SELECT phone, age FROM customers WHERE age > 60), Few AS (SELECT * FROM old) SELECT * FROM few"
+    _, table = run(changed("query", query), folder, tmp_path / "out.parquet")
+    assert 0 < len(table) < N
+
+
+def test_another_kind_of_database_is_refused_and_nothing_is_fetched_for_it(folder: Path, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE t (phone TEXT)")
+        other.commit()
+    data = changed("sources/customers", {"database": str(tmp_path / "other.db"), "table": "t"})
+    with pytest.raises(VflError, match=r"^sources.customers.database: .*not a valid DuckDB database") as caught:
+        run(data, folder, tmp_path / "out.parquet")
+    assert "xtension" not in str(caught.value)
+
+
+TELLING = {  # what the engine says of each of these holds a cell
+    "conversion": "SELECT phone, (phone || 'x')::INTEGER AS a FROM customers",
+    "overflow": "SELECT phone, 9223372036854775807 + phone::BIGINT AS a FROM customers",
+    "function": "SELECT phone, strptime(phone, '%d.%m.%Y') AS a FROM customers",
+    "pattern": "SELECT phone, regexp_matches('a', '(' || phone) AS a FROM customers",
+    "on purpose": "SELECT phone, error(phone) AS a FROM customers",
+}
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_errors_hold_no_cell(name: str, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(VflError, match=r"^query: a cell cannot be converted") as caught:
+        run(changed("query", TELLING[name]), folder, tmp_path / "out.parquet")
+    assert "130" not in str(caught.value)
+    data = changed("label/where", TELLING[name].removeprefix("SELECT phone, ").removesuffix(" AS a FROM customers") + " IS NOT NULL")
+    with pytest.raises(VflError, match=r"^label: a cell cannot be converted") as caught:
+        run(data, folder, tmp_path / "out.parquet")
+    assert "130" not in str(caught.value)
+
+
+def test_the_engine_is_shut_in(folder: Path, tmp_path: Path) -> None:
+    settings = {"enable_external_access": 0, "lock_configuration": 1, "autoload_known_extensions": 0, "autoinstall_known_extensions": 0}
+    wanted = ", ".join(f"current_setting('{name}')::BOOLEAN AS {name}" for name in settings)
+    _, table = run(changed("query", f"SELECT phone, {wanted} FROM customers"), folder, tmp_path / "out.parquet")
+    assert table.iloc[0][list(settings)].to_dict() == settings
+
+
 def test_control_the_engine_itself_refuses_what_the_check_would_miss(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the look at the query taken out, another file is still out of reach; only a source's own file is not."""
-    monkeypatch.setattr("vflfast.data.select._check_query", lambda *_: None)
+    monkeypatch.setattr("vflfast.data.select.check_query", lambda *_: None)
     for query in (f"SELECT * FROM '{folder}/bad.csv'", f"SELECT * FROM read_text('{folder}/words.csv')"):
         with pytest.raises(VflError, match="disabled by configuration"):
             select(selection_from_mapping(changed("query", query), folder), tmp_path / "out.parquet")
@@ -228,6 +405,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("query", "", "query: must be text"),
     ("query", 3, "query: must be text"),
     ("query", "SELECT phone frm customers", "query: syntax error"),
+    ("query", "SELECT phone,\n age\nFRM customers", 'query: syntax error at or near "customers", line 3 of the query'),
+    ("query", "SELECT phone,\n agee\nFROM customers", 'query: Referenced column "agee" not found in FROM clause!, line 2 of the query'),
     ("query", "SELECT phone, agee FROM customers", 'query: Referenced column "agee" not found'),
     ("query", "SELECT phone FROM customers", "query: its result has no feature column"),
     ("query", "SELECT age FROM customers", "phone: is no column of the query's result; there are age"),
@@ -236,7 +415,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("query", "SELECT nullif(phone, max(phone) OVER ()) AS phone, age FROM customers", "phone: 1 rows of the query's result have no id"),
     ("query", "SELECT age::DOUBLE AS phone, region FROM customers", "phone: ids must be text or integers, not DOUBLE; digits may be lost"),
     ("query", "SELECT phone, [1, 2] AS pair FROM customers", "pair: has the type INTEGER[], which is no number, text, boolean or date"),
-    ("query", "SELECT phone, region::INTEGER AS r FROM customers", "query: a cell cannot be converted"),
+    ("query", "SELECT phone, region::INTEGER AS r FROM customers", "customers.csv: line 2, column region: a cell cannot be converted"),
     ("query", "SELECT phone, age, 1 AS label FROM customers", "label: is a column of the query's result already"),
     ("queri", "SELECT 1", "queri: is unknown in the specification; there are id_column"),
     ("id_column", "", "id_column: must be text"),
@@ -254,7 +433,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("sources/customers/file", "core.duckdb", "sources.customers.file: must end in .csv, .csv.gz, .parquet"),
     ("sources/customers/file", 5, "sources.customers.file: must be text"),
     ("sources/customers/file", "damaged.parquet", "sources.customers: "),
-    ("sources/customers/file", "bad.csv", "query: "),
+    ("sources/customers/file", "bad.csv", "bad.csv: is no CSV in UTF-8 with commas"),
     ("sources/customers/database", "core.duckdb", "sources.customers: must have either file or database"),
     ("sources/customers/path", "x", "path: is unknown in sources.customers; there are database"),
     ("sources/customers/table", "x", "sources.customers.table: belongs to a database"),
@@ -263,12 +442,14 @@ BAD: list[tuple[str, Any, str]] = [
     ("sources/customers", {"database": "customers.csv", "table": "t"}, "sources.customers.database: "),
     ("sources/customers", {"file": "customers.csv", "types": {"agee": "INTEGER"}}, "sources.customers.types.agee: is no column"),
     ("sources/customers", {"file": "customers.csv", "types": ["age"]}, "sources.customers.types: must be a table"),
-    ("sources/customers", {"file": "customers.csv", "types": {"region": "INTEGER"}}, "query: "),
+    ("sources/customers", {"file": "customers.csv", "types": {"region": "INTEGER"}}, "customers.csv: line 2, column region: a cell cannot"),
     ("sources/transactions/types", {"amount": "DOUBLE"}, "sources.transactions.types: belong to a CSV file"),
     ("sources/transactions/date_column", "amount", "sources.transactions"),
     ("sources/transactions/date_column", "when", "sources.transactions"),
     ("sources/two words", {"file": "customers.csv"}, "sources.two words: must be a name of letters"),
     ("sources/words", {"file": "words.csv", "date_column": "day"}, "sources.words.day: 1 cells are no dates such as 2026-01-31"),
+    ("sources/again", {"file": "transactions.parquet"}, "sources.again.date_column: must be day: sources.transactions is the same table"),
+    ("sources/again", {"file": "./transactions.parquet", "date_column": "other"}, "sources.transactions.date_column: must be other: sourc"),
     ("label", "vip", "label: must be a section of settings"),
     ("label/where", ..., "label.where: is missing from the rule"),
     ("label/where", "product = 'loan') OR (1 = 1", "label.where: must be one condition"),
@@ -293,6 +474,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("kinds", "numeric", "kinds: must be a table"),
     ("memory_limit", "much", "memory_limit: must be a size such as 2GB"),
     ("memory_limit", 2, "memory_limit: must be text"),
+    ("time_zone", "Atlantis/West", "time_zone: must be the name of a time zone such as Europe/Berlin"),
+    ("time_zone", 8, "time_zone: must be text"),
 ]  # fmt: skip
 
 
@@ -399,6 +582,13 @@ def test_one_job_file_from_databases_to_labels(folder: Path, tmp_path: Path, cap
     assert hash_of(first) == hash_of(second)
     scored = succeeded("score", tmp_path / "job.toml", "--models", tmp_path / "models")
     assert scored.stdout.count("\n") >= N
+
+
+def test_one_class_only_is_no_table_to_train_on(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(TOML.format(extra="", folder=folder).replace("amount > 0", "product = 'none'"))
+    refused = vflfast("select", tmp_path / "spec.toml", "--out", tmp_path / "a.parquet")
+    assert refused.exit_code == 2
+    assert "label: holds one class only; customers of both are needed" in refused.stderr
 
 
 def hash_of(result: Any) -> str:

@@ -184,7 +184,7 @@ memory_limit = "1GB"
 file = "people.csv"
 types = {id = "VARCHAR"}
 [sources.orders]
-file = "people.csv"
+file = "orders.csv"
 date_column = "day"
 [label]
 source = "orders"
@@ -196,7 +196,8 @@ x = "numeric"
 
 
 def specification_example() -> bytes:
-    put(b"id,x,day\n1,2,2026-01-02\n", "people.csv")
+    for name in ("people.csv", "orders.csv"):
+        put(b"id,x,day\n1,2,2026-01-02\n", name)
     return SPECIFICATION
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from .columns import KINDS
 from .toml import known, read_toml, text
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
-SECTIONS = {"query", "id_column", "observation_date", "sources", "label", "kinds", "memory_limit"}
+SECTIONS = {"query", "id_column", "observation_date", "sources", "label", "kinds", "memory_limit", "time_zone"}
 SOURCE = {"file", "database", "table", "date_column", "types"}
 LABEL = {"source", "where", "window_days", "id_column", "date_column", "column"}
 NAME = "label"  # of the label column that a rule makes
 MAX_WINDOW_DAYS = 36_500
 DEFAULT_MEMORY = "1GB"
+DEFAULT_ZONE = "UTC"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Selection:
         "numeric", "categorical" or "date" by column name, where inference is not wanted.
     memory_limit
         Of the engine, such as "2GB"; what does not fit waits in a temporary folder.
+    time_zone
+        Where the day begins, for times that are stored with a zone (as Parquet files by Spark are); other dates are taken as they are.
     """
 
     query: str
@@ -80,6 +83,7 @@ class Selection:
     label: LabelRule | str | None = None
     kinds: dict[str, str] = field(default_factory=dict)
     memory_limit: str = DEFAULT_MEMORY
+    time_zone: str = DEFAULT_ZONE
 
     @property
     def label_column(self) -> str | None:
@@ -122,6 +126,7 @@ def selection_from_mapping(data: Mapping[str, Any], folder: Path) -> Selection:
     if not isinstance(sections, Mapping) or not sections:
         raise InputError("sources", "must be one or more [sources.NAME] sections")
     sources = {name: _source(name, section, folder, observation) for name, section in sections.items()}
+    _check_listed_twice(sources.values())
     label = _label(data.get("label"), sources, id_column, observation)
     kinds = _names_to_texts("kinds", data.get("kinds", {}))
     wrong = [name for name, kind in kinds.items() if kind not in KINDS]
@@ -129,7 +134,7 @@ def selection_from_mapping(data: Mapping[str, Any], folder: Path) -> Selection:
         raise InputError(f"kinds.{wrong[0]}", f"must be one of {', '.join(KINDS)}")
     return Selection(
         text("query", data["query"]), id_column, sources, observation, label, kinds,
-        text("memory_limit", data.get("memory_limit", DEFAULT_MEMORY)),
+        text("memory_limit", data.get("memory_limit", DEFAULT_MEMORY)), text("time_zone", data.get("time_zone", DEFAULT_ZONE)),
     )  # fmt: skip
 
 
@@ -160,6 +165,16 @@ def _source(name: str, section: object, folder: Path, observation: datetime.date
         raise InputError(f"{where}.types", "belong to a CSV file; this source has its own")
     table = None if "table" not in section else text(f"{where}.table", section["table"])
     return Source(name, path, table, None if date_column is None else text(f"{where}.date_column", date_column), types)
+
+
+def _check_listed_twice(sources: Collection[Source]) -> None:
+    """Refuse one table under two names of which one holds later rows back and the other shows them."""
+    for source in sources:
+        for other in sources:
+            same = other.table == source.table and os.path.samefile(other.path, source.path)
+            if same and source.date_column != other.date_column and other.date_column is not None:
+                problem = f"must be {other.date_column}: sources.{other.name} is the same table, and holds its later rows back"
+                raise InputError(f"sources.{source.name}.date_column", problem)
 
 
 def _label(

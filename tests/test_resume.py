@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -52,6 +53,17 @@ def test_all_finished_begins_a_new_run_and_one_unfinished_goes_on() -> None:
     assert resume.common_round(ended | {"host1": hello(7)}) == (RUN, 7)
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 9])
+def test_a_finished_journal_holds_nothing_of_the_run_after_it(length: int) -> None:
+    """A crash in the first round of the next run: some have committed it, some still hold the end of the run before."""
+    ended = {name: hello(length, finished=1) for name in ("guest", "host1", "arbiter")}
+    assert resume.common_round(ended | {"guest": hello(1, OTHER)}) == (b"", 0)
+    assert resume.common_round(ended | {"guest": hello(1, OTHER), "arbiter": hello(1, OTHER)}) == (b"", 0)
+    assert resume.common_round(ended | {"guest": hello(0)}) == (b"", 0)
+    with pytest.raises(ProtocolError, match="host1, Hello: its journal ends at round 0, that of guest at round 2"):
+        resume.common_round(ended | {"guest": hello(2, OTHER), "arbiter": hello(1, OTHER)})
+
+
 def journals(n_hosts: int = 1) -> dict[str, MemoryJournal]:
     return {name: MemoryJournal() for name in party_names(n_hosts)}
 
@@ -96,6 +108,19 @@ def test_a_finished_run_is_followed_by_a_new_one() -> None:
         journal.done = True
     second = rounds(kept, made, settings())
     assert second["guest"].session != first["guest"].session
+    assert second["guest"].hashes == first["guest"].hashes
+
+
+@pytest.mark.parametrize("ahead", [("guest",), ("host1", "arbiter")])
+def test_a_crash_in_the_first_round_of_the_run_after_a_finished_one(ahead: tuple[str, ...]) -> None:
+    made, agreed, kept = parties(40, (2, 2)), settings(max_iter=2), journals()
+    first = rounds(kept, made, agreed)
+    for journal in kept.values():
+        journal.done = True
+    before = copy.deepcopy(kept)
+    rounds(kept, made, agreed)
+    cut(kept, 1)
+    second = rounds({name: (kept if name in ahead else before)[name] for name in kept}, made, agreed)
     assert second["guest"].hashes == first["guest"].hashes
 
 

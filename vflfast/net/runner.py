@@ -80,8 +80,8 @@ class Runner:
         VflError
             Whatever the program raises; the peers are told. Every error's `place` says party, round and step.
         """
-        attempt = self._journal.next_attempt()
         try:
+            attempt = self._journal.next_attempt()
             while True:
                 try:
                     result = self._attempt(attempt)

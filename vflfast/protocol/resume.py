@@ -115,14 +115,17 @@ def position(journal: Journal, inputs: bytes) -> tuple[bytes, int, int]:
 def common_round(hellos: Mapping[str, ms.Hello]) -> tuple[bytes, int]:
     """Return (run, last round that every party has committed); (empty, 0) to start anew.
 
+    A run begun after a finished one holds nothing yet at a party whose journal still ends with the finished one.
+
     Raises
     ------
     ProtocolError
         Journals of different runs, or one that ends more than one round before another's.
     """
-    newest = {name: hello.newest for name, hello in hellos.items()}
-    if all(hello.finished for hello in hellos.values()):
+    under_way = {hello.run for hello in hellos.values() if hello.newest and not hello.finished}
+    if not under_way:
         return NO_RUN, 0
+    newest = {name: 0 if hello.finished and hello.run not in under_way else hello.newest for name, hello in hellos.items()}
     behind, ahead = min(newest, key=newest.__getitem__), max(newest, key=newest.__getitem__)
     if newest[ahead] - newest[behind] > 1:
         raise ProtocolError(
@@ -131,10 +134,9 @@ def common_round(hellos: Mapping[str, ms.Hello]) -> tuple[bytes, int]:
         )  # fmt: skip
     if newest[behind] == 0:
         return NO_RUN, 0
-    runs = {hello.run for hello in hellos.values()}
-    if len(runs) > 1:
+    if len(under_way) > 1:
         raise ProtocolError(behind, "Hello", "the parties' journals belong to different runs: start all parties with empty ones")
-    return runs.pop(), newest[behind]
+    return under_way.pop(), newest[behind]
 
 
 def checkpoint_of(journal: Journal, round_: int) -> Checkpoint | None:

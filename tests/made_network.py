@@ -17,7 +17,7 @@ from vflfast.net.certs import Authority, Credentials, issue, make_authority
 from vflfast.net.client import Peer
 from vflfast.net.config import NetConfig
 from vflfast.net.runner import Runner
-from vflfast.net.transport import free_port
+from vflfast.net.transport import free_ports
 from vflfast.protocol.link import Link
 
 ROLES = ("guest", "host1", "arbiter")
@@ -34,7 +34,7 @@ def credentials(role: str) -> Credentials:
 
 
 def configs(roles: tuple[str, ...] = ROLES, **changes: Any) -> dict[str, NetConfig]:
-    addresses = {role: f"127.0.0.1:{free_port()}" for role in roles}
+    addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, free_ports(len(roles)), strict=True)}
     quick = {"heartbeat": 0.1, "linger": 1.0, "peer_timeout": 10.0, **changes}
     nowhere = Path("nowhere")
     for role in roles:

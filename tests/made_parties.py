@@ -10,9 +10,9 @@ from typing import Any
 
 import tomli_w
 from made_jobs import sections
-from made_network import free_port
 
 from vflfast.net.certs import write_certificates
+from vflfast.net.transport import free_ports
 
 ROLES = ("guest", "host1", "arbiter")
 FILES = {"guest": ("guest.csv", "ids.key"), "host1": ("host1.csv", "ids.key"), "mart": ("ids.key",), "arbiter": ("arbiter.key",)}
@@ -24,7 +24,7 @@ def set_up(
     """Make a folder a party in `folder`, with its own files of `source` and its own model; `changes` as of `sections`."""
     made = sections(source, run={}, **changes)
     own = {"guest": made["guest"], "host1": made["hosts"][0], "mart": {"mart": "store"}, "arbiter": made["arbiter"]}
-    addresses = {role: f"127.0.0.1:{free_port()}" for role in roles}
+    addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, free_ports(len(roles)), strict=True)}
     if not plaintext:
         write_certificates(folder / "authority", roles)
     for role in roles:

@@ -20,7 +20,7 @@ import vflfast
 from vflfast import Settings, VerticalLogisticRegression, party, preflight
 from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.data.bank import write_bank
-from vflfast.net.transport import free_port
+from vflfast.net.transport import free_ports
 
 PAILLIER = read("paillier.md")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", PAILLIER, re.MULTILINE | re.DOTALL)
@@ -115,7 +115,7 @@ def test_three_organisations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     page.run()
     assert page.n_texts == 1
     roles = {"guest": "bank", "host1": "partner", "arbiter": "notary"}
-    ports = iter([free_port() for _ in roles])
+    ports = iter(free_ports(len(roles)))
     addresses = {f"{name}.example:7001": f"127.0.0.1:{next(ports)}" for name in roles.values()}
     for path, name in zip(write_bank(tmp_path, n_rows=200), ("bank", "partner"), strict=True):
         path.rename(tmp_path / name / path.name)

@@ -231,12 +231,32 @@ def test_a_process_that_came_for_another_task_is_not_mixed_up_with_this_run(arbi
         assert board.mailbox.wanted == 1
         runner = Runner(board, {}, made["arbiter"], lambda attempt: None, MemoryJournal())  # type: ignore[arg-type, return-value]
         board.tell(state=FINISHED)
-        board.saw_end("guest")
+        with board.changed:
+            assert board.changed.wait_for(lambda: board.has_seen("guest"), 10)
         assert runner._may_leave("guest")
         guest.tell(task="")
         guest.restart(8)
         with board.changed:
             assert board.changed.wait_for(lambda: board.mailbox.wanted == 8, 10)
+
+
+def test_an_end_is_heard_when_the_peer_says_so_and_not_when_it_was_told() -> None:
+    own, peer = Board("arbiter", ["guest"], 1 << 20), Board("guest", ["arbiter"], 1 << 20)
+    own.restart(1)
+    peer.hear("arbiter", own.status("guest"))
+    own.tell_failure("arbiter", "run", "no key", 0)
+    own.note_heard("guest", "")  # the peer answered, and did not know this process yet
+    own.note_heard("guest", peer.status("arbiter").heard)  # it knew it, from before the end
+    assert not own.has_seen("guest")
+    peer.hear("arbiter", own.status("guest"))
+    heard = peer.status("arbiter").heard
+    own.note_heard("guest", heard)
+    assert own.has_seen("guest")
+    after = Board("arbiter", ["guest"], 1 << 20)  # started again; what was heard of the former process is nothing to it
+    after.restart(1)
+    after.tell_failure("arbiter", "run", "no key", 0)
+    after.note_heard("guest", heard)
+    assert not after.has_seen("guest")
 
 
 @pytest.mark.parametrize("claim", [0, 1 << 31, 1 << 63, (1 << 64) - 1])

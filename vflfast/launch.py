@@ -20,7 +20,7 @@ from . import model as saved
 from .data.toml import read_toml
 from .errors import InputError, VflError
 from .net.journal import begin_anew
-from .net.transport import free_port
+from .net.transport import free_ports
 from .protocol.block import joint_hash
 
 MAX_RESTARTS = 3  # of one party that ended by a signal
@@ -122,7 +122,7 @@ def launch(
     elif not resume:
         begin_anew(target / "journal", roles)
     with _certificates(target, roles, plaintext=plaintext) as certificates:
-        addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, _ports(len(roles)), strict=True)}
+        addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, free_ports(len(roles)), strict=True)}
         network = {"certificates": str(certificates), "plaintext": plaintext}
         processes = []
         for role in roles:
@@ -205,13 +205,6 @@ def _certificates(folder: Path, roles: tuple[str, ...], *, plaintext: bool) -> I
 
             write_certificates(temporary, roles)
         yield Path(temporary)
-
-
-def _ports(count: int) -> list[int]:
-    ports: set[int] = set()
-    while len(ports) < count:
-        ports.add(free_port())
-    return sorted(ports)
 
 
 def _sections(data: Mapping[str, Any], job_folder: Path, role: str, addresses: Mapping[str, str], folder: Path) -> dict[str, Any]:

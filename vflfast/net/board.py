@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from .. import __version__
 from ..errors import ProtocolError
@@ -36,6 +36,8 @@ class Status:
         What the process is there for, such as "train" or "score".
     party, step, problem
         Of a run that failed: who was at fault where, and what was wrong.
+    heard
+        What was last heard of the process that this is said to, as its `summary`; empty: nothing yet.
     """
 
     role: str
@@ -51,6 +53,12 @@ class Status:
     party: str = ""
     step: str = ""
     problem: str = ""
+    heard: str = ""
+
+    @property
+    def summary(self) -> str:
+        """Process, attempt and state."""
+        return f"{self.instance} {self.attempt} {self.state}"
 
     def to_bytes(self) -> bytes:
         """Return the status as JSON."""
@@ -106,10 +114,11 @@ class Board:
         self._spoke: set[str] = set()
         self._own = Status(role, self.instance, settings=settings, task=task)
 
-    def status(self) -> Status:
-        """Return this party's status."""
+    def status(self, to: str = "") -> Status:
+        """Return this party's status, as it is said to a peer."""
         with self.changed:
-            return Status(**{**asdict(self._own), "attempt": self.mailbox.attempt, "clock": time.time()})
+            heard = self.statuses[to].summary if to in self.statuses else ""
+            return replace(self._own, attempt=self.mailbox.attempt, clock=time.time(), heard=heard)
 
     def restart(self, attempt: int) -> None:
         """Begin an attempt: an empty mailbox, and nobody has seen its end."""
@@ -121,7 +130,7 @@ class Board:
     def tell(self, **changes: str | int) -> None:
         """Change this party's status; when its state changes, wake those who pass it on."""
         with self.changed:
-            self._own = Status(**{**asdict(self._own), **changes})
+            self._own = replace(self._own, **changes)  # type: ignore[arg-type]
             if "state" in changes:
                 self._seen.clear()
                 self.changed.notify_all()
@@ -183,11 +192,13 @@ class Board:
             status = self.statuses.get(peer)
             return bool(instance) and status is not None and status.instance == instance
 
-    def saw_end(self, peer: str) -> None:
-        """Take note that a peer has this party's present state."""
+    def note_heard(self, peer: str, heard: str) -> None:
+        """Take note of what a peer has heard of this party: that it ended, once the peer says so, and not when it was told."""
         with self.changed:
-            self._seen.add(peer)
-            self.changed.notify_all()
+            own = self.status()
+            if own.state in (FINISHED, FAILED) and heard == own.summary:
+                self._seen.add(peer)
+                self.changed.notify_all()
 
     def has_seen(self, peer: str) -> bool:
         """Return whether a peer has this party's present state."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ProtocolError
 from ..params import MAX_EARLY_MESSAGES
-from .board import FAILED, FINISHED, STARTING, Board, Status, parse_status
+from .board import Board, Status, parse_status
 from .config import NetConfig
 from .frames import FrameHeader, split
 from .mailbox import Answer
@@ -170,16 +170,14 @@ class Peer:
                     self._board.news.wait(self._config.heartbeat if reached else min(self._config.heartbeat, FIRST_HAILS))
 
     def _ask(self) -> bool:
-        own = self._board.status()
         try:
-            status = self._caller.hail(own)
+            status = self._caller.hail(self._board.status(self.name))
         except (load_grpc().RpcError, ValueError, ProtocolError) as error:
             if not self._closed:
                 self._board.miss(self.name, ": ".join(_reason(error)))
             return False
         self._board.hear(self.name, status)
-        if own.state in (FINISHED, FAILED) and status.state != STARTING and own.state == self._board.status().state:
-            self._board.saw_end(self.name)
+        self._board.note_heard(self.name, status.heard)
         return True
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import ProtocolError, VflError
-from .board import FAILED, FINISHED, Board, parse_status
+from .board import Board, parse_status
 from .config import NetConfig
 from .frames import join, parse_header
 from .mailbox import Answer
@@ -91,11 +91,11 @@ class Service:
         sender = self._peer(context, also_self=True)
         with _told_to_the_caller(context):
             status = parse_status(request, sender)
-        if sender in self._board.peers and self._board.is_live(sender, status.instance):
-            self._board.hear(sender, status)
-            if self._board.status().state in (FINISHED, FAILED):
-                self._board.saw_end(sender)
-        return self._board.status().to_bytes()
+        if sender not in self._board.peers or not self._board.is_live(sender, status.instance):
+            return self._board.status().to_bytes()
+        self._board.hear(sender, status)
+        self._board.note_heard(sender, status.heard)
+        return self._board.status(sender).to_bytes()
 
     def _peer(self, context: grpc.ServicerContext, *, also_self: bool = False) -> str:
         role = caller(context, plaintext=self._config.plaintext)

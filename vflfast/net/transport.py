@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, VflError
@@ -99,14 +99,16 @@ def metadata(context: grpc.ServicerContext, key: str) -> str:
     return found[0] if len(found) == 1 and isinstance(found[0], str) else ""
 
 
-def free_port() -> int:
-    """Return a port that is free on 127.0.0.1 now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return so many different ports that are free on 127.0.0.1 now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def refuses_old_tls(config: NetConfig, timeout: float = 5.0) -> bool:
+def refuses_old_tls(config: NetConfig, timeout: float = 30.0) -> bool:
     """Return whether this party's own port refuses a handshake at TLS 1.2 at the first word, whatever certificate would follow.
 
     Raises

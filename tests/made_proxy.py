@@ -44,8 +44,12 @@ class Proxy:
         while not self._closed:
             try:
                 near, _ = self._server.accept()
+            except OSError:
+                continue
+            try:
                 far = socket.create_connection(self._target, 5)
             except OSError:
+                near.close()  # nobody there: the caller must hear so at once
                 continue
             self._sockets += [near, far]
             threading.Thread(target=self._forward, args=(near, far), daemon=True).start()

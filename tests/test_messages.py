@@ -126,6 +126,23 @@ def test_the_bytes_of_a_message_do_not_change() -> None:
     assert small() == signed(expected)
 
 
+def test_the_kinds_and_phases_of_messages_do_not_change() -> None:
+    """Their numbers are part of WIRE_VERSION, as the layout is."""
+    assert {kind: (cls.__name__, cls.phase) for kind, cls in ms.KINDS.items()} == {
+        1: ("Hello", "setup"), 2: ("KeyAnnouncement", "setup"), 3: ("RowCommitment", "setup"), 4: ("TrainingLabels", "setup"),
+        5: ("OrderSeed", "setup"), 6: ("Quota", "setup"), 10: ("Predictor", "forward"), 11: ("Residual", "forward"),
+        12: ("MaskedGradient", "gradient"), 13: ("OpenedGradient", "gradient"), 14: ("Vote", "vote"), 15: ("Verdict", "vote"),
+        20: ("ScoreShare", "score"), 21: ("ThresholdChoice", "score"), 22: ("CombinedScores", "score"), 23: ("ScoreLabels", "score"),
+        24: ("MaskedPredictors", "joint"), 25: ("OpenedPredictors", "joint"), 30: ("EncryptedLabels", "woe"), 31: ("ClassSums", "woe"),
+        32: ("SumsQuota", "woe"), 33: ("MaskedSums", "woe"), 34: ("OpenedSums", "woe"), 35: ("ClassEvidence", "woe"),
+    }  # fmt: skip
+
+
+def test_hello_without_a_journal_says_nothing_of_one() -> None:
+    hello = ms.Hello("bank", b"n" * 16, "{}", 3)
+    assert (hello.run, hello.newest, hello.finished) == (b"", 0, 0)
+
+
 @pytest.mark.parametrize("name", ["", "a-name-of-17-char"])
 def test_a_party_name_that_does_not_fit_is_not_sent(name: str) -> None:
     with pytest.raises(ValueError, match="party names"):

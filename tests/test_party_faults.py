@@ -28,8 +28,9 @@ from made_proxy import Proxy, between
 from made_runs import Parties, Tampered, parties, private_key, settings, train
 
 from vflfast.errors import PeerTimeoutError, ProtocolError, VflError
-from vflfast.net import board
+from vflfast.net import board, client, runner
 from vflfast.net.journal import FileJournal
+from vflfast.net.runner import Runner
 from vflfast.protocol import arbiter, guest, host
 from vflfast.protocol import messages as ms
 from vflfast.protocol.arbiter import ArbiterInputs
@@ -109,19 +110,54 @@ def hold_after(made: Parties, proxies: list[Proxy], round_: int, since: list[flo
     return dataclasses.replace(made, guest=dataclasses.replace(made.guest, after_round=after))
 
 
-def test_a_half_open_line_is_an_error_at_the_deadline() -> None:
-    """The line between guest and host stands, and carries nothing; both hear the arbiter all the time."""
-    agreed, since, timeout = settings(max_iter=40, tol=0.0), [], 3.0
+@pytest.mark.parametrize("jump", [0.0, 86_400.0, -86_400.0])
+def test_a_half_open_line_is_an_error_at_the_deadline(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line between guest and host stands, and carries nothing; both hear the arbiter all the time. Wall clocks may jump meanwhile."""
+    agreed, since, timeout = settings(max_iter=40, tol=0.0), [], 4.0
+    gave_up, give_up = {}, Runner._give_up
+
+    def noting(self: Runner, error: VflError) -> None:
+        gave_up[self._board.role] = time.monotonic() - since[0]
+        give_up(self, error)
+
+    monkeypatch.setattr(Runner, "_give_up", noting)
+    jumping = types.SimpleNamespace(time=lambda: time.time() + (jump if since else 0.0), monotonic=time.monotonic, sleep=time.sleep)
+    for module in (board, client, runner):
+        monkeypatch.setattr(module, "time", jumping)  # not for grpcio, which reckons deadlines by the clock of its core
     with between(configs(peer_timeout=timeout), "guest", "host1") as (made, proxies):
         stopped = hold_after(parties(60, (3, 4)), proxies, 2, since)
         results = run_over(made, programs(stopped, agreed))
-        seconds = time.monotonic() - since[0]
     ended = {role: error for role, error in results.items() if isinstance(error, PeerTimeoutError)}
     assert ended, results
     assert {(role, error.party) for role, error in ended.items()} <= {("guest", "host1"), ("host1", "guest")}
     for role, error in results.items():
         assert isinstance(error, VflError), role
-    assert seconds < 2.5 * timeout
+        assert 0.9 * timeout <= gave_up[role] <= 1.1 * timeout, gave_up
+
+
+def test_control_by_the_wall_clock_a_deadline_would_be_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock goes back by a day while the line is held; after twice the deadline the line is let go, and nobody has given up."""
+    made, agreed, since, timeout = parties(60, (3, 4)), settings(max_iter=6, tol=0.0), [], 1.5
+
+    def jumped() -> float:
+        return time.time() - (86_400.0 if since and time.monotonic() > since[0] + 0.7 else 0.0)
+
+    wall = types.SimpleNamespace(time=time.time, monotonic=jumped)
+    monkeypatch.setattr(board, "time", wall)
+    monkeypatch.setattr(runner, "time", wall)
+    with between(configs(peer_timeout=timeout), "guest", "host1") as (led, proxies):
+        stopped = hold_after(made, proxies, 2, since)
+
+        def let_go() -> None:
+            while not since:
+                time.sleep(0.01)
+            time.sleep(2 * timeout)
+            for proxy in proxies:
+                proxy.held.clear()
+
+        threading.Thread(target=let_go, daemon=True).start()
+        results = run_over(led, programs(stopped, agreed))
+    assert hashes(results) == expected(made, agreed)
 
 
 def test_a_line_a_hundred_times_slower_gives_the_same_weights() -> None:
@@ -181,6 +217,22 @@ def test_rows_that_differ_are_refused_before_the_first_round_at_every_party(case
         assert isinstance(error, ProtocolError), (role, error)
         assert "RowCommitment" in str(error)
         assert "round 1" not in str(error)
+
+
+def test_control_rows_that_go_uncompared_are_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, agreed = parties(60, (3, 4)), settings()
+    shuffled = dataclasses.replace(made.hosts[0], matrix=made.hosts[0].matrix.take_rows(ROWS["shuffled"](60)), commitment=bytes(32))
+
+    async def uncompared(link: Link, others: tuple[str, ...], n_rows: int, digest: bytes) -> None:
+        for other in others:
+            await link.send(other, ms.RowCommitment(n_rows, digest))
+        for other in others:
+            await link.receive(other, ms.RowCommitment)
+
+    monkeypatch.setattr(guest, "compare_rows", uncompared)
+    monkeypatch.setattr(host, "compare_rows", uncompared)
+    results = run_over(configs(), programs(Parties(made.guest, [shuffled]), agreed))
+    assert results["guest"].hashes[-1] != expected(made, agreed)[0][-1]
 
 
 def test_control_the_same_rows_are_accepted() -> None:

@@ -52,6 +52,18 @@ def test_lengths_do_not_mix(key_of: Callable[[int], PrivateKey]) -> None:
     assert public.precomputed() == 3
 
 
+def test_another_process_id_empties_the_pool(key_of: Callable[[int], PrivateKey], monkeypatch: pytest.MonkeyPatch) -> None:
+    public = key_of(512).public
+    public._pool._vectors.clear()
+    public.precompute(2)
+    monkeypatch.setattr("vflfast.crypto.pool.os.getpid", lambda: -1)
+    assert public.precomputed() == 0
+    public.precompute(1)
+    assert public.precomputed() == 1
+    monkeypatch.undo()
+    assert public.precomputed() == 0
+
+
 def test_a_forked_child_finds_the_pool_empty(key_of: Callable[[int], PrivateKey]) -> None:
     public = key_of(512).public
     public._pool._vectors.clear()

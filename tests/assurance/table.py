@@ -69,18 +69,20 @@ ROWS = (
         Measure("sweeps", 6, 6, r"test_messages\.py::test_every_(?:truncat|flipped)|test_journal\.py::test_any_(?:flipped|trunc)"
                                 r"|test_link\.py::test_every_corrupted"),)),
     Row("B6", "disk full or I/O error at the k-th write, every k", "clean error, then the fault-free hash", (
-        Measure("failures", 21, 21, r"test_journal\.py::test_a_full_disk_at_any_call"),)),
+        Measure("failures", 21, 21, r"test_journal\.py::test_a_full_disk_at_any_call"),
+        Measure("failures in whole runs", None, 150))),
     Row("B7", "allocation failure at the k-th call in the core", "0 crash, 0 leak", (
         Measure("failed allocations", 500, 500), none("allocations kept"))),
     Row("B8", "peer paused, slow, half-open", "finishes or typed timeout", (
-        Measure("cases", 6, 8, r"test_runner\.py::test_a_(?:silent|peer_that_is_slow|process_that_was_paused|lost_connection)"
-                               r"|test_party_faults\.py::test_a_(?:stopped|half_open|line)"),)),
+        Measure("cases", 11, 16, r"test_runner\.py::test_a_(?:silent|peer_that_is_slow|process_that_was_paused|lost_connection)"
+                               r"|test_party_faults\.py::test_a_(?:stopped|half_open|line)|test_net_faults\.py::test_a_process_stopped"),)),
     Row("B9", "wall clock jumps by a day", "the same weights; deadlines are monotonic", (
         Measure("cases", 2, 2, r"test_party_faults\.py::test_a_clock"),)),
     Row("B10", "rows shuffled, missing, duplicated, off by one between parties", "refused before round 1, all", (
         Measure("cases", 9, 9, r"test_session\.py::test_rows_that_do_not_agree|test_party_faults\.py::test_rows_that_differ"),)),
     Row("B11", "200 rounds", "memory growth < 1 %, file descriptors constant", (
-        Measure("rounds", 100, 200, fold="max"), Measure("percent of memory more", None, 1, fold="max", at_most=True))),
+        Measure("rounds", 100, 200, fold="max"), Measure("percent of memory more", None, 1, fold="max", at_most=True),
+        Measure("percent of memory more, a process", None, 1, fold="max", at_most=True))),
     Row("C1", "catalogued bad inputs", "≥ 300 cases, each a typed error that names the argument", (
         Measure("cases", 300, 300, r"test_refusals\.py::|test_tampering\.py::|test_codec\.py::test_\w*refuses\w*\["
                                    r"|test_coded\.py::test_bad_matrices|test_keyfile\.py::test_\w*refused\w*\[|test_settings\.py::test_\w+\["),)),
@@ -94,12 +96,13 @@ ROWS = (
         Measure("planted faults found", 5, 5, r"test_fuzz\.py::test_(?:a_planted_fault|an_error_that_cannot)"))),
     Row("C4", "header claiming up to 2^63 bytes", "refused, < 1 MiB allocated", (
         Measure("claims", 10, 10, r"test_messages\.py::test_a_(?:header_that_claims|length_beyond|shape_beyond)"
-                                  r"|test_frames\.py::test_a_claim|test_service\.py::test_a_claim"),)),
+                                  r"|test_frames\.py::test_a_claim|test_service\.py::test_a_claim|test_net_abuse\.py::test_a_claim"),)),
     Row("C5", "TLS: none, wrong CA, expired, not yet valid, wrong role, self-signed, TLS 1.2", "all refused", (
         Measure("cases", 7, 7, r"test_service\.py::test_refused_and_the_good"),)),
     Row("C6", "replayed, cross-session, cross-round, cross-role, wrong-key messages", "all refused", (
         Measure("sweeps", 10, 10, r"test_link\.py::test_(?:every_(?:repeated|message_of_another)|a_message_of|a_host_cannot|what_is_meant)"
-                                  r"|test_bad_keys\.py::test_a_proof|test_party_faults\.py::test_messages_that"),)),
+                                  r"|test_bad_keys\.py::test_a_proof|test_party_faults\.py::test_messages_that"
+                                  r"|test_net_abuse\.py::test_(?:what_a_host|ciphertexts_of)"),)),
     Row("C8", "slot overflow forced past the planner", "10^4, all caught", (
         Measure("overflows", 10**4, 10**4),)),
     Row("D1", "strip attack on [[g]]", "0 of 1,000 rows; control recovers all", (
@@ -111,9 +114,10 @@ ROWS = (
     Row("D5", "timing of decryption, fixed against random key and ciphertext (Welch t)", "\\|t\\| < 4.5 at 10^5", (
         worst("largest \\|t\\|", 4.5), Measure("measurements, most of one", 2000, 10**5, fold="max"),
         Measure("least \\|t\\| of a control", 4.5, 4.5, fold="min"), Measure("repeated", None, None),
-        worst("\\|t\\| by key of the fallback", 4.5))),
+        worst("\\|t\\| by key of the fallback", 4.5),
+        Measure("places that depend on the key", None, 0, at_most=True), Measure("places of the control", None, 1))),
     Row("D7", "planted canaries (id, label, feature, weight) in logs, errors, wire", "0", (
-        Measure("searches", 20, 20, r"test_(?:canaries|party_faults)\.py::test_nothing_planted"),)),
+        Measure("searches", 20, 20, r"test_(?:canaries|party_faults|net_canaries)\.py::test_nothing_planted"),)),
     Row("D8", "fault injected in one CRT branch", "all refused, no plaintext returned", (
         Measure("faults", 12, 12, r"test_paillier\.py::test_a_(?:fault_in_one_branch|plaintext_that_is_wrong)"),)),
     Row("E1", "share of round time spent on all protections", "≤ 10 %", (

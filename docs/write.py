@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import growth
 import picture
 import sequence
 
@@ -17,6 +18,8 @@ def pages() -> dict[str, str]:
         "picture.svg": picture.picture(),
         "protocol-hardened.svg": sequence.diagram("hardened"),
         "protocol-patent.svg": sequence.diagram("patent"),
+        "scale.svg": growth.picture(),
+        "scale.md": with_part((DOCS / "scale.md").read_text(encoding="utf-8"), "growth", growth.table()),
         "security.md": with_part(security, "messages", sequence.table()),
     }
 

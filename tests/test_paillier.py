@@ -20,7 +20,7 @@ from vflfast.crypto import fallback, paillier
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.codec import encode
 from vflfast.crypto.paillier import CipherVector, PrivateKey, PublicKey, WireVector, generate_keypair
-from vflfast.errors import CheckError
+from vflfast.errors import CheckError, InputError
 
 MANY = settings(max_examples=200, deadline=None)
 KeyOf = Callable[[int], PrivateKey]
@@ -408,3 +408,21 @@ def test_the_table_grows_with_use_and_changes_nothing(key_of: KeyOf) -> None:
         assert private.decrypt(public.encrypt(np.arange(500))).tolist() == list(range(500))
         windows.add(public._window)
     assert len(windows) > 1
+
+
+def test_a_table_for_what_is_expected_does_not_grow_again(key_of: KeyOf) -> None:
+    private = key_of(256)
+    public = PublicKey(private.public.n, test_sizes=True)
+    public.expect(3000)
+    windows = set()
+    for _ in range(6):
+        assert private.decrypt(public.encrypt(np.arange(500))).tolist() == list(range(500))
+        windows.add(public._window)
+    assert len(windows) == 1
+
+
+@pytest.mark.parametrize("count", [-1, 1 << 31, True, 2.0, "3"])
+def test_a_count_that_is_none_is_refused(count: Any, key_of: KeyOf) -> None:
+    for method in (key_of(256).public.expect, key_of(256).public.precompute):
+        with pytest.raises(InputError, match=r"^count: must be a whole number"):
+            method(count)

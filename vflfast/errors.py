@@ -77,6 +77,10 @@ class BackendError(VflError):
     """The requested arithmetic backend cannot be had on this machine."""
 
 
+class ClusterError(VflError):
+    """The workers of a party's own cluster are gone or fail; the run can go on with others."""
+
+
 class LeakageGuardError(VflError):
     """The settings would let one party solve for another's data."""
 

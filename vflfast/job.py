@@ -98,7 +98,8 @@ def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob
 
     Everything that is fitted (bins, edges, levels, weights, normalisation, τ) sees training rows only.
     """
-    return train_prepared(prepare(job, observer), job, observer, verify=verify)
+    with job.resources.in_use():
+        return train_prepared(prepare(job, observer), job, observer, verify=verify)
 
 
 def train_prepared(

@@ -23,12 +23,13 @@ from .errors import InputError
 from .net.config import party_sections
 from .params import MAX_IDS, MAX_LEVELS, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
 from .protocol.settings import Settings
+from .scale.resources import NO_RESOURCES, Resources, read_resources
 
 BINNING = ("numeric", "max_levels", "overrides", "min_class_size", "encoding")  # as of Binner.fit
 MART = ("mart", "classes", "names")  # a host's store in place of a file
 PARTY_SETTINGS = {"file", "select", *MART, "organisation", "class_weight", *BINNING, *saved.READING}
 ID_KEY_BYTES = 32  # of a key that no file gives
-SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings"}
+SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings", "resources"}
 PART_SECTIONS = SECTIONS - {"run"} | {"mart", "network"}
 
 
@@ -87,6 +88,8 @@ class Job:
         Share of the customers, chosen by a hash of the id, kept out of training for evaluation.
     key_file
         The arbiter's private key; ``None``: a fresh one per session.
+    resources
+        A cluster and a scratch disk of the machine that the parties share.
     """
 
     guest: PartyPlan
@@ -98,6 +101,7 @@ class Job:
     arbiter: str = "arbiter"
     key_file: Path | None = None
     max_ids: int = MAX_IDS
+    resources: Resources = NO_RESOURCES
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class Part:
     ----------
     plan
         Its table; ``None``: the arbiter.
+    resources
+        Its own cluster and scratch disk; the arbiter, who has the private key, has none.
     """
 
     settings: Settings
@@ -117,6 +123,7 @@ class Part:
     max_ids: int = MAX_IDS
     arbiter: str = "arbiter"
     key_file: Path | None = None
+    resources: Resources = NO_RESOURCES
 
 
 def read_job(path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
@@ -156,7 +163,8 @@ def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str
     return Job(
         _party("guest", data["guest"], folder),
         tuple(_host(f"host{i + 1}", host, folder, settings) for i, host in enumerate(hosts)),
-        settings, test_share=float(share), **_ids(section_of(data, "ids"), folder), **_arbiter(section_of(data, "arbiter"), folder),
+        settings, test_share=float(share), resources=read_resources(section_of(data, "resources"), folder),
+        **_ids(section_of(data, "ids"), folder), **_arbiter(section_of(data, "arbiter"), folder),
     )  # fmt: skip
 
 
@@ -191,7 +199,7 @@ def part_from_mapping(data: Mapping[str, Any], role: str, folder: Path, changes:
     plan = _party(role, section, folder) if role == "guest" else _host(role, section, folder, settings)
     if role == "mart" and plan.mart is None:
         raise InputError("mart.mart", "must name the store, as made by `vflfast mart build`")
-    return Part(settings, plan, **_ids(section_of(data, "ids"), folder))
+    return Part(settings, plan, resources=read_resources(section_of(data, "resources"), folder), **_ids(section_of(data, "ids"), folder))
 
 
 def _without_address(section: Any) -> Any:

@@ -27,6 +27,8 @@ MAX_CLASSES = 256
 MAX_BUCKETS = 1 << 16  # patterns are 16-bit
 MAX_COLUMN_VALUE = 1 << 20
 MAX_COUNT = (1 << 31) - 1  # rows, columns, ciphertexts
+ROWS_PER_PASS = 1 << 18  # of a product with ciphertexts: what it holds besides its operands is bounded by them
+SCRATCH_BYTES = 1 << 26  # arrays from this size on live in the scratch folder, if there is one
 
 # --- binning (protocol §2) ---------------------------------------------------------------------------------------
 BINS = 5  # equal-frequency classes [0091]
@@ -51,6 +53,7 @@ DEFAULT_TOL = 0.005  # [0145]
 DEFAULT_N_ITER_NO_CHANGE = 15  # [0145]
 DEFAULT_MAX_ITER = 50
 MIN_ALPHA = 1e-3
+MAX_GRAM_COLUMNS = 10_000  # of a block whose Gram matrix is made: 0.8 GB; beyond, conjugate gradients
 LEAK_AUC = 0.95  # a feature that separates the labels better than this alone is reported
 LEAK_CLASS_ROWS = 20  # of a class that is looked at by itself for that
 MIN_SEPARATING_POWER = 1e-3  # AUC - 1/2 of a side that separates nothing, so that its share of the score stays positive

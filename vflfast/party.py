@@ -71,6 +71,7 @@ def run_party(party: PartyJob, observer: Observer) -> PartyResult:
     """
     config = party.config
     with ExitStack() as stack:
+        stack.enter_context(party.part.resources.in_use())
         journal = _journal(party)
         stack.callback(journal.close)
         board, peers = stack.enter_context(connected(config, credentials(config), party.settings.to_json(), party.task))

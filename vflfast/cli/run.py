@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,16 @@ def demo(
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True, help="Folder for the models.")
 @click.option("--journal", type=click.Path(path_type=Path), help="Folder for the rounds done so far; default: journal, among the models.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the journal.")
+@click.option("--cluster", metavar="N|ADDRESS", help="Share the work among N worker processes, or among a Dask scheduler's workers.")
+@click.option("--scratch", type=click.Path(path_type=Path), help="Folder for what does not fit in memory.")
 @report_option
 @click.option("--verify", is_flag=True, help="Compare every weight of every round with a plaintext twin.")
 @with_settings
 @json_option
 @reports_errors
 def train(
-    job_file: Path, models: Path, journal: Path | None, resume: bool, report: Path | None, verify: bool, as_json: bool,
-    profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+    job_file: Path, models: Path, journal: Path | None, resume: bool, cluster: str | None, scratch: Path | None, report: Path | None,
+    verify: bool, as_json: bool, profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train on the tables that JOB_FILE (TOML) names, all parties in this process; save one model file per party.
 
@@ -120,10 +123,12 @@ def train(
     from ..plan import run as planned
     from ..progress import Progress
     from ..report import data, page
+    from ..scale.resources import with_choice
 
     if report:
         page.check_target(report)
     job = jobfile.read_job(job_file, settings_given(profile, key_bits, max_iter, changes))
+    job = replace(job, resources=with_choice(job.resources, cluster, scratch))
     models.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     folder = journal or models / "journal"
     where = f"--models {models}" + (f" --journal {journal}" if journal else "")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ..params import MAX_BUCKETS
-from .context import Block
+from ..params import MAX_BUCKETS, ROWS_PER_PASS
+from . import storage
+from .context import Block, PublicContext, Seconds, Vector
 
 # Tensors of more buckets than this, side by side, leave the second-level cache.
 CACHED_BUCKETS = 1024
@@ -99,10 +100,42 @@ class BlockPlan:
     modal_class: npt.NDArray[np.int64]
     first_counts: int
 
+    @property
+    def n_rows(self) -> int:
+        """Rows that the blocks are about."""
+        return len(self.blocks[0].patterns)
+
+    @property
+    def n_sums(self) -> int:
+        """Class sums of the product's output."""
+        return int(self.class_counts.sum())
+
     def segments(self, threads: int, lanes: int) -> int:
         """Return into how many row segments to split the work so that every thread and lane is busy."""
         largest = max(int(np.prod(b.class_counts)) for b in self.blocks)
-        return row_segments(len(self.blocks), largest, len(self.blocks[0].patterns), threads, lanes)
+        return row_segments(len(self.blocks), largest, self.n_rows, threads, lanes)
+
+
+def take_rows(block: Block, start: int, stop: int) -> Block:
+    """Return a block on the rows from `start` up to `stop`: what it leaves out stays the same, so that the sums of parts multiply."""
+    if block.rows is None:
+        return replace(block, patterns=block.patterns[start:stop])
+    first, last = np.searchsorted(block.rows, [start, stop])
+    return replace(block, patterns=block.patterns[first:last], rows=block.rows[first:last] - np.uint32(start))
+
+
+def class_sums(context: PublicContext, plan: BlockPlan, vector: Vector, spent: Seconds, threads: int, lanes: int) -> Vector:
+    """Return the product of the rows of every class, `ROWS_PER_PASS` rows at a time; `spent` gets the time by phase."""
+    result: Vector | None = None
+    for start in range(0, plan.n_rows, ROWS_PER_PASS):
+        stop, seconds = min(start + ROWS_PER_PASS, plan.n_rows), Seconds()
+        part = replace(plan, blocks=tuple(take_rows(block, start, stop) for block in plan.blocks))
+        sums = context.class_sums(vector[start:stop], part.blocks, part.segments(threads, lanes), seconds)
+        result = sums if result is None else context.multiply(result, sums)
+        for phase, value in seconds.items():
+            spent[phase] = spent.get(phase, 0.0) + value
+    assert result is not None  # noqa: S101  (a plan has rows)
+    return result
 
 
 def row_segments(blocks: int, buckets: float, n_rows: int, threads: int, lanes: int) -> int:
@@ -186,16 +219,25 @@ def _make_block(
     codes: npt.NDArray[np.uint8], class_counts: npt.NDArray[np.int64], features: npt.NDArray[np.int64], lanes: int, *, keep_all: bool
 ) -> Block:
     counts = tuple(int(class_counts[f]) for f in features)
-    patterns = np.zeros(codes.shape[1], dtype=np.uint16)
+    patterns = storage.empty(codes.shape[1], np.uint16)
+    patterns[:] = 0
     stride = 1
     for feature, count in zip(features, counts, strict=True):
         patterns += codes[feature].astype(np.uint16) * np.uint16(stride % 65536)  # a stride of 2^16 meets only code 0
         stride *= count
     if keep_all:
         return Block(counts, patterns, None, -1)
-    frequency = np.bincount(patterns)
+    frequency = _frequency(patterns)
     modal = int(frequency.argmax())
     if 1 - frequency[modal] / len(patterns) < (SPARSE_SHARE_LANES if lanes > 1 else SPARSE_SHARE_ALONE):
         rows = np.flatnonzero(patterns != modal).astype(np.uint32)
         return Block(counts, patterns[rows], rows, modal)
     return Block(counts, patterns, None, modal)
+
+
+def _frequency(patterns: npt.NDArray[np.uint16]) -> npt.NDArray[np.int64]:
+    """Count every pattern, a piece of the rows at a time: numpy counts eight-byte numbers."""
+    counts = np.zeros(MAX_BUCKETS, dtype=np.int64)
+    for start in range(0, len(patterns), ROWS_PER_PASS):
+        counts += np.bincount(patterns[start : start + ROWS_PER_PASS], minlength=MAX_BUCKETS)
+    return counts

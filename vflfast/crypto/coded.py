@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..params import MAX_CLASSES, MAX_COLUMN_VALUE, MAX_COUNT
 from . import backend as be
-from . import codec
+from . import blocks, codec, engine, storage
 from . import limbs as lm
 from .blocks import BlockPlan, make_plan
 from .context import PublicContext, Seconds, Vector
@@ -45,7 +45,7 @@ class CodedMatrix:
     Parameters
     ----------
     codes
-        uint8, shape (n_features, n_rows), feature-major.
+        uint8, shape (n_features, n_rows), feature-major; contiguous ones, mapped from a file or not, are not copied.
     class_counts
         shape (n_features,), each 1..256 and above every code of its feature; default: largest code + 1.
     column_features
@@ -120,7 +120,11 @@ class CodedMatrix:
 
     def take_rows(self, index: npt.NDArray[Any]) -> CodedMatrix:
         """Return the same columns on the rows `index` (integers or a boolean mask)."""
-        return CodedMatrix(np.ascontiguousarray(self.codes[:, index]), self.class_counts, self.column_features, self.column_values)
+        rows = np.flatnonzero(index) if index.dtype == bool else index
+        codes = storage.empty((self.n_features, len(rows)), np.uint8)
+        for row, out in zip(self.codes, codes, strict=True):
+            out[:] = row[rows]
+        return CodedMatrix(codes, self.class_counts, self.column_features, self.column_values)
 
     @classmethod
     def from_integers(cls, matrix: npt.ArrayLike) -> CodedMatrix:
@@ -204,7 +208,10 @@ class CodedMatrix:
         total_bound = vector.bound * self.n_rows
         vector.public.check_bound(max(bound, total_bound))
         plan, spent = self.plan, Seconds()
-        sums = vector.public.context.class_sums(vector.vector, plan.blocks, plan.segments(be.threads(), be.current().lanes), spent)
+        context, shared = vector.public.context, engine.current()
+        sums = None if shared is None else shared.class_sums(context, plan, vector.vector, spent)
+        if sums is None:
+            sums = blocks.class_sums(context, plan, vector.vector, spent, be.threads(), be.current().lanes)
         return ClassSums(vector.public, sums, vector.frac_bits, (bound, total_bound), spent)
 
     def combine(self, sums: ClassSums) -> tuple[CipherVector, CipherVector]:

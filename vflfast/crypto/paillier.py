@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..errors import BoundError, CheckError, CiphertextError, InputError, InvalidKeyError
 from ..params import DEFAULT_FRAC_BITS, DEFAULT_KEY_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_COUNT, SHORT_ALPHA_BITS
 from . import backend as be
-from . import codec, keys
+from . import codec, engine, keys
 from . import limbs as lm
 from .context import FixedBase, Vector
 from .limbs import Limbs
@@ -55,7 +55,7 @@ class PublicKey:
         self._base_value: int | None = None
         self._base: FixedBase | None = None
         self._window = 0
-        self._encrypted = 0
+        self._encrypted = self._expected = 0
         self._pool = Pool()
 
     def __repr__(self) -> str:
@@ -159,7 +159,9 @@ class PublicKey:
     ) -> WireVector:
         if not self.subgroup:
             raise InvalidKeyError("n", "is a plain Paillier key, which subgroup encryption refuses; use encrypt_with")
-        vector = self._masked(start, plain, count, alpha_bits)
+        vector = self._shared(start, plain, count, alpha_bits)
+        if vector is None:
+            vector = self._masked(start, plain, count, alpha_bits)
         return WireVector(self, self.context.store(vector), frac_bits, bound, vector)
 
     def encrypt_with(self, messages: Sequence[int], randomness: Sequence[int]) -> WireVector:
@@ -226,11 +228,21 @@ class PublicKey:
         InputError
             `count` negative or above 2^31 − 1, `alpha_bits` as in `encrypt`.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
-            raise InputError("count", f"must be a whole number from 0 to {MAX_COUNT}")
+        _check_count(count)
         bits = self._alpha_bits(alpha_bits)
         if count:
-            self._pool.put(bits, self._powers(None, None, count, bits))
+            self._pool.put(bits, self.fresh(None, None, count, bits))
+
+    def expect(self, count: int) -> None:
+        """Say how many encryptions are to come: the table is then built once, at the width that pays for them.
+
+        Raises
+        ------
+        InputError
+            `count` negative or above 2^31 − 1.
+        """
+        _check_count(count)
+        self._expected = count
 
     def precomputed(self, *, alpha_bits: int | None = None) -> int:
         """Return how many powers are ready."""
@@ -251,7 +263,7 @@ class PublicKey:
             return self.context.one(0)
         ready = self._pool.take(bits, count)
         if ready is None:
-            return self._powers(start, plain, count, bits)
+            return self.fresh(start, plain, count, bits)
         n_ready = len(ready)
         if start is not None:
             ready = self.context.multiply(ready, start[:n_ready])
@@ -261,9 +273,14 @@ class PublicKey:
             return ready
         later_start = None if start is None else start[n_ready:]
         later_plain = None if plain is None else plain[n_ready:]
-        return np.concatenate([ready, self._powers(later_start, later_plain, count - n_ready, bits)])
+        return np.concatenate([ready, self.fresh(later_start, later_plain, count - n_ready, bits)])
 
-    def _powers(self, start: Vector | None, plain: Limbs | None, count: int, bits: int) -> Vector:
+    def _shared(self, start: Vector | None, plain: Limbs | None, count: int, alpha_bits: int | None) -> Vector | None:
+        """Return what `_masked` would, from the engine's machines; None where there is none or the pool has enough."""
+        shared, bits = engine.current(), self._alpha_bits(alpha_bits)
+        return None if shared is None or self._pool.size(bits) >= count else shared.encrypt(self.context, start, plain, count, bits)
+
+    def fresh(self, start: Vector | None, plain: Limbs | None, count: int, bits: int) -> Vector:
         """Return start · (1 + n)^plain · h_s^α with fresh α of `bits` bits."""
         alphas = self.alpha(count, bits)
         vector = self._fixed_base(count).encrypt(start, plain, alphas)
@@ -272,7 +289,7 @@ class PublicKey:
 
     def _fixed_base(self, count: int) -> FixedBase:
         self._encrypted += count
-        window = max(w for threshold, w in WINDOWS if self._encrypted >= threshold)
+        window = max(w for threshold, w in WINDOWS if max(self._encrypted, self._expected) >= threshold)
         if self._base is None or window > self._window:
             if self._base_value is None:
                 self._base_value = keys.subgroup_base(self.n)
@@ -356,6 +373,11 @@ class PrivateKey:
 def generate_keypair(key_bits: int = DEFAULT_KEY_BITS, *, test_sizes: bool = False) -> PrivateKey:
     """Return a fresh key of `key_bits` bits (2048, 3072 or 4096; others with `test_sizes`); its public half is ``.public``."""
     return PrivateKey(*keys.generate_primes(key_bits, test_sizes=test_sizes), test_sizes=test_sizes)
+
+
+def _check_count(count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
+        raise InputError("count", f"must be a whole number from 0 to {MAX_COUNT}")
 
 
 def _check_range(limbs: Limbs, limit: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from . import codec
+from . import codec, storage
 from . import limbs as lm
 from .context import Vector
 from .limbs import Limbs
@@ -139,7 +139,7 @@ class CipherVector:
         for other in vectors[1:]:
             first.require_same(other)
         bound = max(v.bound for v in vectors)
-        return CipherVector(first.public, np.concatenate([v.vector for v in vectors]), first.frac_bits, bound)
+        return CipherVector(first.public, storage.concatenate([v.vector for v in vectors]), first.frac_bits, bound)
 
     def require_key(self, public: PublicKey) -> None:
         """Refuse a vector of another key; InputError."""

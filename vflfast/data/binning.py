@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..crypto import backend
+from ..crypto import backend, storage
 from ..crypto.coded import CodedMatrix
 from ..errors import DataError, InputError
 from ..params import BINNER_VERSION, MAX_CLASSES, MAX_LEVELS
@@ -344,7 +344,7 @@ def _taken(cells: pd.Series[Any], rows: Rows) -> pd.Series[Any]:
 
 
 def _empty_codes(table: Table | OpenTable, n_features: int, rows: Rows) -> npt.NDArray[np.uint8]:
-    return np.empty((n_features, table.n_rows if rows is None else rows.size), dtype=np.uint8)
+    return storage.empty((n_features, table.n_rows if rows is None else rows.size), np.uint8)
 
 
 def _each_column(table: Table | OpenTable, work: Callable[[str, str, pd.Series[Any]], T]) -> Iterator[T]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from ..crypto import engine
 from ..crypto.coded import CodedMatrix, Codes
 from ..errors import BoundError
 from . import checks
@@ -19,6 +20,7 @@ EXACT_FLOAT64 = 1 << 53  # every integer up to here is a float64
 EXACT_FLOAT32 = 1 << 24  # the same for float32
 CHUNK_BYTES = 64 << 20  # of one expanded chunk of rows
 FLOAT32_CHUNK_ROWS = 1024  # shorter products keep float32 from being the faster one
+GRAM_TILE = 2048  # columns of a Gram matrix whose products are added at a time: BLAS would make a second matrix of them all
 
 
 # --- products with the matrix ------------------------------------------------------------------------------------
@@ -50,12 +52,16 @@ def linear_predictor(matrix: CodedMatrix, weights: npt.ArrayLike, intercept: flo
         A predictor that float64 cannot hold.
     """
     checks.coded("matrix", matrix)
-    w = checks.floats("weights", weights, matrix.n_columns)
+    w, constant = checks.floats("weights", weights, matrix.n_columns), checks.number("intercept", intercept)
+    shared = engine.current()
+    spread = None if shared is None else shared.linear_predictor(matrix, w, constant)
+    if spread is not None:
+        return spread
     width = int(matrix.class_counts.max())
     table = np.zeros((matrix.n_features, width))
     with np.errstate(over="ignore", invalid="ignore"):
         np.add.at(table, matrix.column_features, w[:, None] * matrix.column_values[:, :width])
-    result = np.full(matrix.n_rows, checks.number("intercept", intercept))
+    result = np.full(matrix.n_rows, constant)
     _add_features(matrix.codes, table, result)
     if not np.isfinite(result).all():
         raise BoundError("weights", "a linear predictor exceeds the range of float64")
@@ -85,8 +91,12 @@ def cross_product(matrix: CodedMatrix, g: npt.ArrayLike) -> Ints:
     """
     checks.coded("matrix", matrix)
     residual = checks.int64s("g", g, matrix.n_rows)
-    if _largest_value(matrix) * _absolute_sum(residual) > INT64_MAX:
+    if largest_value(matrix) * _absolute_sum(residual) > INT64_MAX:
         raise BoundError("g", "max|z| times the sum of |g| exceeds 2^63 - 1, the products might overflow int64")
+    shared = engine.current()
+    spread = None if shared is None else shared.cross_product(matrix, residual)
+    if spread is not None:
+        return spread
     sums = np.zeros((matrix.n_features, int(matrix.class_counts.max())), dtype=np.int64)
     _add_by_class(matrix.codes, residual, sums)
     return _weigh_classes(matrix, matrix.column_values, sums)
@@ -127,6 +137,10 @@ def gram(matrix: CodedMatrix, row_weights: Ints | None = None) -> Floats:
     """
     checks.coded("matrix", matrix)
     largest = max(_prove_squares_fit(matrix, 1 if row_weights is None else int(row_weights.max())), 1)
+    shared = engine.current()
+    spread = None if shared is None else shared.gram(matrix, row_weights)
+    if spread is not None:
+        return spread
     single = EXACT_FLOAT32 // largest >= min(FLOAT32_CHUNK_ROWS, matrix.n_rows)
     dtype: type[np.float32 | np.float64] = np.float32 if single else np.float64
     rows = max(CHUNK_BYTES // (np.dtype(dtype).itemsize * matrix.n_columns), 1)
@@ -137,11 +151,17 @@ def gram(matrix: CodedMatrix, row_weights: Ints | None = None) -> Floats:
     for start in range(0, matrix.n_rows, rows):
         part = chunk[:, : min(rows, matrix.n_rows - start)]
         _expand(matrix.codes, matrix.column_features, values, start, part)
-        if row_weights is None:
-            result += part @ part.T  # one operand twice: BLAS computes one triangle and mirrors it
-        else:
-            result += (part * row_weights[start : start + part.shape[1]].astype(dtype)) @ part.T
+        weighted = part if row_weights is None else part * row_weights[start : start + part.shape[1]].astype(dtype)
+        for tile in _tiles(matrix.n_columns):
+            for other in _tiles(tile.stop):
+                result[tile, other] += weighted[tile] @ part[other].T  # of one operand twice BLAS computes one triangle
+    for tile in _tiles(matrix.n_columns):
+        result[: tile.start, tile] = result[tile, : tile.start].T
     return result
+
+
+def _tiles(n_columns: int) -> list[slice]:
+    return [slice(start, min(start + GRAM_TILE, n_columns)) for start in range(0, n_columns, GRAM_TILE)]
 
 
 # --- the model's functions ---------------------------------------------------------------------------------------
@@ -217,7 +237,7 @@ def _predictor_and_labels(u: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, L
 # --- bounds ------------------------------------------------------------------------------------------------------
 
 
-def _largest_value(matrix: CodedMatrix) -> int:
+def largest_value(matrix: CodedMatrix) -> int:
     """Largest |value| of a class that a row can have."""
     width = matrix.column_values.shape[1]
     used = np.arange(width) < matrix.class_counts[matrix.column_features][:, None]
@@ -232,7 +252,7 @@ def _absolute_sum(g: Ints) -> int:
 
 
 def _prove_squares_fit(matrix: CodedMatrix, row_weight: int = 1) -> int:
-    largest = _largest_value(matrix) ** 2 * row_weight
+    largest = largest_value(matrix) ** 2 * row_weight
     if largest * matrix.n_rows >= EXACT_FLOAT64:
         raise BoundError("matrix", f"{matrix.n_rows} rows with squares up to {largest} exceed 2^53")
     return largest

@@ -26,6 +26,8 @@ class Scaling:
         n, and the sum of the weights, n without.
     unit
         The weight that counts as 1.
+    row_weights
+        a, where they are known, else None.
     mean, scale
         float64, shape (n_columns,); scale is exactly 0 for a constant column, and only there.
     varies
@@ -35,7 +37,7 @@ class Scaling:
     def __init__(self, matrix: CodedMatrix, row_weights: Ints | None = None, unit: int = 1) -> None:
         self.sums, self.n_rows = column_sums(matrix), matrix.n_rows
         spread = [self.n_rows * q - s * s for s, q in zip(self.sums.tolist(), column_square_sums(matrix).tolist(), strict=True)]
-        self.total, self.unit, self._row_weights = self.n_rows, unit, row_weights
+        self.total, self.unit, self.row_weights = self.n_rows, unit, row_weights
         if row_weights is not None:
             self.sums, self.total = cross_product(matrix, row_weights), int(row_weights.sum())
         self.mean: Floats = self.sums / self.total
@@ -64,7 +66,7 @@ class Scaling:
 
     def correlations(self, matrix: CodedMatrix) -> Floats:
         """C = standardised (weighted) Gram matrix / `total` (n_columns × n_columns); rows and columns of constant columns are 0."""
-        result = gram(matrix, self._row_weights)
+        result = gram(matrix, self.row_weights)
         centre = np.rint(self.mean).astype(np.int64)  # exact integer centring first: what is left to subtract is below total/4
         rest = (self.sums - self.total * centre) / self.total
         for j, row in enumerate(result):

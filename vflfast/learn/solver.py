@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
-from threadpoolctl import threadpool_limits
 
 from ..crypto.coded import CodedMatrix
 from ..errors import BoundError, InputError, ModelError
-from ..params import MIN_ALPHA, RELAXATION
+from ..params import MAX_GRAM_COLUMNS, MIN_ALPHA, RELAXATION
 from . import checks
 from .checks import Floats
 from .logistic import cross_product
+from .newton import Correlations, make_newton
 from .scaling import Scaling
 from .weights import MARGIN, RowWeights
 
@@ -161,7 +160,7 @@ class BlockSolver(ABC):
 
 
 class BlockNewton(BlockSolver):
-    """θ ← θ − ω·H⁻¹·(grad + λθ) with H = C/4 + λI of the party's own block, factored once (protocol §3).
+    """θ ← θ − ω·H⁻¹·(grad + λθ) with H = C/4 + λI of the party's own block, factored once or solved by steps (newton.py; protocol §3).
 
     The joint Hessian preconditioned by the blocks has its eigenvalues in (0, n_blocks], so every 0 < ω < 2/n_blocks
     converges, whatever the correlation between the parties' columns.
@@ -197,11 +196,11 @@ class BlockNewton(BlockSolver):
         if weights is not None:
             self.intercept_relaxation = self.omega
         curvature = self._curvature(self.omega * self.n_blocks / MARGIN)
-        self._lower = _factor(self.scaling.correlations(matrix), self.alpha, self.scaling, curvature)
+        self._newton = make_newton(matrix, self.scaling, self.alpha, curvature)
 
     def newton(self, slope: Floats) -> Floats:
         """H⁻¹·slope."""
-        return _solve(self._lower, slope.copy())
+        return self._newton.solve(slope)
 
     def _step(self, theta: Floats, slope: Floats) -> Floats:
         return theta - self.omega * self.newton(slope)
@@ -268,7 +267,9 @@ class GradientDescent(BlockSolver):
         return theta + velocity
 
     def _auto_step(self, matrix: CodedMatrix) -> float:
-        curvature = self.n_blocks * self._curvature(1.0) * largest_eigenvalue(self.scaling.correlations(matrix)) / 4.0 + self.alpha
+        wide = matrix.n_columns > MAX_GRAM_COLUMNS
+        largest = largest_eigenvalue(Correlations(matrix, self.scaling) if wide else self.scaling.correlations(matrix))
+        curvature = self.n_blocks * self._curvature(1.0) * largest / 4.0 + self.alpha
         if curvature == 0.0:
             raise InputError("step", "needs a number: every column is constant and alpha is 0")
         return 1.0 / curvature
@@ -372,45 +373,17 @@ def _side_by_side(matrices: Sequence[CodedMatrix]) -> CodedMatrix:
 # --- linear algebra with fixed bits ------------------------------------------------------------------------------
 
 
-def _factor(correlations: Floats, alpha: float, scaling: Scaling, curvature: float) -> Floats:
-    """Lower Cholesky factor of curvature·C/4 + λI, on one BLAS thread; constant columns get the diagonal 1."""
-    hessian = np.multiply(correlations, 0.25 * curvature, out=correlations)
-    diagonal = np.where(scaling.varies, hessian.diagonal() + alpha, 1.0)
-    np.fill_diagonal(hessian, diagonal)
-    dependent = "columns are linearly dependent, a larger penalty is needed"
-    try:
-        with threadpool_limits(limits=1, user_api="blas"):
-            lower = np.linalg.cholesky(hessian)
-    except np.linalg.LinAlgError:
-        raise InputError("alpha", dependent) from None
-    if float(lower.diagonal().min()) ** 2 <= 8.0 * diagonal.size * np.finfo(np.float64).eps * float(diagonal.max()):
-        raise InputError("alpha", dependent)
-    return lower
-
-
-def largest_eigenvalue(symmetric: Floats) -> float:
+def largest_eigenvalue(symmetric: Floats | Correlations) -> float:
     """λ_max of a positive semidefinite matrix by power iteration from a fixed start, within about 10⁻³ from below."""
     # fractional parts of multiples of the golden ratio: no symmetry of the columns makes this orthogonal to the top vector
-    vector = np.modf(np.arange(1, symmetric.shape[0] + 1) * 0.6180339887498949)[0] - 0.5
+    size = symmetric.matrix.n_columns if isinstance(symmetric, Correlations) else len(symmetric)
+    vector = np.modf(np.arange(1, size + 1) * 0.6180339887498949)[0] - 0.5
     value = 0.0
     for _ in range(POWER_ITERATIONS):
-        image = np.einsum("ij,j->i", symmetric, vector / math.sqrt(math.fsum(vector * vector)))
+        unit = vector / math.sqrt(math.fsum(vector * vector))
+        image = symmetric @ unit if isinstance(symmetric, Correlations) else np.einsum("ij,j->i", symmetric, unit)
         previous, value = value, math.sqrt(math.fsum(image * image))
         if value - previous <= POWER_TOLERANCE * value:
             break
         vector = image
     return value
-
-
-@njit(cache=True, nogil=True)
-def _solve(lower: Floats, x: Floats) -> Floats:
-    """Solve L·Lᵀ·x = b in place, in one fixed order of operations."""
-    for i in range(x.size):
-        for k in range(i):
-            x[i] -= lower[i, k] * x[k]
-        x[i] /= lower[i, i]
-    for i in range(x.size - 1, -1, -1):
-        x[i] /= lower[i, i]
-        for k in range(i):
-            x[k] -= lower[i, k] * x[i]
-    return x

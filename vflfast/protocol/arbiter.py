@@ -55,7 +55,9 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     quotas = {}
     for party in link.peers:
         quotas[party] = await _receive_quota(link, party, opening.columns[party])
-    link.idle = Refill(private.public, sum(quotas.values()) + len(quotas))  # blinds of a round's openings and votes
+    blinds = sum(quotas.values()) + len(quotas)  # of a round's openings and votes
+    private.public.expect(blinds * settings.max_iter)
+    link.idle = Refill(private.public, blinds)
     stop = opening.checkpoint is not None and opening.checkpoint.stopped
     while not stop:
         link.round += 1

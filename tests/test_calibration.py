@@ -42,6 +42,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return rates(key_bits=key_bits, multiply=1.0 + len(calls))
 
     monkeypatch.setattr(calibration, "measure", measure)
+    monkeypatch.setattr(calibration, "_insertion", lambda key_bits: 1.0)
     return calls
 
 
@@ -96,6 +97,21 @@ def test_another_version_measures_again(cache: Path, measured: list[int], monkey
     monkeypatch.setattr(calibration, "_processor", lambda: "another")
     calibration.rates(KEY_BITS)
     assert measured == [512, 512, 512]
+
+
+@pytest.mark.parametrize(("now", "again"), [(1.0, False), (1.2, False), (0.83, False), (1.25, True), (0.8, True), (40.0, True)])
+def test_rates_of_a_machine_that_was_faster_or_slower_are_measured_again(
+    now: float, again: bool, cache: Path, measured: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibration.rates(KEY_BITS)
+    monkeypatch.setattr(calibration, "_insertion", lambda key_bits: now)
+    calibration.rates(KEY_BITS)
+    assert measured == ([512, 512] if again else [512])
+
+
+def test_the_insertion_that_is_compared_is_the_one_that_is_kept() -> None:
+    kept, now = calibration.measure(256).insert_near, calibration._insertion(256)
+    assert 0.1 < now / kept < 10
 
 
 def _changed(path: Path, **values: object) -> None:

@@ -89,7 +89,7 @@ def test_the_hosts_evidence_costs_what_a_rounds_parts_cost() -> None:
 def test_openings_have_the_size_that_the_protocol_gives_them(folder: Path) -> None:
     job = jobfile.read_job(folder / "job.toml")
     ready = jobs.prepare(job, StageClock())
-    shape = job_shape(ready, job)
+    shape = job_shape(ready, job, {})
     arbiter = jobs.arbiter_inputs(job).private
     assert arbiter is not None
     for party, inputs in zip(shape.parties, ready.inputs, strict=True):
@@ -99,7 +99,7 @@ def test_openings_have_the_size_that_the_protocol_gives_them(folder: Path) -> No
         assert party.class_counts.tolist() == (inputs.matrix.codes.max(axis=1) + 1).tolist()
         assert party.modal_shares == pytest.approx(inputs.matrix.class_rows.max(axis=1) / inputs.matrix.n_rows)
         assert party.mean_value * inputs.matrix.n_rows == pytest.approx(inputs.matrix.absolute_sums.max())
-    assert dataclasses.replace(read_shape(job), parties=()) == dataclasses.replace(shape, parties=())
+    assert dataclasses.replace(read_shape(job), parties=(), spent={}) == dataclasses.replace(shape, parties=())
     assert (shape.n_rows, shape.n_raw) == (ready.inputs[0].matrix.n_rows, 250)
 
 
@@ -211,6 +211,24 @@ def test_workers_by_amdahls_law() -> None:
     assert caught.value.argument == "workers"
 
 
+def test_what_is_done_takes_as_long_as_it_took() -> None:
+    shape = flat_shape(500, (20, 160), SETTINGS)
+    known = predict(dataclasses.replace(shape, spent={"read tables": 7.0, "bin": 0.5}), RATES, rounds=2).seconds_by_stage
+    guessed = predict(shape, RATES, rounds=2).seconds_by_stage
+    assert (known.pop("read tables"), known.pop("bin")) == pytest.approx((7.0, 0.5))
+    assert known == {stage: guessed[stage] for stage in known}
+
+
+def test_the_solver_follows_the_columns() -> None:
+    narrow, wide = guess(500, (20, 10_000)), guess(500, (20, 10_001))
+    assert narrow.solvers == {"guest": "gram", "host1": "gram"}
+    assert wide.solvers == {"guest": "gram", "host1": "conjugate gradients"}
+    assert narrow.memory_bytes - wide.memory_bytes == pytest.approx(8e8, rel=0.1)
+    assert wide.seconds_by_stage["update"] > narrow.seconds_by_stage["update"]
+    assert wide.seconds_by_stage["prepare"] < narrow.seconds_by_stage["prepare"]
+    assert guess(settings=Settings(simulation=True, solver="gd")).solvers["host1"] == "gradient descent"
+
+
 def test_side_by_side() -> None:
     found = guess()
     summary = {
@@ -245,7 +263,7 @@ def test_a_plan_of_a_job_starts_nothing(folder: Path) -> None:
     before = sorted(folder.iterdir())
     shown = succeeded("plan", folder / "job.toml", "--workers", "4", "--link", "1Gbit").stdout
     assert sorted(folder.iterdir()) == before
-    for text in ("2 expected", "in one process here", "MB a round", "GB at the peak", "by stage:", "4 machines for the coded product"):
+    for text in ("2 expected", "in one process here", "MB a round", "GB at the peak", "by stage:", "4 machines of a cluster"):
         assert text in shown
 
 

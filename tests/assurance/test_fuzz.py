@@ -11,12 +11,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from assurance import file_decoders, wire_decoders
+from assurance import core_fuzz, file_decoders, wire_decoders
 from assurance.decoding import Decoder, attempt
 from assurance.figures import Figure
 from test_sanitizers import build, under
+
+from vflfast.crypto import backend as be
 
 TESTS = Path(__file__).resolve().parents[1]
 DECODERS = {**wire_decoders.DECODERS, **file_decoders.DECODERS}
@@ -46,6 +50,44 @@ def test_examples_are_accepted(name: str) -> None:
     examples = DECODERS[name].examples()
     assert examples
     assert all(attempt(DECODERS[name], example) for example in examples)
+
+
+LONG = "a" * 300
+# decoder, what an example is changed to: each once ended in another error than a typed one, or in one that could not be printed
+FOUND: list[tuple[str, dict[str, Any]]] = [
+    ("status", {"party": "\ud800"}),
+    ("status", {"extra": ["\ud800"], "problem": "\udfff"}),
+    ("journals", {"version": "\ud800"}),
+    ("journals", {"role": "host1", "round": float("inf")}),
+    ("journals", {"number": [3], "version": 2}),
+    ("journals", {"number": 2**64, "run": None}),
+    ("saved norms", {"epsilon": 10**400}),
+    ("saved norms", {"epsilon": -(10**400)}),
+    ("mart's catalogue", {"last_number": float("inf")}),
+    ("mart's catalogue", {"files": {LONG: [4, "0" * 64], "a.parquet": [4, "0" * 64]}}),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), FOUND)
+def test_what_fuzzing_found_stays_mended(name: str, changes: dict[str, Any]) -> None:
+    decoder = DECODERS[name]
+    example = json.loads(decoder.examples()[0])
+    assert not attempt(decoder, json.dumps(example | changes).encode())
+
+
+def test_measured_rates_beyond_floats_count_as_none() -> None:
+    saved = json.loads(DECODERS["measured rates"].examples()[0])
+    saved["rates"] |= {"insert_far": 10**400, "collapse": 10**300}
+    assert attempt(DECODERS["measured rates"], json.dumps(saved).encode())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 5000, b"\xff"])
+def test_a_journal_whose_checksum_is_right_and_whose_content_is_none(content: bytes) -> None:
+    assert not attempt(DECODERS["journals"], content)
+
+
+def test_a_specification_of_a_file_that_no_disk_can_hold() -> None:
+    assert not attempt(DECODERS["specifications"], file_decoders.SPECIFICATION.replace(b"people.csv", LONG.encode() + b".csv"))
 
 
 @needs_atheris
@@ -121,3 +163,26 @@ def test_the_core_under_sanitizers(campaign_seconds: float, tmp_path: Path, figu
     script = str(Path(__file__).with_name("core_fuzz.py"))
     calls, _ = core_figures(under("address,undefined", [script, str(campaign_seconds), "1"], folder))
     figure("C3", "calls of the core under sanitizers", calls)
+
+
+@needs_core
+def test_unaligned_arrays_are_copied_or_refused() -> None:
+    entry = core_fuzz.Entries(be.select("portable"), core_fuzz.P)  # type: ignore[arg-type]
+    row = np.ones((1, 2, entry.digits), dtype=np.uint64)
+    shifted = np.frombuffer(b"\0" + row.tobytes(), dtype=np.uint8)[1:].view(np.uint64).reshape(row.shape)
+    assert not shifted.flags.aligned
+    np.testing.assert_array_equal(entry.modulus.export_rows(shifted, 1), entry.modulus.export_rows(row, 1))
+    times = np.frombuffer(bytearray(17), dtype=np.uint8)[1:].view(np.uint64)
+    with pytest.raises(ValueError, match="aligned"):
+        entry.modulus.class_sums(row, [([2], np.zeros(1, dtype=np.uint16), None, -1)], 1, 1, times)
+
+
+@needs_core
+@pytest.mark.parametrize(("name", "arguments"), [
+    ("chain", (2**63, 1)), ("pack", (2**31, 64, 1)), ("pack", (1, 2**30, 1)), ("class_sums", ([([2], [0], None, -1)], 2**40, 1)),
+    ("class_sums", ([([65536] * 4, [0], None, -1)], 1, 1)), ("class_sums", ([([-1, -1], [0], None, -1)], 1, 1)),
+])  # fmt: skip
+def test_the_core_refuses_what_would_take_for_ever(name: str, arguments: tuple[Any, ...]) -> None:
+    entry = core_fuzz.Entries(be.select("portable"), core_fuzz.P)  # type: ignore[arg-type]
+    with pytest.raises((ValueError, TypeError)):
+        getattr(entry.modulus, name)(np.ones((1, 2, entry.digits), dtype=np.uint64), *arguments)

@@ -27,7 +27,7 @@ UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 @click.option("--host-columns", type=int, multiple=True, help="Columns of a host; repeat for several hosts.")
 @click.option("--classes", type=int, default=5, show_default=True, help="Classes that a column is cut into.")
 @click.option("--link", metavar="RATE/DELAY", help="Line between the parties, such as 100Mbit/50ms; the delay is one way.")
-@click.option("--workers", type=int, multiple=True, help="Machines that share the coded product; repeat for several sizes.")
+@click.option("--workers", type=int, multiple=True, help="Machines of a cluster that shares the work; repeat for several sizes.")
 @with_settings
 @json_option
 @reports_errors
@@ -102,10 +102,12 @@ def print_prediction(shape: RunShape, prediction: Prediction) -> None:
                    f"{row['bytes'] / 1e6:,.1f} MB")  # fmt: skip
     click.echo(f"memory    {prediction.memory_bytes / 1e9:.2f} GB at the peak of that process")
     click.echo(f"traffic   {prediction.bytes / 1e6:,.1f} MB, {prediction.bytes / 1e6 / prediction.rounds:,.1f} MB a round")
+    if wide := [name for name, solver in prediction.solvers.items() if solver == "conjugate gradients"]:
+        click.echo(f"solver    conjugate gradients at {', '.join(wide)}: too many columns for a Gram matrix")
     click.echo("by stage:")
     for stage, seconds in prediction.seconds_by_stage.items():
         if seconds >= 0.005 * prediction.seconds:
             click.echo(f"  {stage:<18}{seconds:>10.2f} s {seconds / prediction.seconds:>6.1%}")
     for row in prediction.workers:
-        click.echo(f"{row['workers']:.0f} machines for the coded product: {duration(row['seconds'])}, {row['speed_up']:.2f} times as fast; "
+        click.echo(f"{row['workers']:.0f} machines of a cluster: {duration(row['seconds'])}, {row['speed_up']:.2f} times as fast; "
                    f"only {row['shared_part']:.0%} of the work can be shared")  # fmt: skip

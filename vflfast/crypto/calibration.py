@@ -27,10 +27,12 @@ from .blocks import BlockCosts
 from .context import Block, PublicContext, Seconds, Vector
 
 RATES_VERSION = 1
+MOST_MICROSECONDS = 1e12  # of any step: no machine takes longer
 SAMPLE_SECONDS = 0.02  # of one sample of one kernel
 PRIMES_BELOW = {2048: (105, 1397), 3072: (3453, 4977), 4096: (1557, 7437)}  # 2^(bits/2) minus each is a prime that is 3 modulo 4
 ROWS = 256  # random ciphertexts
 SAMPLES = 3  # the median of so many
+DRIFT = 0.2  # of the logarithm of a rate, within which kept rates hold
 TABLE_BITS, TABLE_WINDOW = 512, 8  # the smallest fixed-base table that leaves the second-level cache as the real ones do
 NEAR_CLASSES, FAR_CLASSES = (4,) * 5, (4,) * 6  # block shapes on either side of blocks.CACHED_BUCKETS
 ROWS_A_BUCKET = 4  # while insertions are measured
@@ -90,11 +92,12 @@ class Rates:
 def rates(key_bits: int) -> Rates:
     """Return this machine's rates for the kernel in use: from the cache folder, else measured now and kept there.
 
-    A file that cannot be read or is not of this kernel, processor, thread count and version counts as none.
+    A file that cannot be read or is not of this kernel, processor, thread count and version counts as none, and so do rates of a time
+    when the machine was faster or slower than it is now, as it is when other work shares it.
     """
     path = _cache_file(key_bits)
     found = _read(path, key_bits)
-    if found is None:
+    if found is None or abs(math.log(_insertion(key_bits) / found.insert_near)) > DRIFT:
         found = measure(key_bits)
         _write(path, found)
     return found
@@ -157,6 +160,14 @@ def _encryption_rates(context: PublicContext, rows: Vector) -> tuple[float, floa
     some = rows[: ROWS // 2 if tabled else ROWS // 16]
     exponents = lm.random_limbs(len(some), TABLE_BITS)
     return entry if tabled else 0.0, _each(lambda: table.encrypt(some, None, exponents), len(some)) / TABLE_BITS
+
+
+def _insertion(key_bits: int) -> float:
+    """Microseconds of an insertion, as `Rates.insert_near`."""
+    p, q = _primes(key_bits)
+    context = be.current().public(p * q)
+    rows = context.load(lm.from_ints(lm.random_below((p * q) ** 2, ROWS), 2 * context.limbs))
+    return _one_product(context, rows, NEAR_CLASSES, be.current().lanes)[1]
 
 
 def _product_rates(context: PublicContext, rows: Vector, lanes: int) -> tuple[float, float, float, float]:
@@ -243,7 +254,7 @@ def _plausible(found: Rates, key_bits: int) -> bool:
     if known != (be.current().name, key_bits, be.threads(), be.current().lanes):
         return False
     measured = [getattr(found, field.name) for field in fields(Rates)][len(known) :]
-    if any(isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf for rate in measured):
+    if any(isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < MOST_MICROSECONDS for rate in measured):
         return False
     return min(found.insert_near, found.insert_far, found.multiply, found.decrypt) > 0
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..crypto import calibration
 from ..crypto.calibration import Rates
 from ..errors import InputError, LeakageGuardError
-from ..params import RELAXATION, ROW_PACKINGS
+from ..params import MAX_GRAM_COLUMNS, RELAXATION, ROW_PACKINGS
 from ..protocol.leakage import guard_batches
 from ..protocol.settings import Settings
 from .apart import Link, apart_seconds
@@ -21,6 +21,8 @@ from .work import Work
 # Mean |Δu″| of the first round on tables that a partner's columns say something about: where the geometric fall of changes starts.
 FIRST_CHANGE = 0.35
 WORKER_BYTES_PER_SECOND = 1.25e9  # 10 Gbit/s inside a cluster
+# What a cluster of a party shares out, and what stays: packing, opening, the arbiter.
+SHARED = ("logarithms", "bucket", "collapse", "encrypt", "rerandomize", "prepare", "update")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Prediction:
     apart_seconds, apart_round_seconds
         Each party on a machine like this one, with the link between them.
     workers
-        For each number of workers of the host's cluster: seconds, speed-up.
+        For each number of workers of a cluster: seconds, speed-up.
+    solvers
+        By party: "gram", its matrix is made and factored; "conjugate gradients", it is too wide for that; or "gradient descent".
     row_packings
         With a link: seconds of a round apart for every setting of `row_packing` that the key and the leakage guard allow.
     """
@@ -56,6 +60,7 @@ class Prediction:
     apart_seconds: float | None
     apart_round_seconds: float | None
     workers: list[dict[str, float]]
+    solvers: dict[str, str]
     row_packings: list[dict[str, float]]
     kernel: str
     threads: int
@@ -117,7 +122,7 @@ def predict(
     return Prediction(
         count, min(settings.n_iter_no_change + 1, settings.max_iter), seconds, sum(step.seconds for step in last),
         dict(sorted(by_stage.items(), key=lambda item: -item[1])), sum(sizes.values()), sizes, work.memory(),
-        apart, apart_round, [_with_workers(k, shape, seconds, by_stage, count) for k in workers],
+        apart, apart_round, [_with_workers(k, shape, rates, seconds, by_stage, count) for k in workers], _solvers(shape),
         [] if link is None else packings(shape, rates, link), rates.kernel, rates.threads,
     )  # fmt: skip
 
@@ -141,11 +146,25 @@ def packings(shape: RunShape, rates: Rates, link: Link) -> list[dict[str, float]
     return found
 
 
-def _with_workers(k: int, shape: RunShape, seconds: float, by_stage: dict[str, float], rounds: int) -> dict[str, float]:
-    """Amdahl's law: k machines like this one share the coded product's rows; every residual must reach them, all else stays."""
+def _solvers(shape: RunShape) -> dict[str, str]:
+    """Say how every party's step is solved: by the number of its columns."""
+    if shape.settings.solver == "gd":
+        return {party.name: "gradient descent" for party in shape.parties}
+    return {party.name: "gram" if party.n_columns <= MAX_GRAM_COLUMNS else "conjugate gradients" for party in shape.parties}
+
+
+def _with_workers(
+    k: int, shape: RunShape, rates: Rates, seconds: float, by_stage: dict[str, float], rounds: int
+) -> dict[str, float]:
+    """Amdahl's law: k machines like this one share the passes of `SHARED`; ciphertexts go to them and back, all else stays.
+
+    A host has one vector made and one multiplied, the guest one re-randomised, there and back, and one multiplied.
+    """
     if k < 1:
         raise InputError("workers", "must be 1 or more")
-    shared = sum(by_stage.get(stage, 0.0) for stage in ("logarithms", "bucket", "collapse"))
-    moved = 0.0 if k == 1 else rounds * len(shape.parties) * shape.n_rows * shape.settings.key_bits / 4 / WORKER_BYTES_PER_SECOND
+    shared = sum(by_stage.get(stage, 0.0) for stage in SHARED)
+    vectors = rounds * (4 * (len(shape.parties) - 1) + 1)
+    ciphertext = shape.settings.key_bits / 4 / WORKER_BYTES_PER_SECOND + (rates.load + rates.store) / 2e6
+    moved = 0.0 if k == 1 else vectors * -(-shape.n_rows // shape.settings.row_packing) * ciphertext
     total = seconds - shared + shared / k + moved
     return {"workers": k, "seconds": total, "speed_up": seconds / total, "shared_part": shared / seconds}

@@ -22,16 +22,17 @@ def train(
     """Train as `job.train` does; return also what the run should have taken, from its shape and the rates of this machine."""
     with observer.stage("measure rates"):
         rates = calibration.rates(job.settings.key_bits)
-    ready = jobs.prepare(job, observer)
-    with observer.stage("predict"):
-        prediction = predict(job_shape(ready, job, verify=verify), rates)
-    with use_costs(rates.block_costs()):
+    with job.resources.in_use(), use_costs(rates.block_costs()):
+        ready = jobs.prepare(job, observer)
+        with observer.stage("predict"):
+            prediction = predict(job_shape(ready, job, observer.seconds, verify=verify), rates)
         return jobs.train_prepared(ready, job, observer, verify=verify, journals=journals), prediction
 
 
 def read_shape(job: Job) -> RunShape:
     """Read, match and bin a job's tables; return the shape of its training run."""
-    return job_shape(jobs.prepare(job, StageClock()), job)
+    clock = StageClock()
+    return job_shape(jobs.prepare(job, clock), job, clock.seconds)
 
 
 def side_by_side(prediction: Prediction, summary: Mapping[str, Any]) -> dict[str, Any]:

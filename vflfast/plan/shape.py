@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,10 @@ class PartyShape:
 
 @dataclass(frozen=True)
 class RunShape:
-    """Rows and columns of a run, guest first; `n_test` rows are scored afterwards, `n_raw` is the largest table's row count."""
+    """Rows and columns of a run, guest first; `n_test` rows are scored afterwards, `n_raw` is the largest table's row count.
+
+    `spent` has the seconds of the stages that are over: where tables are at hand, they are read, matched and binned to know the shape.
+    """
 
     parties: tuple[PartyShape, ...]
     n_rows: int
@@ -58,6 +61,7 @@ class RunShape:
     n_test: int = 0
     n_raw: int = 0
     verify: bool = False
+    spent: Mapping[str, float] = field(default_factory=dict)
 
 
 def flat_shape(n_rows: int, columns: Sequence[int], settings: Settings, classes: int = 5) -> RunShape:
@@ -101,8 +105,14 @@ def rule_shape(name: str, rules: Sequence[NumericRule | CategoryRule]) -> PartyS
     )
 
 
-def job_shape(ready: Prepared, job: Job, *, verify: bool = False) -> RunShape:
-    """Return the shape of a job whose tables are read and binned; LeakageGuardError as the hosts' WOE would raise it."""
+def job_shape(ready: Prepared, job: Job, spent: Mapping[str, float], *, verify: bool = False) -> RunShape:
+    """Return the shape of a job whose tables are read and binned, in the seconds of `spent`.
+
+    Raises
+    ------
+    LeakageGuardError
+        As the hosts' WOE would raise it.
+    """
     names = party_names(len(job.hosts))[1:]
     parties = [rule_shape(name, binner.rules) for name, binner in zip(names, ready.binners, strict=True)]
     if job.settings.host_woe:  # the values that the hosts' columns will have decide how their gradients are packed
@@ -110,4 +120,4 @@ def job_shape(ready: Prepared, job: Job, *, verify: bool = False) -> RunShape:
         means = [float(matrix.absolute_sums.max()) / matrix.n_rows for matrix in evident]
         parties[1:] = [replace(party, mean_value=mean) for party, mean in zip(parties[1:], means, strict=True)]
     n_test = 0 if ready.test is None else len(ready.test.labels)
-    return RunShape(tuple(parties), ready.inputs[0].matrix.n_rows, job.settings, n_test, max(ready.match["rows"]), verify)
+    return RunShape(tuple(parties), ready.inputs[0].matrix.n_rows, job.settings, n_test, max(ready.match["rows"]), verify, dict(spent))

@@ -9,17 +9,22 @@ from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
 from ..crypto.opening import plan_opening
 from ..crypto.paillier import WINDOWS
-from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, PROOF_CHALLENGES
+from ..learn.newton import WHOLE_COLUMNS
+from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
 from ..protocol.forward import predictor_bound
 from ..protocol.scores import score_plan
 from .shape import PartyShape, RunShape
 from .wire import opening_plan, row_slots, sums_plan
 
 # What is no ciphertext arithmetic, in microseconds on a current core: of a run's seconds it is a few in a hundred.
-READ_CELL, BIN_CELL, MATCH_ID, PREDICT_CELL, PREDICT_ROW = 0.1, 0.08, 6.0, 0.001, 0.5
+# Reading is that of CSV (Parquet takes a hundredth), matching that of ecdh (hmac takes a hundredth).
+READ_CELL, BIN_CELL, MATCH_ID, PREDICT_CELL, PREDICT_ROW = 0.1, 0.03, 140.0, 0.001, 0.5
 PREPARE = 0.3e6  # compiled code and BLAS are loaded at their first use
 KEY_DECRYPTIONS, ROOT_DECRYPTIONS = 300, 8  # a prime search, and an n-th root, as decryptions of the same key
+READ_BYTES = 200e6  # of a table's cells held at a time while it is read
 BASE_MEMORY = 360e6  # the interpreter and its libraries
+CG_STEPS = 60  # of a block too wide for its Gram matrix, at the default alpha
+CHOLESKY_TERM = 4.0  # a term of the factorisation, in double precision on one thread, against one of the product in single
 VECTORS_ALIVE = 6  # vectors of n ciphertexts that all parties in one process hold at the peak
 
 
@@ -80,15 +85,38 @@ class Work:
 
     def setup(self) -> None:
         """All before the first round."""
-        shape, cells = self.shape, sum(len(p.class_counts) for p in self.shape.parties)
-        self.add("job", "read tables", READ_CELL * shape.n_raw * cells)
-        self.add("job", "match ids", MATCH_ID * shape.n_raw * len(shape.parties))
-        self.add("job", "bin", BIN_CELL * (shape.n_rows + shape.n_test) * cells)
+        shape = self.shape
+        self.prepare()
         self.open_session()
         if shape.settings.host_woe:
             self.evidence()
         for party in shape.parties:
-            self.add(party.name, "prepare", PREPARE + self.rates.flop * shape.n_rows * party.n_columns**2)
+            self.add(party.name, "prepare", PREPARE + self.gram(party))
+
+    def prepare(self) -> None:
+        """Tables read, matched and binned: as long as it took, where that is done."""
+        shape, cells = self.shape, sum(len(p.class_counts) for p in self.shape.parties)
+        micros = {
+            "read tables": READ_CELL * shape.n_raw * cells,
+            "match ids": MATCH_ID * shape.n_raw * len(shape.parties),
+            "bin": BIN_CELL * (shape.n_rows + shape.n_test) * cells,
+        }
+        for stage, expected in micros.items():
+            self.add("job", stage, 1e6 * shape.spent[stage] if stage in shape.spent else expected)
+
+    def gram(self, party: PartyShape) -> float:
+        """Microseconds of a party's Gram matrix and its factor; 0 where the block is too wide for them."""
+        d, rates = party.n_columns, self.rates
+        if d > MAX_GRAM_COLUMNS:
+            return 0.0
+        return rates.flop * d**2 * (self.shape.n_rows + CHOLESKY_TERM * rates.threads * d / 3)
+
+    def newton(self, party: PartyShape) -> float:
+        """Microseconds of a step of the party's weights: two triangular solutions, or two passes over the codes for every step of CG."""
+        d = party.n_columns
+        if d <= MAX_GRAM_COLUMNS:
+            return 1e-3 * d**2
+        return CG_STEPS * 2 * self.shape.n_rows * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts))
 
     def open_session(self) -> None:
         """The arbiter's key, with its proof."""
@@ -144,7 +172,7 @@ class Work:
         self.mask(party.name, plan)
         self.open(party.name, plan.n_plaintexts)
         predict = self.shape.n_rows * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts))
-        self.add(party.name, "update", predict + 1e-3 * party.n_columns**2)
+        self.add(party.name, "update", predict + self.newton(party))
 
     def product(self, party: PartyShape, work: BlockWork, n: int, n_columns: int, parts: int = 1) -> dict[str, float]:
         """Microseconds of the coded product of a party's codes with `n` ciphertexts, by stage.
@@ -197,7 +225,7 @@ class Work:
         if self.shape.verify:
             cells = self.shape.n_rows * sum(len(p.class_counts) for p in self.shape.parties)
             rounds = sum(step.stage == "residual" for step in self.steps)
-            grams = sum(self.rates.flop * self.shape.n_rows * p.n_columns**2 for p in self.shape.parties)
+            grams = sum(self.gram(p) for p in self.shape.parties)
             self.add("verify", "plaintext twin", rounds * cells * 3 * PREDICT_CELL + grams)
 
     def scores(self, n: int, stage: str) -> None:
@@ -223,9 +251,11 @@ class Work:
         shape, rates, width = self.shape, self.rates, self.bits / 4
         features = sum(len(p.class_counts) for p in shape.parties)
         codes = (shape.n_rows + shape.n_test) * features + 2 * shape.n_rows * sum(work.n_blocks for work in self.products.values())
-        raw = 8 * shape.n_raw * features
+        raw = min(8 * shape.n_raw * features, READ_BYTES)
         tables = sum(-(-self.full // table.window) * ((1 << table.window) - 1) for table in self.tables.values() if table.window) * width
         tensors = rates.threads * rates.lanes * 1.5 * width * max(work.buckets / work.n_blocks for work in self.products.values())
-        grams = 8 * sum(p.n_columns**2 for p in shape.parties) + 24 * max(p.n_columns**2 for p in shape.parties)
-        working = codes + VECTORS_ALIVE * self.groups * width + (tables if rates.table_entry else 0) + tensors + grams
+        factored = [p.n_columns for p in shape.parties if p.n_columns <= MAX_GRAM_COLUMNS]
+        grams = 8 * sum(d**2 for d in factored) + 24 * max((d**2 for d in factored if d <= WHOLE_COLUMNS), default=0)
+        vectors = (VECTORS_ALIVE * self.groups + min(self.groups, ROWS_PER_PASS)) * width
+        working = codes + vectors + (tables if rates.table_entry else 0) + tensors + grams
         return int(BASE_MEMORY + max(working, raw + codes))

@@ -45,6 +45,13 @@ def test_a_journal_too_far_behind_is_named(newest: tuple[int, ...]) -> None:
 def test_journals_of_different_runs_are_refused() -> None:
     with pytest.raises(ProtocolError, match="different runs"):
         resume.common_round({"guest": hello(3), "host1": hello(3, OTHER), "arbiter": hello(3)})
+    with pytest.raises(ProtocolError, match="different runs"):
+        resume.common_round({"guest": hello(2), "host1": hello(1, OTHER), "arbiter": hello(1)})
+
+
+def test_first_rounds_of_different_attempts_are_done_again() -> None:
+    """The guest had round 1 when the others had none: all began anew, and the host had that round 1 when the guest had not."""
+    assert resume.common_round({"guest": hello(1), "host1": hello(1, OTHER), "arbiter": hello(1, OTHER)}) == (b"", 0)
 
 
 def test_all_finished_begins_a_new_run_and_one_unfinished_goes_on() -> None:
@@ -109,6 +116,17 @@ def test_a_finished_run_is_followed_by_a_new_one() -> None:
     second = rounds(kept, made, settings())
     assert second["guest"].session != first["guest"].session
     assert second["guest"].hashes == first["guest"].hashes
+
+
+def test_two_crashes_in_the_first_round() -> None:
+    made, agreed = parties(40, (2, 2)), settings(max_iter=2)
+    first, second = journals(), journals()
+    expected = rounds(first, made, agreed)["guest"].hashes
+    rounds(second, made, agreed)
+    cut(first, 1)
+    cut(second, 1)
+    assert first["guest"].generations[0].run != second["host1"].generations[0].run
+    assert rounds({**second, "guest": first["guest"]}, made, agreed)["guest"].hashes == expected
 
 
 @pytest.mark.parametrize("ahead", [("guest",), ("host1", "arbiter")])

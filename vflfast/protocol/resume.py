@@ -115,7 +115,8 @@ def position(journal: Journal, inputs: bytes) -> tuple[bytes, int, int]:
 def common_round(hellos: Mapping[str, ms.Hello]) -> tuple[bytes, int]:
     """Return (run, last round that every party has committed); (empty, 0) to start anew.
 
-    A run begun after a finished one holds nothing yet at a party whose journal still ends with the finished one.
+    A run begun after a finished one holds nothing yet at a party whose journal still ends with the finished one. First rounds of
+    different runs are of attempts that began anew because some party had none.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def common_round(hellos: Mapping[str, ms.Hello]) -> tuple[bytes, int]:
             behind, "Hello", f"its journal ends at round {newest[behind]}, that of {ahead} at round {newest[ahead]}: "
             "bring its journal back, or start all parties with empty ones",
         )  # fmt: skip
-    if newest[behind] == 0:
+    if newest[behind] == 0 or (newest[ahead] == 1 and len(under_way) > 1):
         return NO_RUN, 0
     if len(under_way) > 1:
         raise ProtocolError(behind, "Hello", "the parties' journals belong to different runs: start all parties with empty ones")

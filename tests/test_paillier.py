@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from vflfast.crypto import backend as be
 from vflfast.crypto import fallback, paillier
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.base_table import MAX_TABLE_BYTES, BaseTable, n_entries
 from vflfast.crypto.codec import encode
 from vflfast.crypto.paillier import CipherVector, PrivateKey, PublicKey, WireVector, generate_keypair
 from vflfast.errors import CheckError, InputError
@@ -406,7 +407,7 @@ def test_the_table_grows_with_use_and_changes_nothing(key_of: KeyOf) -> None:
     windows = set()
     for _ in range(6):
         assert private.decrypt(public.encrypt(np.arange(500))).tolist() == list(range(500))
-        windows.add(public._window)
+        windows.add(public._tables[128].window)
     assert len(windows) > 1
 
 
@@ -417,11 +418,33 @@ def test_a_table_for_what_is_expected_does_not_grow_again(key_of: KeyOf) -> None
     windows = set()
     for _ in range(6):
         assert private.decrypt(public.encrypt(np.arange(500))).tolist() == list(range(500))
-        windows.add(public._window)
+        windows.add(public._tables[128].window)
     assert len(windows) == 1
 
 
-@pytest.mark.parametrize("count", [-1, 1 << 31, True, 2.0, "3"])
+@pytest.mark.parametrize("key_bits", [2048, 3072, 4096])
+def test_a_table_is_as_wide_as_pays_and_fits(key_bits: int) -> None:
+    widest = []
+    for count in (0, 200, 2000, 12_000, 30_000, 80_000, 10**9):
+        window = BaseTable(expected=count).wanted(key_bits // 2, key_bits // 4)
+        assert BaseTable(count=count).wanted(key_bits // 2, key_bits // 4) == window
+        widest.append(window)
+        assert n_entries(key_bits // 2, window) * key_bits // 4 <= MAX_TABLE_BYTES
+    assert widest == sorted(widest)
+    assert widest[:3] == [4, 6, 8]
+    assert widest[-1] == {2048: 11, 3072: 10, 4096: 9}[key_bits]
+
+
+def test_exponents_of_two_sizes_have_tables_of_their_own(key_of: KeyOf) -> None:
+    private = key_of(256)
+    public = PublicKey(private.public.n, test_sizes=True)
+    public.expect(3000)
+    for bits in (128, public.full_alpha_bits):
+        assert private.decrypt(public.encrypt([1, -2], alpha_bits=bits)).tolist() == [1, -2]
+    assert {bits: table.window for bits, table in public._tables.items()} == {128: 8, 320: 4}
+
+
+@pytest.mark.parametrize("count", [-1, True, 2.0, "3"])
 def test_a_count_that_is_none_is_refused(count: Any, key_of: KeyOf) -> None:
     for method in (key_of(256).public.expect, key_of(256).public.precompute):
         with pytest.raises(InputError, match=r"^count: must be a whole number"):

@@ -137,14 +137,18 @@ def test_stages_add_up() -> None:
 
 
 def test_encryption_by_hand() -> None:
-    """1,024 bits at a window of 8 are 128 products; the table is built once."""
+    """1,024 bits at a window of 8 are 128 products, at 11 they are 94; a table is built once for what is expected."""
     work = Work(flat_shape(5000, (20, 160), SETTINGS), RATES)
-    table = 264 * 255 * 8.0
+    table = 128 * 256 * 8.0
     assert work.tables["host1"].cost(5000, 1024) == pytest.approx(table + 5000 * (1024 * 0.3 + 3.0))
     assert work.tables["host1"].cost(5000, 1024) == pytest.approx(5000 * (1024 * 0.3 + 3.0))
     small = work.tables["guest"]
-    assert small.cost(100, 1024) == pytest.approx(528 * 15 * 8.0 + 100 * (256 * 2.4 + 3.0))  # a window of 4: 256 products
-    assert small.window == 4
+    assert small.cost(100, 1024) == pytest.approx(256 * 16 * 8.0 + 100 * (256 * 2.4 + 3.0))  # a window of 4: 256 products
+    assert small.n_entries == 256 * 16
+    work.expect_rounds()
+    wide = work.tables["guest"]
+    assert wide.cost(100, 1024) == pytest.approx(94 * 2048 * 8.0 + 100 * (94 * 2.4 + 3.0))
+    assert wide.cost(100, 1024) == pytest.approx(100 * (94 * 2.4 + 3.0))
 
 
 def test_every_rate_counts() -> None:

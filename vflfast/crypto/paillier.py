@@ -17,13 +17,11 @@ from ..params import DEFAULT_FRAC_BITS, DEFAULT_KEY_BITS, FULL_ENTROPY_EXTRA_BIT
 from . import backend as be
 from . import codec, engine, keys
 from . import limbs as lm
+from .base_table import BaseTable
 from .context import FixedBase, Vector
 from .limbs import Limbs
 from .pool import Pool
 from .vector import CipherVector, WireVector
-
-# Table windows by the number of encryptions so far: a wider window costs its table once and saves a product each time.
-WINDOWS = ((0, 4), (200, 6), (2000, 8))
 
 
 class PublicKey:
@@ -53,9 +51,7 @@ class PublicKey:
         self.fingerprint = keys.fingerprint(self.n)
         self.context = be.current().public(self.n)
         self._base_value: int | None = None
-        self._base: FixedBase | None = None
-        self._window = 0
-        self._encrypted = self._expected = 0
+        self._tables: dict[int, BaseTable] = {}
         self._pool = Pool()
 
     def __repr__(self) -> str:
@@ -228,21 +224,23 @@ class PublicKey:
         InputError
             `count` negative or above 2^31 − 1, `alpha_bits` as in `encrypt`.
         """
-        _check_count(count)
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
+            raise InputError("count", f"must be a whole number from 0 to {MAX_COUNT}")
         bits = self._alpha_bits(alpha_bits)
         if count:
             self._pool.put(bits, self.fresh(None, None, count, bits))
 
     def expect(self, count: int) -> None:
-        """Say how many encryptions are to come: the table is then built once, at the width that pays for them.
+        """Say how many encryptions of the default `alpha_bits` are to come: their table is then built once, at the width that pays.
 
         Raises
         ------
         InputError
-            `count` negative or above 2^31 − 1.
+            `count` is no whole number from 0.
         """
-        _check_count(count)
-        self._expected = count
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise InputError("count", "must be a whole number from 0")
+        self._table(self.key_bits // 2).expected = count
 
     def precomputed(self, *, alpha_bits: int | None = None) -> int:
         """Return how many powers are ready."""
@@ -283,18 +281,24 @@ class PublicKey:
     def fresh(self, start: Vector | None, plain: Limbs | None, count: int, bits: int) -> Vector:
         """Return start · (1 + n)^plain · h_s^α with fresh α of `bits` bits."""
         alphas = self.alpha(count, bits)
-        vector = self._fixed_base(count).encrypt(start, plain, alphas)
+        vector = self._fixed_base(count, bits).encrypt(start, plain, alphas)
         lm.wipe(alphas)
         return vector
 
-    def _fixed_base(self, count: int) -> FixedBase:
-        self._encrypted += count
-        window = max(w for threshold, w in WINDOWS if max(self._encrypted, self._expected) >= threshold)
-        if self._base is None or window > self._window:
+    def _table(self, bits: int) -> BaseTable:
+        return self._tables.setdefault(bits, BaseTable())
+
+    def _fixed_base(self, count: int, bits: int) -> FixedBase:
+        """Return the powers of h_s for `count` more exponents of `bits` bits."""
+        table = self._table(bits)
+        table.count += count
+        window = table.wanted(bits, self.key_bits // 4)
+        if table.base is None or window > table.window:
             if self._base_value is None:
                 self._base_value = keys.subgroup_base(self.n)
-            self._base, self._window = self.context.fixed_base(self._base_value, self.full_alpha_bits, window), window
-        return self._base
+            table.base = None  # the memory of the narrower one first
+            table.base, table.window = self.context.fixed_base(self._base_value, bits, window), window
+        return table.base
 
 
 class PrivateKey:
@@ -373,11 +377,6 @@ class PrivateKey:
 def generate_keypair(key_bits: int = DEFAULT_KEY_BITS, *, test_sizes: bool = False) -> PrivateKey:
     """Return a fresh key of `key_bits` bits (2048, 3072 or 4096; others with `test_sizes`); its public half is ``.public``."""
     return PrivateKey(*keys.generate_primes(key_bits, test_sizes=test_sizes), test_sizes=test_sizes)
-
-
-def _check_count(count: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
-        raise InputError("count", f"must be a whole number from 0 to {MAX_COUNT}")
 
 
 def _check_range(limbs: Limbs, limit: int) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..crypto.base_table import BaseTable, n_entries
 from ..crypto.blocks import BlockWork, expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
 from ..crypto.opening import plan_opening
-from ..crypto.paillier import WINDOWS
 from ..learn.newton import WHOLE_COLUMNS
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
 from ..protocol.forward import predictor_bound
@@ -39,23 +39,31 @@ class Step:
 
 @dataclass
 class Encryptor:
-    """One party's encryptions under one key: the table grows as `PublicKey` lets it grow."""
+    """One party's encryptions under one key: its tables grow as those of `PublicKey` do."""
 
     rates: Rates
-    count: int = 0
-    window: int = 0
+    tables: dict[int, BaseTable] = field(default_factory=dict)
+
+    def expect(self, count: int) -> None:
+        """Announce encryptions of the default size of exponents."""
+        self.tables.setdefault(self.rates.key_bits // 2, BaseTable()).expected = count
 
     def cost(self, count: int, bits: int) -> float:
         """Microseconds of `count` encryptions with exponents of `bits` bits."""
-        self.count += count
         rates, micros = self.rates, 0.0
-        wanted = max(window for least, window in WINDOWS if self.count >= least)
-        if wanted > self.window:
-            self.window = wanted
-            entries = -(-(rates.key_bits + FULL_ENTROPY_EXTRA_BITS) // wanted) * ((1 << wanted) - 1)
-            micros += rates.table_entry * entries
-        window = self.window if rates.table_entry else TABLE_WINDOW
+        table = self.tables.setdefault(bits, BaseTable())
+        table.count += count
+        wanted = table.wanted(bits, rates.key_bits // 4)
+        if wanted > table.window:
+            table.window = wanted
+            micros += rates.table_entry * n_entries(bits, wanted)
+        window = table.window if rates.table_entry else TABLE_WINDOW
         return micros + count * (rates.encrypt_bit * TABLE_WINDOW * -(-bits // window) + rates.store)
+
+    @property
+    def n_entries(self) -> int:
+        """Entries of all tables."""
+        return sum(n_entries(bits, table.window) for bits, table in self.tables.items() if table.window)
 
 
 @dataclass
@@ -79,6 +87,14 @@ class Work:
         """Every session has its own key, and every party its own table under it."""
         self.tables = {name: Encryptor(self.rates) for name in ("arbiter", *(p.name for p in self.shape.parties))}
 
+    def expect_rounds(self) -> None:
+        """Tell every party's tables of the encryptions of all rounds to come, as the parties do."""
+        settings = self.shape.settings
+        per_round = {"guest": self.groups * len(self.hosts), **{host.name: self.groups for host in self.hosts}}
+        per_round["arbiter"] = sum(opening_plan(self.shape, p).n_plaintexts + 1 for p in self.shape.parties)
+        for name, count in per_round.items():
+            self.tables[name].expect(count * settings.max_iter)
+
     def add(self, party: str, stage: str, micros: float) -> None:
         """Add a step."""
         self.steps.append(Step(party, stage, micros / 1e6))
@@ -90,6 +106,7 @@ class Work:
         self.open_session()
         if shape.settings.host_woe:
             self.evidence()
+        self.expect_rounds()
         for party in shape.parties:
             self.add(party.name, "prepare", PREPARE + self.gram(party))
 
@@ -252,7 +269,7 @@ class Work:
         features = sum(len(p.class_counts) for p in shape.parties)
         codes = (shape.n_rows + shape.n_test) * features + 2 * shape.n_rows * sum(work.n_blocks for work in self.products.values())
         raw = min(8 * shape.n_raw * features, READ_BYTES)
-        tables = sum(-(-self.full // table.window) * ((1 << table.window) - 1) for table in self.tables.values() if table.window) * width
+        tables = sum(encryptor.n_entries for encryptor in self.tables.values()) * width
         tensors = rates.threads * rates.lanes * 1.5 * width * max(work.buckets / work.n_blocks for work in self.products.values())
         factored = [p.n_columns for p in shape.parties if p.n_columns <= MAX_GRAM_COLUMNS]
         grams = 8 * sum(d**2 for d in factored) + 24 * max((d**2 for d in factored if d <= WHOLE_COLUMNS), default=0)

@@ -24,6 +24,11 @@ from .settings import Settings
 REFILL_POWERS = 256  # a tenth of a second on a slow core: a party that works on its pool still hears its peers
 
 
+def expect_rounds(public: PublicKey, n_rows: int, packing: RowPacking, settings: Settings, n_vectors: int = 1) -> None:
+    """Tell the key of the encryptions of all rounds to come, `n_vectors` vectors each."""
+    public.expect(n_vectors * packing.groups(-(-n_rows // settings.n_batches)) * settings.max_iter)
+
+
 def predictor_bound(settings: Settings) -> int:
     """Return B·2^frac_bits, the agreed bound of one party's linear predictor."""
     return int(settings.predictor_bound * (1 << settings.frac_bits))

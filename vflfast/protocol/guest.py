@@ -18,7 +18,7 @@ from ..learn.scoring import Norm, calibrate
 from . import messages as ms
 from . import woe
 from .block import Block, PartyInputs, PartyModel
-from .forward import Refill, predictor_bound, receive_predictors, residual_bound, return_residual
+from .forward import Refill, expect_rounds, predictor_bound, receive_predictors, residual_bound, return_residual
 from .gradient import announce_quota, open_gradient, open_masked, vote
 from .leakage import LeakLedger, guard_batches
 from .link import Link
@@ -82,6 +82,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     link.stage("prepare")
     block = Block(inputs, settings, sum(opening.columns.values()), 1 + len(hosts), has_intercept=True)
     await announce_quota(link, block, public, residual_bound(settings, 1 + len(hosts)))
+    expect_rounds(public, inputs.matrix.n_rows, block.packing, settings, len(hosts))
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1

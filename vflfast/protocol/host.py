@@ -15,7 +15,7 @@ from ..learn.scoring import Norm
 from . import messages as ms
 from . import woe
 from .block import Block, PartyInputs, PartyModel
-from .forward import Refill, receive_residual, residual_bound, send_predictor
+from .forward import Refill, expect_rounds, receive_residual, residual_bound, send_predictor
 from .gradient import announce_quota, open_gradient, vote
 from .guest import ScoringInputs, receive_labels
 from .leakage import LeakLedger, guard_batches
@@ -44,6 +44,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     if inputs.labels is not None and opening.checkpoint is None:
         ledger.add("training labels, sent by the guest", inputs.matrix.n_rows, inputs.matrix.n_rows)
     await announce_quota(link, block, public, residual_bound(settings, n_parties))
+    expect_rounds(public, inputs.matrix.n_rows, block.packing, settings)
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1

@@ -114,7 +114,6 @@ ROWS = (
     Row("D5", "timing of decryption, fixed against random key and ciphertext (Welch t)", "\\|t\\| < 4.5 at 10^5", (
         worst("largest \\|t\\|", 4.5), Measure("measurements, most of one", 2000, 10**5, fold="max"),
         Measure("least \\|t\\| of a control", 4.5, 4.5, fold="min"), Measure("repeated", None, None),
-        worst("\\|t\\| by key of the fallback", 4.5),
         Measure("places that depend on the key", None, 0, at_most=True), Measure("places of the control", None, 1))),
     Row("D7", "planted canaries (id, label, feature, weight) in logs, errors, wire", "0", (
         Measure("searches", 20, 20, r"test_(?:canaries|party_faults|net_canaries)\.py::test_nothing_planted"),)),

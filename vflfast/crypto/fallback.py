@@ -191,28 +191,38 @@ class GmpyBase:
 
 
 class GmpyPrivate:
-    """CRT decryption on mpz, with the same fault check as the core."""
+    """CRT decryption on mpz, with the same fault check as the core.
+
+    What has the key in it is done by GMP's functions for secrets, by products and by masks: `%` takes as long as its numbers let it.
+    """
 
     def __init__(self, p: int, q: int) -> None:
         self.n_limbs = lm.limb_count((p * q).bit_length())
         self.p, self.q = mpz(p), mpz(q)
-        self.scales = gmpy2.invert(-self.q, self.p), gmpy2.invert(-self.p, self.q)
+        self.branches = [
+            (prime, prime * prime, gmpy2.invert(prime, mpz(1) << prime.bit_length()), gmpy2.invert(-other, prime))
+            for prime, other in ((self.p, self.q), (self.q, self.p))
+        ]
         self.q_inverse = gmpy2.invert(self.q, self.p)
+        self.above_q = self.p * (self.q // self.p + 1)
 
     def decrypt(self, wire: Limbs) -> Limbs:
         """Return plaintexts in [0, n), shape (count, limbs); CheckError on a fault."""
         ciphertexts = [mpz(c) for c in lm.to_ints(wire)]
-        mod_p = self._branch(ciphertexts, self.p, self.scales[0])
-        mod_q = self._branch(ciphertexts, self.q, self.scales[1])
-        joined = [b + self.q * ((a - b) * self.q_inverse % self.p) for a, b in zip(mod_p, mod_q, strict=True)]
+        mod_p, mod_q = (self._branch(ciphertexts, *branch) for branch in self.branches)
+        joined = [
+            b + self.q * gmpy2.powmod_sec((a + self.above_q - b) * self.q_inverse, 1, self.p) for a, b in zip(mod_p, mod_q, strict=True)
+        ]
         return lm.from_ints(joined, self.n_limbs)
 
     @staticmethod
-    def _branch(ciphertexts: list[Any], prime: Any, scale: Any) -> list[Any]:
-        residues = []
+    def _branch(ciphertexts: list[Any], prime: Any, square: Any, inverse: Any, scale: Any) -> list[Any]:
+        """Return m modulo a prime of every ciphertext: c^(p−1) = 1 + h·p modulo p², and h·scale = m."""
+        mask, residues = (mpz(1) << prime.bit_length()) - 1, []
         for c in ciphertexts:
-            high, low = divmod(gmpy2.powmod_sec(c, prime - 1, prime * prime) if c % prime else mpz(0), prime)
-            if low != 1:
+            power = gmpy2.powmod_sec(c, prime - 1, square)
+            high = (power - 1) * inverse & mask  # the exact quotient, without a division
+            if high * prime + 1 != power:
                 raise CheckError("decryption: a CRT branch failed its check; no plaintext is returned")
-            residues.append(high * scale % prime)
+            residues.append(gmpy2.powmod_sec(high * scale, 1, prime))
         return residues

@@ -5,6 +5,7 @@
 #   make docs    the generated parts of docs/
 #   make bench-peers   the same work on other Paillier libraries
 #   make assure-quick  the table of assurance from the tests of every change     make sbom, make pin   what is installed
+#   make coverage  lines that the tests reach, Python and C++     make mutation  what the tests of the validators notice (hours)
 # PYTHON=/path/to/python3.12 chooses the interpreter; PYTEST_FLAGS is handed to pytest.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -21,7 +22,7 @@ KIND := $(VFLFAST_REQUIRE_NATIVE)-$(VFLFAST_NO_NATIVE)-$(VFLFAST_NO_GMP)-$(VFL_V
 READY := $(VENV)/.ready$(KIND)
 STAMP := $(VENV)/.installed$(KIND)
 
-.PHONY: demo test lint docs bench bench-peers assure assure-quick install sbom pin clean
+.PHONY: demo test lint docs bench bench-peers assure assure-quick coverage mutation install sbom pin clean
 
 demo: $(READY)
 	$(VENV)/bin/vflfast demo
@@ -58,6 +59,18 @@ assure: $(STAMP)
 
 assure-quick: $(STAMP)
 	$(VENV)/bin/python -m pytest tests -n auto --assure $(PYTEST_FLAGS)
+
+# Not part of the checks of every change: the one takes twice as long as the tests, the other hours, and goes on where it was stopped.
+coverage: $(VENV)/.covers
+	$(VENV)/bin/python -m pytest tests -n auto --cov --cov-report=term-missing:skip-covered $(PYTEST_FLAGS)
+	$(VENV)/bin/python tests/assurance/native_coverage.py
+
+mutation: $(VENV)/.covers
+	$(VENV)/bin/python tests/assurance/mutate.py --page docs/assurance-mutation.md
+
+$(VENV)/.covers: $(STAMP)
+	@$(VENV)/bin/python -m pip install 'pytest-cov>=7' 'coverage>=7.10' 'pybind11>=2.12' >>$(LOG) 2>&1 </dev/null
+	@touch $@
 
 install: $(STAMP)
 

@@ -11,18 +11,22 @@ import argparse
 import ast
 import contextlib
 import copy
+import dataclasses
 import hashlib
+import importlib
 import importlib.abc
 import importlib.util
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -34,7 +38,7 @@ EXAMPLES = "30"  # of every property
 PATIENCE = 4.0  # times as long as the tests take on the module as it is, and 20 s
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Target:
     """A module, the functions of it that validate (all where none is named), and their tests, the most telling first."""
 
@@ -71,11 +75,12 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Mutant:
-    """One change: where, what stood there, what stands there now, and the whole module with it."""
+    """One change: where, what stood there, what stands there now, and the whole module with it; `patch`: the function it is in, if any."""
 
     function: str
+    patch: str
     lines: frozenset[int]
     before: str
     after: str
@@ -88,18 +93,18 @@ class Mutant:
 
 def mutants(source: str, functions: Sequence[str] = ()) -> Iterator[Mutant]:
     tree = ast.parse(source)
-    for place, (function, node) in enumerate(code_nodes(tree)):
+    for place, (function, patch, node) in enumerate(code_nodes(tree)):
         if functions and function.rpartition(".")[2] not in functions:
             continue
         for k in range(len(changes(node))):
             made = copy.deepcopy(tree)
-            twin = next(found for n, (_, found) in enumerate(code_nodes(made)) if n == place)
+            twin = next(found for n, (*_, found) in enumerate(code_nodes(made)) if n == place)
             around = statement_of(made, twin)
             lines = {getattr(around, "lineno", 1), *range(getattr(node, "lineno", 1), (getattr(node, "end_lineno", 1) or 1) + 1)}
             before = ast.unparse(around)
             apply, shown = changes(twin)[k]
             apply()
-            yield Mutant(function, frozenset(lines), shown, short(before, ast.unparse(around)), made)
+            yield Mutant(function, patch, frozenset(lines), shown, short(before, ast.unparse(around)), made)
 
 
 def short(before: str, after: str) -> str:
@@ -117,17 +122,20 @@ def statement_of(tree: ast.Module, node: ast.AST) -> ast.AST:
     return around
 
 
-def code_nodes(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
-    """Every node that runs, with its function's name: no annotations, no docstrings, no texts of errors."""
+def code_nodes(tree: ast.Module) -> Iterator[tuple[str, str, ast.AST]]:
+    """Every node that runs, with its name and that of the outermost function around it; no annotations, no texts of errors."""
 
-    def visit(node: ast.AST, name: str) -> Iterator[tuple[str, ast.AST]]:
+    def visit(node: ast.AST, name: str, function: str) -> Iterator[tuple[str, str, ast.AST]]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             inner = f"{name}.{node.name}".lstrip(".")
-            defaults = [] if isinstance(node, ast.ClassDef) else [*node.args.defaults, *filter(None, node.args.kw_defaults)]
-            for part in [*node.body, *defaults]:
-                yield from visit(part, inner)
+            if not isinstance(node, ast.ClassDef):
+                for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
+                    yield from visit(default, inner, function)
+                function = function or inner
+            for part in node.body:
+                yield from visit(part, inner, function)
             return
-        yield name or "module", node
+        yield name or "module", function, node
         if isinstance(node, (ast.Raise, ast.JoinedStr)):
             return
         for field, value in ast.iter_fields(node):
@@ -135,9 +143,9 @@ def code_nodes(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
                 continue
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
-                    yield from visit(child, name)
+                    yield from visit(child, name, function)
 
-    yield from visit(tree, "")
+    yield from visit(tree, "", "")
 
 
 Change = tuple[Any, str]
@@ -200,14 +208,42 @@ class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self.code, module.__dict__)
 
 
-def verdict(target: Target, tree: ast.Module, seconds: float, tests: Sequence[str]) -> str:
-    """"killed", "survived", or "killed by time": what the tests say of a module, in a child."""
+def replaced(target: Target, mutant: Mutant) -> None:
+    """Before the package is imported: the module will be the mutant."""
+    sys.meta_path.insert(0, Loader(target, compiled(target, mutant)))
+
+
+def patched(target: Target, mutant: Mutant) -> None:
+    """After everything is imported: the one function gets the mutant's code, wherever it is known by now."""
+    module = importlib.import_module(target.module)
+    fresh = {**module.__dict__}
+    exec(compiled(target, mutant), fresh)
+    old, new = function_of(module.__dict__, mutant.patch), function_of(fresh, mutant.patch)
+    old.__code__ = new.__code__
+
+
+def compiled(target: Target, mutant: Mutant) -> CodeType:
+    return compile(ast.fix_missing_locations(mutant.tree), str(ROOT / target.path), "exec")
+
+
+def function_of(names: dict[str, Any], path: str) -> Any:
+    """The plain function behind a name such as "Class.method": under a property, a classmethod, a cache."""
+    first, *rest = path.split(".")
+    found = names[first]
+    for part in rest:
+        found = vars(found)[part]
+    for wrapper in ("fget", "__func__", "__wrapped__"):
+        found = getattr(found, wrapper, None) or found
+    return found
+
+
+def verdict(target: Target, prepare: Callable[[], None], seconds: float, tests: Sequence[str]) -> str:
+    """"killed", "survived", or "killed by time": what the tests say in a child, after `prepare`."""
     if not tests:
         return "survived"
-    code = compile(ast.fix_missing_locations(tree), str(ROOT / target.path), "exec")
     child = os.fork()
     if child == 0:
-        run_tests(target, code, tests)
+        run_tests(prepare, tests)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -231,7 +267,7 @@ def reaching(target: Target) -> dict[int, list[str]]:
             watch = coverage.Coverage(str(data), include=[str(ROOT / target.path)], config_file=False)
             watch.set_option("run:dynamic_context", "test_function")
             watch.start()
-            run_tests(target, None, files(target), (watch.stop, watch.save))
+            run_tests(lambda: None, files(target), (watch.stop, watch.save))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, f"the tests of {target.path} fail on it as it is"
         import coverage
 
@@ -243,8 +279,7 @@ def reaching(target: Target) -> dict[int, list[str]]:
     for line, contexts in lines.items():
         split = [context.split(".") for context in contexts if context]
         reached = {(next((names[part] for part in parts if part in names), ""), parts[-1]) for parts in split}
-        order = list(names.values())
-        made[line] = [f"{path}::{name}" for path, name in sorted(reached, key=lambda one: (order.index(one[0]), one[1])) if path]
+        made[line] = [f"{path}::{name}" for path, name in sorted(reached) if path]
         if "" in contexts or any(not path for path, _ in reached):
             made[line] = files(target)
     return made
@@ -253,31 +288,37 @@ def reaching(target: Target) -> dict[int, list[str]]:
 def tests_of(mutant: Mutant, reached: dict[int, list[str]], target: Target) -> list[str]:
     """The tests that reach any line of a mutant."""
     found = {test for line in mutant.lines for test in reached.get(line, [])}
-    order = files(target)
-    return order if found & set(order) else sorted(found, key=lambda test: (order.index(test.partition("::")[0]), test))
+    if found & set(files(target)):
+        names = {path: re.findall(r"^def (test_\w+)", Path(path).read_text(encoding="utf-8"), re.MULTILINE) for path in files(target)}
+        found = {f"{path}::{name}" for path in names for name in names[path]}
+    reach = Counter(test for tests in reached.values() for test in tests)
+    return sorted(found, key=lambda test: (reach[test], test))  # those of few lines first: they are of few seconds
 
 
 def files(target: Target) -> list[str]:
     return [str(ROOT / "tests" / name) for name in target.tests]
 
 
-def run_tests(target: Target, code: CodeType | None, tests: Sequence[str], at_end: Sequence[Callable[[], object]] = ()) -> None:
+def run_tests(prepare: Callable[[], None], tests: Sequence[str], at_end: Sequence[Callable[[], object]] = ()) -> None:
     """In the child: the tests up to the first that fails; ends the process."""
     status = 1
     try:
         os.setpgid(0, 0)
         for descriptor in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-        if code:
-            sys.meta_path.insert(0, Loader(target, code))
-        import pytest
-
-        options = ["-x", "-q", "--examples", EXAMPLES, "-p", "no:cacheprovider", "-p", "no:xdist", "-c", str(ROOT / "pyproject.toml")]
-        status = int(pytest.main([*options, *tests]))
+        prepare()
+        status = pytest_main(tests)
         for call in at_end:
             call()
     finally:
         os._exit(status)
+
+
+def pytest_main(tests: Sequence[str], *more: str) -> int:
+    import pytest
+
+    options = ["-x", "-q", "--examples", EXAMPLES, "-p", "no:cacheprovider", "-p", "no:xdist", "-c", str(ROOT / "pyproject.toml")]
+    return int(pytest.main([*options, *more, *tests]))
 
 
 def load_libraries() -> None:
@@ -298,21 +339,42 @@ def load_libraries() -> None:
 # --- the page ------------------------------------------------------------------------------------------------------
 
 
-def run(name: str, kept: dict[str, dict[str, str]], results: Path) -> None:
-    """Fill `kept` with the verdict of every mutant of a target, by its key."""
+def run(name: str, results: Path) -> None:
+    """Add the verdict of every mutant of a target to the results: those of constants first, then of functions, with all imported."""
     target = TARGETS[name]
     source = (ROOT / target.path).read_text(encoding="utf-8")
     start = time.monotonic()
     tests = reaching(target)
     seconds = PATIENCE * (time.monotonic() - start) + 20
-    made = kept.setdefault(f"{name} {hashlib.sha256(source.encode()).hexdigest()[:16]}", {})
-    for number, mutant in enumerate(mutants(source, target.functions)):
-        key = f"{number} {mutant.name}"
-        if key not in made:
-            made[key] = verdict(target, mutant.tree, seconds, tests_of(mutant, tests, target))
-            results.write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
-        if made[key] == "survived":
-            print(f"{name}, line {max(mutant.lines)}: {mutant.name}", flush=True)
+    place = f"{name} {hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    numbered = list(enumerate(mutants(source, target.functions)))
+
+    def judge(chosen: list[tuple[int, Mutant]], prepare: Callable[[Target, Mutant], None]) -> None:
+        for _, mutant in chosen[:1]:  # the control: nothing is changed
+            same = partial(prepare, target, dataclasses.replace(mutant, tree=ast.parse(source)))
+            assert verdict(target, same, 3600, files(target)) == "survived", f"{name}: the tests fail on it as it is"
+        for number, mutant in chosen:
+            kept, key = load(results), f"{number} {mutant.name}"
+            made = kept.setdefault(place, {})
+            if key not in made:
+                made[key] = verdict(target, partial(prepare, target, mutant), seconds, tests_of(mutant, tests, target))
+                results.write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
+            if made[key] == "survived":
+                print(f"{name}, line {max(mutant.lines)}: {mutant.name}", flush=True)
+
+    judge([one for one in numbered if not one[1].patch], replaced)
+    child = os.fork()
+    if child == 0:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            pytest_main(files(target), "--collect-only")
+        judge([one for one in numbered if one[1].patch], patched)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def load(results: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    return found
 
 
 def current(kept: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
@@ -362,11 +424,10 @@ def main() -> None:
     load_libraries()
     sys.path.insert(0, str(ROOT / "tests"))
     os.chdir(ROOT)
-    kept = json.loads(given.results.read_text(encoding="utf-8")) if given.results.exists() else {}
     for name in given.target or TARGETS:
-        run(name, kept, given.results)
+        run(name, given.results)
     if given.page:
-        given.page.write_text(page(kept), encoding="utf-8")
+        given.page.write_text(page(load(given.results)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -215,6 +215,13 @@ def test_workers_by_amdahls_law() -> None:
     assert caught.value.argument == "workers"
 
 
+def test_memory_holds_the_tables_of_the_session_that_has_most() -> None:
+    shape = flat_shape(5000, (20, 160), SETTINGS)
+    trained, scored = (predict(dataclasses.replace(shape, n_test=n), RATES, rounds=20) for n in (0, 100))
+    assert scored.memory_bytes >= trained.memory_bytes
+    assert trained.memory_bytes - guess(100).memory_bytes > 2 * (94 - 64) * 2048 * 512  # of guest and host
+
+
 def test_what_is_done_takes_as_long_as_it_took() -> None:
     shape = flat_shape(500, (20, 160), SETTINGS)
     known = predict(dataclasses.replace(shape, spent={"read tables": 7.0, "bin": 0.5}), RATES, rounds=2).seconds_by_stage

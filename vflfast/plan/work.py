@@ -81,11 +81,18 @@ class Work:
         self.packed = self.shape.settings.row_packing
         self.groups, lanes = -(-self.shape.n_rows // self.packed), self.rates.lanes
         self.products = {p.name: expected_work(p.class_counts, p.modal_shares, self.groups, lanes) for p in self.shape.parties}
+        self.tables: dict[str, Encryptor] = {}
+        self.most_entries = 0
         self.new_key()
 
     def new_key(self) -> None:
-        """Every session has its own key, and every party its own table under it."""
+        """Every session has its own key, and every party its own tables under it."""
+        self.most_entries = max(self.most_entries, self.n_entries())
         self.tables = {name: Encryptor(self.rates) for name in ("arbiter", *(p.name for p in self.shape.parties))}
+
+    def n_entries(self) -> int:
+        """Entries of the tables of all parties."""
+        return sum(encryptor.n_entries for encryptor in self.tables.values())
 
     def expect_rounds(self) -> None:
         """Tell every party's tables of the encryptions of all rounds to come, as the parties do."""
@@ -269,7 +276,7 @@ class Work:
         features = sum(len(p.class_counts) for p in shape.parties)
         codes = (shape.n_rows + shape.n_test) * features + 2 * shape.n_rows * sum(work.n_blocks for work in self.products.values())
         raw = min(8 * shape.n_raw * features, READ_BYTES)
-        tables = sum(encryptor.n_entries for encryptor in self.tables.values()) * width
+        tables = max(self.most_entries, self.n_entries()) * width
         tensors = rates.threads * rates.lanes * 1.5 * width * max(work.buckets / work.n_blocks for work in self.products.values())
         factored = [p.n_columns for p in shape.parties if p.n_columns <= MAX_GRAM_COLUMNS]
         grams = 8 * sum(d**2 for d in factored) + 24 * max((d**2 for d in factored if d <= WHOLE_COLUMNS), default=0)

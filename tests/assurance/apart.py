@@ -30,7 +30,13 @@ from vflfast.protocol.link import Link
 ROLES = ("guest", "host1", "arbiter")
 
 
-def returned_as_it_is(public: PublicKey, vector: CipherVector, **_: Any) -> WireVector:
+with_randomness = PublicKey.rerandomize
+
+
+def returned_as_it_is(public: PublicKey, vector: CipherVector, **options: Any) -> WireVector:
+    """[[4g]] without randomness; the masks of an opening keep theirs."""
+    if options:
+        return with_randomness(public, vector, **options)
     return WireVector(public, public.context.store(vector.vector), vector.frac_bits, vector.bound, vector.vector)
 
 

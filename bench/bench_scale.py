@@ -137,7 +137,7 @@ def memory(n_rows: int, n_columns: int, rounds: int, scratch: Path | None, key_b
     return found | {"peak_bytes": int(status["VmHWM"]) * 1024, "vector_bytes": vector, "codes_bytes": n_rows * n_columns}
 
 
-@pytest.mark.parametrize("size", [(300, 30), (300, 300), (3000, 30)])
+@pytest.mark.parametrize("size", [(300, 30), (1000, 300), (3000, 30)])
 def test_a_round_by_size(size: tuple[int, int], measure: Any) -> None:
     found = measure(lambda: train(*size, 2), items=size[0] * size[1], unit="cell", rounds=1)
     measure.extra_info |= {name: round(found[name], 3) for name in ("seconds", "predicted")}
@@ -147,12 +147,6 @@ def test_a_product_over_workers_beside_threads(measure: Any) -> None:
     pytest.importorskip("distributed")
     found = measure(lambda: products(2000, 200, 1), items=400_000, unit="cell", rounds=1)
     measure.extra_info |= found
-
-
-def test_out_of_core_has_the_same_weights(tmp_path: Path) -> None:
-    with storage.use_scratch(tmp_path, least_bytes=1):
-        mapped = train(500, 40, 1)["weight_hash"]
-    assert mapped == train(500, 40, 1)["weight_hash"]
 
 
 def main() -> None:

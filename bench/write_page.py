@@ -45,7 +45,7 @@ SHORT = ("pair_times_pair[2048]", "encrypt[half]", "decrypt", "add[vector]", "de
 def keep(run: dict[str, Any], remark: str = "") -> dict[str, Any]:
     """Return what matters of a pytest-benchmark file: the machine, the commit, every figure, and a remark on the circumstances."""
     found = [_figure(one) for one in run["benchmarks"] if "unit" in one["extra_info"]]
-    figures = [figure for figure in found if re.split(r"[\[,]", figure["name"])[0] in WORDS]  # others have pages of their own
+    figures = [figure for figure in found if figure["name"] in WORDS]  # others have pages of their own
     facts = run["benchmarks"][0]["extra_info"]
     commit = run["commit_info"]["id"][:7] + (" and changes" if run["commit_info"]["dirty"] else "")
     machine = {name: facts[name] for name in MACHINE}

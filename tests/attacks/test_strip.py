@@ -104,8 +104,8 @@ def test_the_hosts_own_base_does_not_help(made: Parties) -> None:
     bases = set()
     real = PublicKey._fixed_base
 
-    def note(self: PublicKey, count: int) -> Any:
-        base = real(self, count)
+    def note(self: PublicKey, count: int, bits: int) -> Any:
+        base = real(self, count, bits)
         bases.add(self._base_value)
         return base
 

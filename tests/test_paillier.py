@@ -21,7 +21,7 @@ from vflfast.crypto import limbs as lm
 from vflfast.crypto.base_table import MAX_TABLE_BYTES, BaseTable, n_entries
 from vflfast.crypto.codec import encode
 from vflfast.crypto.paillier import CipherVector, PrivateKey, PublicKey, WireVector, generate_keypair
-from vflfast.errors import CheckError, InputError
+from vflfast.errors import BoundError, CheckError, CiphertextError, InputError
 
 MANY = settings(max_examples=200, deadline=None)
 KeyOf = Callable[[int], PrivateKey]
@@ -449,3 +449,70 @@ def test_a_count_that_is_none_is_refused(count: Any, key_of: KeyOf) -> None:
     for method in (key_of(256).public.expect, key_of(256).public.precompute):
         with pytest.raises(InputError, match=r"^count: must be a whole number"):
             method(count)
+
+
+# --- what is declared, and what is refused --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("values", "options", "bound"), [
+    ([0.25], {}, 1 << 22), ([0.0], {}, 1 << 24), ([-3.0, 1.0], {}, 3 << 24), ([0.5], {"bound": 2.0}, 2 << 24), ([], {}, None),
+    ([0], {}, 1), ([1], {}, 1), ([-7, 2], {}, 7), ([1], {"bound": 5}, 5), ([3], {"frac_bits": 2}, 12),
+])  # fmt: skip
+def test_the_bound_that_a_vector_declares(values: list[Any], options: dict[str, Any], bound: int | None, key_of: KeyOf) -> None:
+    vector = key_of(256).public.encrypt(np.array(values) if options.get("frac_bits") else values, **options)
+    assert vector.bound == bound or (bound is None and len(vector) == 0)
+
+
+def test_given_randomness_makes_plain_paillier(key: PrivateKey) -> None:
+    n = key.public.n
+    messages, randomness = [0, 1, n - 1, n // 3], [1, n - 1, 2, 3]
+    vector = key.public.encrypt_with(messages, randomness)
+    assert lm.to_ints(vector.limbs) == [(1 + m * n) * pow(r, n, n * n) % (n * n) for m, r in zip(messages, randomness, strict=True)]
+    assert (vector.frac_bits, vector.bound) == (0, n // 2)
+    assert lm.to_ints(key.decrypt_residues(vector)) == messages
+
+
+@pytest.mark.parametrize("place", ["messages", "randomness"])
+@pytest.mark.parametrize("wrong", [-1, "n", "n + 1", True, 1.0, "1", None])
+def test_given_randomness_and_messages_are_in_their_range(place: str, wrong: Any, key_of: KeyOf) -> None:
+    public = key_of(256).public
+    value = {"n": public.n, "n + 1": public.n + 1, "1": "1"}.get(wrong, wrong) if isinstance(wrong, str) else wrong
+    given: dict[str, list[Any]] = {"messages": [1, 2], "randomness": [2, 3]}
+    given[place][1] = value
+    with pytest.raises(InputError) as caught:
+        public.encrypt_with(**given)
+    assert caught.value.argument == place
+
+
+def test_randomness_that_is_no_unit_is_refused(key_of: KeyOf) -> None:
+    private = key_of(256)
+    for r in (0, *private.primes, 2 * private.primes[0]):
+        with pytest.raises(InputError, match="randomness: each must be a unit"):
+            private.public.encrypt_with([1], [r])
+    for messages, randomness in (([1], [2, 3]), ([1, 2], [2]), ([], [2])):
+        with pytest.raises(InputError, match=f"randomness: {len(randomness)} numbers for {len(messages)} messages"):
+            private.public.encrypt_with(messages, randomness)
+
+
+@pytest.mark.parametrize("bound", [-1, True, 2.0, "above"])
+def test_no_vector_declares_a_bound_that_n_cannot_hold(bound: Any, key_of: KeyOf) -> None:
+    public = key_of(256).public
+    value = public.n // 2 + 1 if bound == "above" else bound
+    limbs = public.encrypt([1]).limbs
+    calls = [lambda: public.parse(limbs, frac_bits=0, bound=value), lambda: public.encrypt_encoded(np.array([0]), frac_bits=0, bound=value)]
+    for call in calls:
+        with pytest.raises((InputError, BoundError)) as caught:
+            call()
+        assert caught.value.argument == "bound"
+    assert public.parse(limbs, frac_bits=0, bound=public.n // 2).bound == public.n // 2
+    assert public.encrypt_encoded(np.array([0]), frac_bits=0, bound=0).bound == 0
+
+
+def test_more_ciphertexts_than_can_be_counted_are_refused(key_of: KeyOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    public = key_of(256).public
+    limbs = public.encrypt([1, 2, 3]).limbs
+    monkeypatch.setattr("vflfast.crypto.paillier.MAX_COUNT", 3)
+    assert len(public.parse(limbs, frac_bits=0, bound=3)) == 3
+    monkeypatch.setattr("vflfast.crypto.paillier.MAX_COUNT", 2)
+    with pytest.raises(CiphertextError, match="more than 2"):
+        public.parse(limbs, frac_bits=0, bound=3)

@@ -331,3 +331,16 @@ def test_every_overflow_past_the_planner_is_caught(figure: Figure) -> None:
         seen[overflow_case(rng)] += 1  # KeyError: passed
     assert seen["check"] > 5000
     figure("C8", "overflows", sum(seen.values()))
+
+
+@pytest.mark.parametrize(("values", "kind"), [
+    (np.array([2**63 - 1, 0]), np.int64), (np.array([1 - 2**63, 0]), np.int64), (np.array([-(2**63), 0]), object),
+    (np.array([2**63, 0], dtype=np.uint64), object), (np.array([2**63 - 1], dtype=np.uint64), np.int64),
+    (np.array([], dtype=np.int8), np.int64),
+])  # fmt: skip
+def test_whole_numbers_are_int64_where_their_magnitude_is(values: Any, kind: Any) -> None:
+    """|−2^63| is no int64: it would be negative."""
+    found = codec.whole_numbers("values", values)
+    assert found.dtype == kind
+    assert found.tolist() == values.tolist()
+    assert codec.largest_magnitude(found) == max(map(abs, values.tolist()), default=0)

@@ -105,11 +105,6 @@ class BlockPlan:
         """Rows that the blocks are about."""
         return len(self.blocks[0].patterns)
 
-    @property
-    def n_sums(self) -> int:
-        """Class sums of the product's output."""
-        return int(self.class_counts.sum())
-
     def segments(self, threads: int, lanes: int) -> int:
         """Return into how many row segments to split the work so that every thread and lane is busy."""
         largest = max(int(np.prod(b.class_counts)) for b in self.blocks)

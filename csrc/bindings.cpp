@@ -74,6 +74,10 @@ void fill_modulus(vfl::Modulus& m, const std::string& kernel, int limbs, const W
                 chunks.size() > 0 && static_cast<std::size_t>(chunks.size()) % (2 * digits) == 0,
             "constants of the wrong length");
     m.n = to_vector(n);
+    m.complement = m.n;  // -n modulo R: all digits inverted, plus 1; n is odd, so that its last digit takes no carry
+    const word mask = m.kernel->radix == 64 ? ~word{0} : (word{1} << m.kernel->radix) - 1;
+    for (word& digit : m.complement) digit = ~digit & mask;
+    m.complement[0] += 1;
     m.n_limbs = to_vector(n_limbs);
     m.n_neg_inv = n_neg_inv;
     m.r_squared = to_vector(r_squared);
@@ -171,17 +175,25 @@ Words unchain_rows(const vfl::Modulus& m, const Words& prefixes, const Words& in
 }
 
 template <void (*Function)(const vfl::Modulus&, word*, const word*, const word*, std::size_t, int)>
-Words with_inverses(const vfl::Modulus& m, const Words& rows, const Words& inverses, int threads) {
+Words with_inverses(const vfl::Modulus& m, const Words& rows, const Words& inverses, int threads, int parts) {
     const std::size_t count = check_rows(m, rows);
     require(check_limbs(inverses, static_cast<std::size_t>(m.digits), "inverses of the wrong width") == count, "as many inverses as rows");
-    Words result = new_rows(m, count);
+    Words result({static_cast<py::ssize_t>(count), static_cast<py::ssize_t>(parts), static_cast<py::ssize_t>(m.digits)});
     word* out = result.mutable_data();
     py::gil_scoped_release release;
     Function(m, out, rows.data(), inverses.data(), count, threads);
     return result;
 }
 
-// A fixed base under construction: the table as plain rows, then completed with logarithms.
+Words factor_rows(const vfl::Modulus& m, const Words& rows, const Words& inverses, int threads) {
+    return with_inverses<vfl::factor_rows>(m, rows, inverses, threads, 3);
+}
+
+Words invert_rows(const vfl::Modulus& m, const Words& rows, const Words& inverses, int threads) {
+    return with_inverses<vfl::invert_rows>(m, rows, inverses, threads, 2);
+}
+
+// A fixed base under construction: the table as rows, then completed with their factors and logarithms.
 class BaseTable {
   public:
     BaseTable(ModulusPtr m, const Words& base, int alpha_bits, int window, int threads) : m_(std::move(m)) {
@@ -192,9 +204,9 @@ class BaseTable {
         base_ = std::make_unique<vfl::FixedBase>(*m_, row, alpha_bits, window, threads);
     }
 
-    // The table as rows, shared memory: take logarithms of it in place.
+    // The table, shared memory: each entry a row and room for what is to take its place (Modulus.factors).
     Words entries(py::object self) {
-        return Words({static_cast<py::ssize_t>(base_->n_entries()), py::ssize_t{2}, static_cast<py::ssize_t>(m_->digits)}, base_->entries(), self);
+        return Words({static_cast<py::ssize_t>(base_->n_entries()), py::ssize_t{3}, static_cast<py::ssize_t>(m_->digits)}, base_->entries(), self);
     }
 
     Words encrypt(const py::object& start, const py::object& plain, const Words& alphas, int threads) const {
@@ -271,9 +283,11 @@ vfl::CodedBlock make_block(const std::vector<int>& counts, const Patterns& patte
 }
 
 // `times`, if it is not None, gets the nanoseconds of the bucket and the collapse phase, over all threads, added.
-Words class_sums(const vfl::Modulus& m, const Words& log_rows, const std::vector<BlockTuple>& tuples, std::size_t segments, int threads,
-                 const py::object& times) {
-    const std::size_t n_rows = check_rows(m, log_rows);
+Words class_sums(const vfl::Modulus& m, const Words& rows, const Words& factors, const std::vector<BlockTuple>& tuples,
+                 std::size_t segments, int threads, const py::object& times) {
+    const std::size_t n_rows = check_rows(m, rows);
+    require(factors.ndim() == 3 && length(factors) == n_rows && length(factors, 1) == 3 && length(factors, 2) == length(rows, 2),
+            "factors must have shape (rows, 3, digits)");
     require(!tuples.empty() && n_rows > 0, "no rows or no blocks");
     require(segments > 0 && segments <= std::max(n_rows, MAX_SEGMENTS), "no segments, or more than rows");
     std::vector<vfl::CodedBlock> blocks;
@@ -293,7 +307,7 @@ Words class_sums(const vfl::Modulus& m, const Words& log_rows, const std::vector
     word* out = sums.mutable_data();
     py::gil_scoped_release release;
     vfl::PhaseTimes phases;
-    vfl::class_sums(m, out, n_classes, log_rows.data(), n_rows, blocks, segments, threads, phases);
+    vfl::class_sums(m, out, n_classes, {rows.data(), factors.data(), n_rows}, blocks, segments, threads, phases);
     if (spent) {
         spent[0] += phases.bucket;
         spent[1] += phases.collapse;
@@ -399,10 +413,10 @@ PYBIND11_MODULE(_core, module) {
         .def("product", &product_of_rows)
         .def("chain", &chain_rows)
         .def("unchain", &unchain_rows)
-        .def("logs", &with_inverses<vfl::log_rows>)
-        .def("invert", &with_inverses<vfl::invert_rows>)
+        .def("factors", &factor_rows)
+        .def("invert", &invert_rows)
         .def("pack", &pack_rows)
-        .def("class_sums", &class_sums, py::arg("log_rows"), py::arg("blocks"), py::arg("segments"), py::arg("threads"),
+        .def("class_sums", &class_sums, py::arg("rows"), py::arg("factors"), py::arg("blocks"), py::arg("segments"), py::arg("threads"),
              py::arg("times") = py::none())
         .def("combine", &combine_columns);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <numeric>
 
 #include "lanes.h"
 #include "parallel.h"
@@ -10,85 +12,125 @@ namespace vfl {
 namespace {
 
 constexpr unsigned MAX_ACCUMULATED = 4094;  // logarithms added between two carries (pair.h)
+constexpr std::size_t PREFETCH_STEPS = 2;   // rows ahead: one row's products take about as long as the last-level cache
 
-// The buckets of one block: a pair, a sum of logarithms and a number of insertions for every pattern.
-class Buckets {
+// Pairs by joint class of some features, each in use or not. The memory is not cleared: what is not in use is not read.
+class Tensor {
   public:
-    Buckets(const Modulus& m, std::size_t n_patterns)
-        : m_(m), counts_(n_patterns, 0), pairs_(n_patterns * static_cast<std::size_t>(m.row())),
-          logs_(n_patterns * static_cast<std::size_t>(m.digits)) {}
+    Tensor(const Modulus& m, word* memory, std::size_t size) : row_(static_cast<std::size_t>(m.row())), memory_(memory), used_(size, 0) {}
 
-    std::size_t size() const { return counts_.size(); }
-    bool used(std::size_t i) const { return counts_[i] != 0; }
-    word* pair(std::size_t i) { return pairs_.get() + i * static_cast<std::size_t>(m_.row()); }
-    void mark_used(std::size_t i) { counts_[i] = 1; }
+    std::size_t size() const { return used_.size(); }
+    bool used(std::size_t i) const { return used_[i] != 0; }
+    void set_used(std::size_t i) { used_[i] = 1; }
+    bool is_mostly_used() const { return static_cast<std::size_t>(std::count(used_.begin(), used_.end(), 1)) * 4 >= size() * 3; }
+    word* pair(std::size_t i) { return memory_ + i * row_; }
+    const word* pair(std::size_t i) const { return memory_ + i * row_; }
 
-    // Adds the logarithm of `row`; returns true when this is the bucket's first row, whose residue is then already in place.
-    bool enter(std::size_t i, const word* row) {
-        word* log = logs_.get() + i * static_cast<std::size_t>(m_.digits);
-        if (counts_[i] == 0) {
-            const std::size_t bytes = sizeof(word) * static_cast<std::size_t>(m_.digits);
-            counts_[i] = 1;
-            std::memcpy(pair(i), row, bytes);
-            std::memset(pair(i) + m_.digits, 0, bytes);
-            std::memcpy(log, row + m_.digits, bytes);
-            return true;
-        }
-        m_.kernel->accumulate_row(m_, log, row + m_.digits);
-        if (++counts_[i] == MAX_ACCUMULATED) {
-            m_.kernel->carry_row(m_, log);
-            counts_[i] = 1;
-        }
-        return false;
+    void set(std::size_t i, const word* row) {
+        std::memcpy(pair(i), row, sizeof(word) * row_);
+        used_[i] = 1;
     }
 
-    // Asks for a bucket's cache lines ahead of `enter`: buckets of a large block live in the last-level cache.
+    // Asks for a bucket's cache lines ahead of their use, into the second level: the first has no room beside a kernel's blocks.
     void prefetch(std::size_t i) const {
-        constexpr int line = 64 / sizeof(word);
-        const word* pair = pairs_.get() + i * static_cast<std::size_t>(m_.row());
-        const word* log = logs_.get() + i * static_cast<std::size_t>(m_.digits);
-        for (int w = 0; w < m_.row(); w += line) __builtin_prefetch(pair + w, 1);
-        for (int w = 0; w < m_.digits; w += line) __builtin_prefetch(log + w, 1);
-    }
-
-    // (X0, X1 + X0*Lambda) in every used bucket.
-    void fold() {
-        const std::size_t lanes = static_cast<std::size_t>(m_.kernel->lanes);
-        Workspace space(m_, 2);
-        std::vector<std::size_t> pending;
-        for (std::size_t i = 0; i <= size(); ++i) {
-            if (i < size() && used(i)) pending.push_back(i);
-            if (pending.size() == lanes || (i == size() && !pending.empty())) {
-                fold_lanes(space, pending);
-                pending.clear();
-            }
-        }
+        constexpr std::size_t line = 64 / sizeof(word);
+        for (std::size_t w = 0; w < row_; w += line) __builtin_prefetch(pair(i) + w, 1, 2);
     }
 
   private:
-    void fold_lanes(Workspace& space, const std::vector<std::size_t>& chosen) {
-        Rows in{}, logs{};
-        RowsOut out{};
-        for (std::size_t lane = 0; lane < static_cast<std::size_t>(m_.kernel->lanes); ++lane) {
-            const bool live = lane < chosen.size();
-            const std::size_t i = chosen[live ? lane : 0];
-            word* log = logs_.get() + i * static_cast<std::size_t>(m_.digits);
-            if (live) m_.kernel->carry_row(m_, log);
-            in[lane] = pair(i);
-            logs[lane] = log;
-            out[lane] = live ? pair(i) : space.sink();
-        }
-        const Kernel& k = *m_.kernel;
-        k.gather(space.block(0), in.data(), m_.row());
-        k.gather(space.block(1), logs.data(), m_.digits);
-        k.redc_mul(m_, space.block(1), space.block(0), space.block(1));
-        k.add(m_, space.second(0), space.second(0), space.block(1));
-        k.scatter(out.data(), space.block(0), m_.row());
+    std::size_t row_;
+    word* memory_;
+    std::vector<unsigned char> used_;
+};
+
+// Sums of logarithms by joint class of some features.
+class LogTensor {
+  public:
+    LogTensor(const Modulus& m, std::size_t size) : m_(m), counts_(size, 0), logs_(size * static_cast<std::size_t>(m.digits)) {}
+
+    std::size_t size() const { return counts_.size(); }
+    word* log(std::size_t i) { return logs_.get() + i * static_cast<std::size_t>(m_.digits); }
+
+    void add(std::size_t i, const word* log_row) {
+        m_.kernel->accumulate_row(m_, log(i), log_row);
+        if (++counts_[i] == MAX_ACCUMULATED) carry(i);
+    }
+    void carry(std::size_t i) {
+        m_.kernel->carry_row(m_, log(i));
+        counts_[i] = 1;
     }
 
+  private:
     const Modulus& m_;
     std::vector<std::uint16_t> counts_;
-    Scratch pairs_, logs_;
+    Scratch logs_;
+};
+
+std::size_t product_of(const int* counts, std::size_t n) {
+    std::size_t product = 1;
+    for (std::size_t i = 0; i < n; ++i) product *= static_cast<std::size_t>(counts[i]);
+    return product;
+}
+
+// The buckets of one block. Residues are multiplied by pattern; logarithms, which are only added, are kept by the patterns of the
+// block's lower and of its upper half alone: the class sums need no more, and two small tables stay in the cache.
+class Buckets {
+  public:
+    Buckets(const Modulus& m, word* memory, const CodedBlock& block)
+        : m_(m), block_(block), n_lower_(product_of(block.class_counts.data(), block.class_counts.size() / 2)),
+          tensor_(m, memory, block.n_patterns()), lower_(m, n_lower_), upper_(m, block.n_patterns() / n_lower_) {}
+
+    Tensor& tensor() { return tensor_; }
+
+    // Adds the logarithm of `row`; returns true when this is the bucket's first row, which is then already in place as a pair.
+    bool enter(std::size_t pattern, const CodedRows& vector, std::size_t row) {
+        const std::size_t width = static_cast<std::size_t>(m_.row()), digits = static_cast<std::size_t>(m_.digits);
+        if (!tensor_.used(pattern)) {
+            tensor_.set(pattern, vector.rows + row * width);
+            return true;
+        }
+        const word* log = vector.factors + row * (width + digits) + width;
+        if (block_.class_counts.size() > 1) lower_.add(pattern % n_lower_, log);
+        upper_.add(pattern / n_lower_, log);
+        return false;
+    }
+
+    // sums (X0, X1) of every feature and class become (X0, X1 + X0*Lambda), Lambda the sum of the class's logarithms.
+    void fold(word* sums) {
+        const std::size_t row = static_cast<std::size_t>(m_.row()), digits = static_cast<std::size_t>(m_.digits);
+        const std::size_t half = block_.class_counts.size() / 2, n_classes = static_cast<std::size_t>(
+            std::accumulate(block_.class_counts.begin(), block_.class_counts.end(), 0));
+        Scratch logs(n_classes * digits);
+        std::size_t first = 0;
+        for (std::size_t f = 0; f < block_.class_counts.size(); ++f) {
+            LogTensor& from = f < half ? lower_ : upper_;
+            const std::size_t stride = product_of(block_.class_counts.data() + (f < half ? 0 : half), f < half ? f : f - half);
+            const std::size_t count = static_cast<std::size_t>(block_.class_counts[f]);
+            for (std::size_t i = 0; i < from.size(); ++i) {
+                from.carry(i);
+                word* own = logs.get() + (first + i / stride % count) * digits;
+                m_.kernel->accumulate_row(m_, own, from.log(i));
+                m_.kernel->carry_row(m_, own);
+            }
+            first += count;
+        }
+        Workspace space(m_, 2);
+        for_lanes(m_, 0, n_classes, [&](std::size_t at, int active) {
+            const Kernel& k = *m_.kernel;
+            space.load(0, sums, row, at, active, m_.row());
+            space.load(1, logs.get(), digits, at, active, m_.digits);
+            k.redc_mul(m_, space.block(1), space.block(0), space.block(1));
+            k.add(m_, space.second(0), space.second(0), space.block(1));
+            space.store(0, sums, row, at, active, m_.row());
+        });
+    }
+
+  private:
+    const Modulus& m_;
+    const CodedBlock& block_;
+    std::size_t n_lower_;
+    Tensor tensor_;
+    LogTensor lower_, upper_;
 };
 
 // One block's bucket phase over one segment of the rows: entries [begin, end) of block.patterns.
@@ -122,66 +164,119 @@ std::vector<std::vector<Job>> group_jobs(const std::vector<CodedBlock>& blocks, 
 }
 
 // Bucket phase of up to `lanes` jobs side by side.
-void fill_buckets(const Modulus& m, std::vector<Buckets>& buckets, const std::vector<Job>& jobs, const word* log_rows) {
+void fill_buckets(const Modulus& m, std::vector<Buckets>& buckets, const std::vector<Job>& jobs, const CodedRows& vector) {
     const Kernel& k = *m.kernel;
-    const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(k.lanes);
+    const std::size_t width = 3 * static_cast<std::size_t>(m.digits), lanes = static_cast<std::size_t>(k.lanes);
     std::size_t steps = 0;
     bool same_rows = true;
     for (const Job& job : jobs) {
         steps = std::max(steps, job.end - job.begin);
         same_rows &= job.block->rows == nullptr && job.segment == jobs[0].segment;
     }
-    Workspace space(m, 2);
+    Workspace space(m, 3);
     for (std::size_t step = 0; step < steps; ++step) {
-        Rows residues{}, current{};
+        Rows factors{}, current{};
         RowsOut target{};
         bool work = false;
         for (std::size_t lane = 0; lane < lanes; ++lane) {
-            residues[lane] = current[lane] = m.one.data();  // an idle lane multiplies 1 by 1
+            factors[lane] = vector.factors;  // an idle lane computes something that nobody reads
+            current[lane] = m.one.data();
             target[lane] = space.sink();
             if (lane >= jobs.size() || jobs[lane].begin + step >= jobs[lane].end) continue;
             const CodedBlock& block = *jobs[lane].block;
             const std::size_t entry = jobs[lane].begin + step, pattern = block.patterns[entry];
             if (static_cast<int>(pattern) == block.modal) continue;
-            const word* source = log_rows + (block.rows ? block.rows[entry] : entry) * row;
-            if (buckets[lane].enter(pattern, source)) continue;
-            residues[lane] = source;
-            current[lane] = target[lane] = buckets[lane].pair(pattern);
+            const std::size_t row = block.rows ? block.rows[entry] : entry;
+            if (buckets[lane].enter(pattern, vector, row)) continue;
+            factors[lane] = vector.factors + row * width;
+            current[lane] = target[lane] = buckets[lane].tensor().pair(pattern);
             work = true;
         }
         for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
-            const std::size_t next = jobs[lane].begin + step + 1;
-            if (next < jobs[lane].end) buckets[lane].prefetch(jobs[lane].block->patterns[next]);
+            const std::size_t next = jobs[lane].begin + step + PREFETCH_STEPS;
+            if (next < jobs[lane].end) buckets[lane].tensor().prefetch(jobs[lane].block->patterns[next]);
         }
         if (!work) continue;
-        if (lanes == 1) {
-            k.mul_residue(m, target[0], current[0], residues[0]);
-            continue;
-        }
         k.gather(space.block(0), current.data(), m.row());
         if (same_rows) {
-            k.mul_residue_broadcast(m, space.block(0), space.block(0), log_rows + (jobs[0].begin + step) * row);
+            k.mul_factor_broadcast(m, space.block(1), space.block(0), vector.factors + (jobs[0].begin + step) * width);
         } else {
-            k.gather(space.block(1), residues.data(), m.digits);
-            k.mul_residue(m, space.block(0), space.block(0), space.block(1));
+            k.gather(space.block(2), factors.data(), m.row());
+            k.mul_factor(m, space.block(1), space.block(0), space.block(2));
         }
-        k.scatter(target.data(), space.block(0), m.row());
+        k.scatter(target.data(), space.block(1), m.row());
     }
 }
 
 // dst *= src where src is in use; the first source of a target is copied.
-void merge(const Modulus& m, Products& products, Buckets& dst, std::size_t i, Buckets& src, std::size_t j) {
+void merge(Products& products, Tensor& dst, std::size_t i, const Tensor& src, std::size_t j) {
     if (!src.used(j)) return;
     if (dst.used(i)) {
         products.push(dst.pair(i), src.pair(j));
     } else {
-        std::memcpy(dst.pair(i), src.pair(j), sizeof(word) * static_cast<std::size_t>(m.row()));
-        dst.mark_used(i);
+        dst.set(i, src.pair(j));
     }
 }
 
-// Collapse phase: sums the bucket tensor over features [first, last) down to one row per feature and class, by halves.
-void collapse(const Modulus& m, Products& products, Buckets& tensor, const int* counts, std::size_t n_features, word* sums) {
+// A tensor seen as a matrix: entry (i, t) stands at i*step + t*stride. Its rows are summed over t.
+struct Marginal {
+    std::size_t size, step, terms, stride;
+    std::size_t at(std::size_t i, std::size_t t) const { return i * step + t * stride; }
+};
+
+// Into how many parts to split the terms, so that few lanes stay idle: `size` sums alone may not fill whole vectors.
+std::size_t parts_for(const Marginal& sums, std::size_t lanes) {
+    const auto vectors = [&](std::size_t parts) {
+        return (sums.size * parts + lanes - 1) / lanes * ((sums.terms + parts - 1) / parts) + (sums.size * (parts - 1) + lanes - 1) / lanes;
+    };
+    std::size_t best = 1;
+    for (std::size_t parts = 2; parts <= lanes && parts <= sums.terms; parts *= 2) {
+        if (vectors(parts) < vectors(best)) best = parts;
+    }
+    return best;
+}
+
+// dst[i] = product of the row i, each lane one sum or a part of one, whose running product stays in the lane. For full tensors:
+// what is not in use is multiplied as the number 1.
+void marginalize_lanes(const Modulus& m, Products& products, Tensor& dst, const Tensor& src, const Marginal& sums) {
+    const std::size_t lanes = static_cast<std::size_t>(m.kernel->lanes), row = static_cast<std::size_t>(m.row());
+    const std::size_t parts = parts_for(sums, lanes), length = (sums.terms + parts - 1) / parts;
+    Scratch memory(sums.size * parts * row, false, false);
+    Tensor partial(m, memory.get(), sums.size * parts);
+    Workspace space(m, 2);
+    for_lanes(m, 0, partial.size(), [&](std::size_t first, int active) {
+        bool fresh = true;
+        for (std::size_t t = 0; t < length; ++t) {
+            Rows rows{};
+            for (std::size_t lane = 0; lane < lanes; ++lane) {
+                const std::size_t own = first + lane, term = own / sums.size * length + t;
+                rows[lane] = m.one.data();
+                if (static_cast<int>(lane) >= active || term >= sums.terms || !src.used(sums.at(own % sums.size, term))) continue;
+                rows[lane] = src.pair(sums.at(own % sums.size, term));
+                partial.set_used(own);
+            }
+            m.kernel->gather(space.block(fresh ? 0 : 1), rows.data(), m.row());
+            if (!fresh) m.kernel->mul(m, space.block(0), space.block(0), space.block(1));
+            fresh = false;
+        }
+        space.store(0, partial.pair(0), row, first, active, m.row());
+    });
+    for (std::size_t part = 0; part < parts; ++part) {
+        for (std::size_t i = 0; i < sums.size; ++i) merge(products, dst, i, partial, part * sums.size + i);
+        products.flush();
+    }
+}
+
+void marginalize(const Modulus& m, Products& products, Tensor& dst, const Tensor& src, const Marginal& sums) {
+    if (src.is_mostly_used()) return marginalize_lanes(m, products, dst, src, sums);
+    for (std::size_t t = 0; t < sums.terms; ++t) {
+        for (std::size_t i = 0; i < sums.size; ++i) merge(products, dst, i, src, sums.at(i, t));
+        products.flush();
+    }
+}
+
+// Collapse phase: sums the bucket tensor over the features down to one row per feature and class, by halves.
+void collapse(const Modulus& m, Products& products, const Tensor& tensor, const int* counts, std::size_t n_features, word* sums) {
     const std::size_t row = static_cast<std::size_t>(m.row());
     if (n_features == 1) {
         for (std::size_t v = 0; v < tensor.size(); ++v) {
@@ -189,22 +284,12 @@ void collapse(const Modulus& m, Products& products, Buckets& tensor, const int* 
         }
         return;
     }
-    const std::size_t half = n_features / 2;
-    std::size_t low_size = 1, classes = 0;
-    for (std::size_t f = 0; f < half; ++f) {
-        low_size *= static_cast<std::size_t>(counts[f]);
-        classes += static_cast<std::size_t>(counts[f]);
-    }
-    const std::size_t high_size = tensor.size() / low_size;
-    Buckets low(m, low_size), high(m, high_size);
-    for (std::size_t h = 0; h < high_size; ++h) {
-        for (std::size_t l = 0; l < low_size; ++l) merge(m, products, low, l, tensor, h * low_size + l);
-        products.flush();
-    }
-    for (std::size_t l = 0; l < low_size; ++l) {
-        for (std::size_t h = 0; h < high_size; ++h) merge(m, products, high, h, tensor, h * low_size + l);
-        products.flush();
-    }
+    const std::size_t half = n_features / 2, low_size = product_of(counts, half), high_size = tensor.size() / low_size;
+    const std::size_t classes = static_cast<std::size_t>(std::accumulate(counts, counts + half, 0));
+    Scratch memory((low_size + high_size) * row, false, false);
+    Tensor low(m, memory.get(), low_size), high(m, memory.get() + low_size * row, high_size);
+    marginalize(m, products, low, tensor, {low_size, 1, high_size, low_size});
+    marginalize(m, products, high, tensor, {high_size, low_size, low_size, 1});
     collapse(m, products, low, counts, half, sums);
     collapse(m, products, high, counts + half, n_features - half, sums + classes * row);
 }
@@ -291,33 +376,42 @@ void run(const Modulus& m, Products& products, const std::vector<std::vector<Ste
 
 }  // namespace
 
-std::size_t CodedBlock::n_patterns() const {
-    std::size_t product = 1;
-    for (int count : class_counts) product *= static_cast<std::size_t>(count);
-    return product;
-}
+std::size_t CodedBlock::n_patterns() const { return product_of(class_counts.data(), class_counts.size()); }
 
-void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const word* log_rows, std::size_t n_rows,
-                const std::vector<CodedBlock>& blocks, std::size_t segments, int threads, PhaseTimes& times) {
+void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const CodedRows& vector, const std::vector<CodedBlock>& blocks,
+                std::size_t segments, int threads, PhaseTimes& times) {
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
-    const std::vector<std::vector<Job>> groups = group_jobs(blocks, n_rows, segments, lanes);
+    const std::vector<std::vector<Job>> groups = group_jobs(blocks, vector.count, segments, lanes);
     Scratch partial((segments - 1) * n_classes * row);
-    parallel_for(threads, groups.size(), 1, [&](std::size_t group, std::size_t) {
+    std::vector<std::unique_ptr<Scratch>> rooms(static_cast<std::size_t>(std::max(threads, 1)));  // a worker's buckets, kept between groups
+    std::size_t most = 0;
+    for (const std::vector<Job>& jobs : groups) {
+        std::size_t patterns = 0;
+        for (const Job& job : jobs) patterns += job.block->n_patterns();
+        most = std::max(most, patterns);
+    }
+    parallel_for(threads, groups.size(), 1, [&](std::size_t group, std::size_t, std::size_t worker) {
         const std::vector<Job>& jobs = groups[group];
+        std::unique_ptr<Scratch>& room = rooms[worker];
         std::vector<Buckets> buckets;
         buckets.reserve(jobs.size());
         {
             const Stopwatch watch(times.bucket);
-            for (const Job& job : jobs) buckets.emplace_back(m, job.block->n_patterns());
-            fill_buckets(m, buckets, jobs, log_rows);
+            if (!room) room = std::make_unique<Scratch>(most * row, false, false);
+            word* memory = room->get();
+            for (const Job& job : jobs) {
+                buckets.emplace_back(m, memory, *job.block);
+                memory += job.block->n_patterns() * row;
+            }
+            fill_buckets(m, buckets, jobs, vector);
         }
         const Stopwatch watch(times.collapse);
         Products products(m);
         for (std::size_t j = 0; j < jobs.size(); ++j) {
             const CodedBlock& block = *jobs[j].block;
-            word* target = jobs[j].segment == 0 ? sums : partial.get() + (jobs[j].segment - 1) * n_classes * row;
-            buckets[j].fold();
-            collapse(m, products, buckets[j], block.class_counts.data(), block.class_counts.size(), target + block.first_class * row);
+            word* target = (jobs[j].segment == 0 ? sums : partial.get() + (jobs[j].segment - 1) * n_classes * row) + block.first_class * row;
+            collapse(m, products, buckets[j].tensor(), block.class_counts.data(), block.class_counts.size(), target);
+            buckets[j].fold(target);
         }
     });
     parallel_for(threads, n_classes, 256, [&](std::size_t begin, std::size_t end) {

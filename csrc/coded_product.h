@@ -1,4 +1,4 @@
-// The coded product Z^T [[g]]: bucket phase, collapse phase, combine phase. Every ciphertext arrives in logarithmic form.
+// The coded product Z^T [[g]]: bucket phase, collapse phase, combine phase.
 #pragma once
 
 #include <atomic>
@@ -26,10 +26,17 @@ struct PhaseTimes {
     std::atomic<std::uint64_t> bucket{0}, collapse{0};
 };
 
+// The encrypted vector, twice: rows, and what factor_rows made of them.
+struct CodedRows {
+    const word* rows;
+    const word* factors;
+    std::size_t count;
+};
+
 // sums = for every block, feature and class: the product of the ciphertexts of its rows, without those of the modal pattern.
-// log_rows: n_rows rows in logarithmic form. Rows are split into `segments` pieces when there are few blocks.
-void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const word* log_rows, std::size_t n_rows,
-                const std::vector<CodedBlock>& blocks, std::size_t segments, int threads, PhaseTimes& times);
+// Rows are split into `segments` pieces when there are few blocks.
+void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const CodedRows& vector, const std::vector<CodedBlock>& blocks,
+                std::size_t segments, int threads, PhaseTimes& times);
 
 // One output of the combine phase: sum over classes v of exponents[v] * (class sum first_class + v).
 struct CodedColumn {

@@ -1,38 +1,12 @@
-// Moving rows in and out of a kernel's lanes: scratch blocks, strided loads, queued products.
+// Moving rows in and out of a kernel's lanes: blocks, strided loads, queued products.
 #pragma once
 
 #include <array>
-#include <memory>
 
 #include "pair.h"
+#include "scratch.h"
 
 namespace vfl {
-
-// A 64-byte aligned array of words, zeroed; wiped on release when it held a secret.
-class Scratch {
-  public:
-    explicit Scratch(std::size_t words, bool secret = false)
-        : size_(words), secret_(secret),
-          data_(static_cast<word*>(::operator new((words ? words : 1) * sizeof(word), std::align_val_t{64}))) {
-        std::memset(data_.get(), 0, words * sizeof(word));
-    }
-    ~Scratch() {
-        if (secret_ && data_) wipe(data_.get(), size_ * sizeof(word));
-    }
-    Scratch(Scratch&&) = default;
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    word* get() { return data_.get(); }
-    const word* get() const { return data_.get(); }
-
-  private:
-    struct Release {
-        void operator()(word* p) const { ::operator delete(p, std::align_val_t{64}); }
-    };
-    std::size_t size_;
-    bool secret_;
-    std::unique_ptr<word, Release> data_;
-};
 
 using Rows = std::array<const word*, MAX_LANES>;
 using RowsOut = std::array<word*, MAX_LANES>;

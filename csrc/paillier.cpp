@@ -285,13 +285,24 @@ void unchain_rows(const Modulus& m, word* inverses, const word* prefixes, const 
     });
 }
 
-void log_rows(const Modulus& m, word* r, const word* rows, const word* inverses, std::size_t count, int threads) {
-    const std::size_t row = static_cast<std::size_t>(m.row());
-    for_rows(m, count, threads, 2, [&](Workspace& space, std::size_t first, int active) {
+void factor_rows(const Modulus& m, word* r, const word* rows, const word* inverses, std::size_t count, int threads) {
+    const std::size_t row = static_cast<std::size_t>(m.row()), digits = static_cast<std::size_t>(m.digits);
+    for_rows(m, count, threads, 4, [&](Workspace& space, std::size_t first, int active) {
+        const Kernel& k = *m.kernel;
+        word taken[MAX_LANES];
         space.load(0, rows, row, first, active, m.row());
-        space.load(1, inverses, static_cast<std::size_t>(m.digits), first, active, m.digits);
-        m.kernel->redc_mul(m, space.second(0), space.second(0), space.block(1));
-        space.store(0, r, row, first, active, m.row());
+        space.load(1, inverses, digits, first, active, m.digits);
+        k.canonical(m, space.block(0), nullptr, taken);
+        k.canonical(m, space.second(0), taken, nullptr);  // what was taken off the first component is a carry into the second
+        k.factor_of(m, space.block(2), space.block(0));
+        // lambda * R = (a1 - floor(b*R/n)) / a0 * R, since b*R = a0 + floor(b*R/n)*n
+        k.redc_mul(m, space.block(3), space.block(1), space.second(2));  // < 3n
+        k.negate(m, space.block(3), space.block(3));
+        k.redc_mul(m, space.block(1), space.block(1), space.second(0));
+        k.add(m, space.block(3), space.block(3), space.block(1));
+        k.canonical(m, space.block(3), nullptr, nullptr);
+        space.store(2, r, row + digits, first, active, m.row());
+        space.store(3, r + row, row + digits, first, active, m.digits);
     });
 }
 
@@ -335,13 +346,13 @@ void encrypt_rows(const Modulus& m, const FixedBase& base, word* r, const word* 
             k.redc_mul(m, space.block(1), space.block(1), space.block(2));
             k.scatter(log_rows.data(), space.block(1), m.digits);
         }
-        base.multiply(m, space.block(0), log_rows.data(),
-                      rows_at(m, alphas, static_cast<std::size_t>(alpha_size), first, active), alpha_size, space, 1);
+        const Rows exponents = rows_at(m, alphas, static_cast<std::size_t>(alpha_size), first, active);
+        const int last = base.multiply(m, space, 0, 1, 2, log_rows.data(), exponents, alpha_size);
         for (std::size_t lane = 0; lane < lanes; ++lane) k.carry_row(m, logs[lane]);
-        k.gather(space.block(1), log_in.data(), m.digits);
-        k.redc_mul(m, space.block(1), space.block(0), space.block(1));
-        k.add(m, space.second(0), space.second(0), space.block(1));  // < 4n + 2n
-        space.store(0, r, row, first, active, m.row());
+        k.gather(space.block(2), log_in.data(), m.digits);
+        k.redc_mul(m, space.block(2), space.block(last), space.block(2));
+        k.add(m, space.second(last), space.second(last), space.block(2));  // < 7n + 2n
+        space.store(last, r, row, first, active, m.row());
         wipe(logs, sizeof logs);
     });
 }
@@ -388,18 +399,12 @@ void power_constant_time(const Modulus& m, Workspace& space, const std::vector<w
         std::memcpy(table.get() + entry * words, space.block(1), bytes);
         k.mul(m, space.block(1), space.block(1), space.block(0));
     }
-    std::memcpy(space.block(0), table.get(), bytes);  // entry 0: one
-    const int size = static_cast<int>(exponent.size());
-    for (int position = (size * 64 + SECRET_WINDOW - 1) / SECRET_WINDOW; position-- > 0;) {
+    const int size = static_cast<int>(exponent.size()), top = (size * 64 + SECRET_WINDOW - 1) / SECRET_WINDOW - 1;
+    const auto digit = [&](int position) { return bits_at(exponent.data(), size, position * SECRET_WINDOW, SECRET_WINDOW); };
+    k.pick(space.block(0), table.get(), SECRET_ENTRIES, words, digit(top));
+    for (int position = top; position-- > 0;) {
         for (int s = 0; s < SECRET_WINDOW; ++s) k.sqr(m, space.block(0), space.block(0));
-        const word digit = bits_at(exponent.data(), size, position * SECRET_WINDOW, SECRET_WINDOW);
-        std::memset(space.block(1), 0, bytes);
-        for (word entry = 0; entry < SECRET_ENTRIES; ++entry) {
-            const word difference = entry ^ digit;
-            const word mask = ((difference | (0 - difference)) >> 63) - 1;  // ~0 when entry == digit
-            const word* source = table.get() + entry * words;
-            for (std::size_t w = 0; w < words; ++w) space.block(1)[w] |= source[w] & mask;
-        }
+        k.pick(space.block(1), table.get(), SECRET_ENTRIES, words, digit(position));
         k.mul(m, space.block(0), space.block(0), space.block(1));
     }
 }

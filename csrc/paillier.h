@@ -35,8 +35,9 @@ void chain_rows(const Modulus& m, word* prefixes, word* totals, const word* rows
 void unchain_rows(const Modulus& m, word* inverses, const word* prefixes, const word* inverted_totals, const word* rows,
                   std::size_t count, std::size_t chain, int threads);
 
-// r = (a0, lambda * R) with a = a0 * (1 + lambda*n): the logarithmic form of a row (a0 a bare residue); `inverses` from unchain_rows.
-void log_rows(const Modulus& m, word* r, const word* rows, const word* inverses, std::size_t count, int threads);
+// r = rows of 3*digits words: the factor (b, floor(b*R/n)) of b, canonical, and lambda * R, lambda < n, where the number that the row
+// stands for is b * (1 + lambda*n); `inverses` from unchain_rows.
+void factor_rows(const Modulus& m, word* r, const word* rows, const word* inverses, std::size_t count, int threads);
 
 // r = a^-1 modulo n^2; `inverses` from unchain_rows.
 void invert_rows(const Modulus& m, word* r, const word* rows, const word* inverses, std::size_t count, int threads);

@@ -23,6 +23,7 @@ struct Modulus {
     int limbs = 0;                 // 64-bit limbs of one canonical residue
     word n_neg_inv = 0;            // -n^-1 modulo 2^radix
     std::vector<word> n;           // digits
+    std::vector<word> complement;  // R - n, digits: adding a multiple of it modulo R takes off that multiple of n
     std::vector<word> n_limbs;     // limbs
     std::vector<word> r_squared;   // R^2 mod n, digits
     std::vector<word> one;         // R mod n^2 as a pair: the row of the number 1
@@ -33,7 +34,7 @@ struct Modulus {
 };
 
 // Ranges, with N = 2^(64*limbs) (n itself for the sizes in use): operands are < 2^8 * N in each component; results are
-// r0 < 2n and r1 < 4n, of normalised digits, for operands < 16n (R >= 2^12 n). The result may be an operand.
+// r0 < 2n and r1 < 4n unless said, of normalised digits, for operands < 16n (R >= 2^12 n). The result may be an operand.
 struct Kernel {
     const char* name;
     int lanes;
@@ -44,13 +45,23 @@ struct Kernel {
     void (*mul)(const Modulus&, word* r, const word* a, const word* b);          // pair * pair / R
     void (*sqr)(const Modulus&, word* r, const word* a);                         // pair^2 / R
     void (*mul_residue)(const Modulus&, word* r, const word* a, const word* b);  // pair * (b, 0) / R, b per lane
-    void (*mul_residue_broadcast)(const Modulus&, word* r, const word* a, const word* b);  // b: one number for all lanes
+
+    // pair * (b, 0), without the R: `factor` holds the digits of b < n and those of floor(b*R/n), the quotient known in advance, per
+    // lane in block form or (broadcast) as one row for all lanes. r0 < 3n, r1 < 3n + a0 for operands below R/16. r is no operand.
+    void (*mul_factor)(const Modulus&, word* r, const word* a, const word* factor);
+    void (*mul_factor_broadcast)(const Modulus&, word* r, const word* a, const word* factor);
+    void (*factor_of)(const Modulus&, word* factor, const word* a);  // the factor of b, from a = b*R mod n, canonical
+
     void (*redc)(const Modulus&, word* r, const word* a);                        // pair / R: out of Montgomery form
-    // One residue: a * b / R mod n, result < 2n, for a < 16n and b < R/16 (a sum of logarithms may be that long).
+    // One residue: a * b / R mod n, for a < 16n and b < R; the result is below a*b/R + n, so < 2n where a*b < n*R.
     void (*redc_mul)(const Modulus&, word* r, const word* a, const word* b);
 
     void (*add)(const Modulus&, word* r, const word* a, const word* b);          // one residue: a + b
     void (*negate)(const Modulus&, word* r, const word* a);                      // one residue: 4n - a, a < 4n
+
+    // One residue below 16n (plus `add`, one word a lane, unless null) to [0, n), in place; taken (one word a lane, unless null) = how
+    // often n was taken off. Constant time.
+    void (*canonical)(const Modulus&, word* r, const word* add, word* taken);
 
     // Row arithmetic on the logarithmic component: acc += x without reduction, at most 2^12 - 2 times between two calls
     // of carry_row, which normalises digits and brings acc below R/16.
@@ -59,6 +70,11 @@ struct Kernel {
 
     void (*gather)(word* block, const word* const* rows, int words);   // rows of all lanes -> block
     void (*scatter)(word* const* rows, const word* block, int words);  // block -> rows of all lanes
+
+    // out = table[chosen], entries of `words` words (whole blocks), every one of them read. Constant time.
+    void (*pick)(word* out, const word* table, int entries, std::size_t words, word chosen);
+
+    void (*multiply_adds)(std::size_t count);  // the processor's own rate, for benchmarks: so many independent ones
 };
 
 extern const Kernel portable_kernel;

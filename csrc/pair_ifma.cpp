@@ -55,21 +55,25 @@ VFL_INLINE void clear(Columns& c) {
 
 enum class Second { per_lane, broadcast };
 
+// Which columns of a tile are wanted: all 8, 0 to 3, or 3 to 7.
+enum class Part { all, low, high };
+constexpr bool wanted(Part part, int column) { return part == Part::all || (part == Part::low ? column < TILE : column >= TILE - 1); }
+
 // c += x[xi..xi+3] * y[yi..yi+3]
-template <Second kind>
+template <Second kind, Part part = Part::all>
 VFL_INLINE void add_tile(Columns& c, const word* x, int xi, const word* y, int yi) {
-    const V x0 = load(x, xi), x1 = load(x, xi + 1), x2 = load(x, xi + 2), x3 = load(x, xi + 3);
+    const V own[TILE] = {load(x, xi), load(x, xi + 1), load(x, xi + 2), load(x, xi + 3)};
 #pragma GCC unroll 4
     for (int j = 0; j < TILE; ++j) {
         const V factor = kind == Second::broadcast ? spread(y, yi + j) : load(y, yi + j);
-        c.low[j] = _mm512_madd52lo_epu64(c.low[j], x0, factor);
-        c.low[j + 1] = _mm512_madd52lo_epu64(c.low[j + 1], x1, factor);
-        c.low[j + 2] = _mm512_madd52lo_epu64(c.low[j + 2], x2, factor);
-        c.low[j + 3] = _mm512_madd52lo_epu64(c.low[j + 3], x3, factor);
-        c.high[j] = _mm512_madd52hi_epu64(c.high[j], x0, factor);
-        c.high[j + 1] = _mm512_madd52hi_epu64(c.high[j + 1], x1, factor);
-        c.high[j + 2] = _mm512_madd52hi_epu64(c.high[j + 2], x2, factor);
-        c.high[j + 3] = _mm512_madd52hi_epu64(c.high[j + 3], x3, factor);
+#pragma GCC unroll 4
+        for (int i = 0; i < TILE; ++i) {
+            if (wanted(part, i + j)) c.low[i + j] = _mm512_madd52lo_epu64(c.low[i + j], own[i], factor);
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < TILE; ++i) {
+            if (wanted(part, i + j + 1)) c.high[i + j] = _mm512_madd52hi_epu64(c.high[i + j], own[i], factor);
+        }
     }
 }
 
@@ -219,23 +223,13 @@ VFL_IFMA void sqr_n(const Modulus& m, word* r, const word* a) {
     copy(r, t0, tiles * TILE);
 }
 
-template <int known, Second kind>
-VFL_INLINE void mul_residue_of(const Modulus& m, word* r, const word* a, const word* b) {
-    const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
-    alignas(64) Block t0, q, unused;
-    montgomery<Terms::one, kind, false>(m, tiles, t0, q, a, b, nullptr, nullptr, nullptr, nullptr);
-    montgomery<Terms::one, kind, true>(m, tiles, r + component, unused, a + component, b, nullptr, nullptr, q, m.n.data());
-    copy(r, t0, tiles * TILE);
-}
-
 template <int known>
 VFL_IFMA void mul_residue_n(const Modulus& m, word* r, const word* a, const word* b) {
-    mul_residue_of<known, Second::per_lane>(m, r, a, b);
-}
-
-template <int known>
-VFL_IFMA void mul_residue_broadcast_n(const Modulus& m, word* r, const word* a, const word* b) {
-    mul_residue_of<known, Second::broadcast>(m, r, a, b);
+    const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
+    alignas(64) Block t0, q, unused;
+    montgomery<Terms::one, Second::per_lane, false>(m, tiles, t0, q, a, b, nullptr, nullptr, nullptr, nullptr);
+    montgomery<Terms::one, Second::per_lane, true>(m, tiles, r + component, unused, a + component, b, nullptr, nullptr, q, m.n.data());
+    copy(r, t0, tiles * TILE);
 }
 
 template <int known>
@@ -255,6 +249,98 @@ VFL_IFMA void redc_mul_n(const Modulus& m, word* r, const word* a, const word* b
     const int tiles = known ? known : m.digits / TILE;
     alignas(64) Block q;
     montgomery<Terms::one, Second::per_lane, false>(m, tiles, r, q, a, b, nullptr, nullptr, nullptr, nullptr);
+}
+
+// q = floor(x*y / R) or one less: columns from digits-1 on, so that what is left out is below R (digits < 2^44).
+template <Second kind>
+VFL_INLINE void high_product(int tiles, word* q, const word* x, const word* y) {
+    V sum[2 * TILE];
+    Columns c;
+    clear(c);
+#pragma GCC unroll 8
+    for (int i = 0; i < 2 * TILE; ++i) sum[i] = _mm512_setzero_si512();
+    for (int s = 0; s + 1 < tiles; ++s) {  // column digits-1 has one high half of the diagonal before it
+        const int last = (tiles - 1 - s) * TILE - 1;
+        const V factor = kind == Second::broadcast ? spread(y, last) : load(y, last);
+        c.high[TILE - 2] = _mm512_madd52hi_epu64(c.high[TILE - 2], load(x, (s + 1) * TILE - 1), factor);
+    }
+    for (int s = 0; s < tiles; ++s) add_tile<kind, Part::high>(c, x, s * TILE, y, (tiles - 1 - s) * TILE);
+    settle(sum, c);
+    V carry = carry_of(sum[TILE - 1]);
+    shift_columns(sum);
+    for (int diagonal = tiles; diagonal < 2 * tiles; ++diagonal) {
+        for (int s = diagonal - tiles + 1; s < tiles; ++s) add_tile<kind>(c, x, s * TILE, y, (diagonal - s) * TILE);
+        settle(sum, c);
+#pragma GCC unroll 4
+        for (int i = 0; i < TILE; ++i) {
+            const V total = _mm512_add_epi64(sum[i], carry);
+            carry = carry_of(total);
+            store(q, (diagonal - tiles) * TILE + i, low_digit(total));
+        }
+        shift_columns(sum);
+    }
+}
+
+// r = (x*y - q*n + high) mod R, with -n as R - n; `high` (digits per lane) may be null. r is none of the operands.
+template <Second kind>
+VFL_INLINE void remainder(const Modulus& m, int tiles, word* r, const word* x, const word* y, const word* q, const word* high) {
+    const word* minus_n = m.complement.data();
+    V sum[2 * TILE], carry = _mm512_setzero_si512();
+    Columns c;
+    clear(c);
+#pragma GCC unroll 8
+    for (int i = 0; i < 2 * TILE; ++i) sum[i] = _mm512_setzero_si512();
+    for (int diagonal = 0; diagonal < tiles; ++diagonal) {
+        if (diagonal + 1 < tiles) {
+            for (int s = 0; s <= diagonal; ++s) {
+                add_tile<kind>(c, x, s * TILE, y, (diagonal - s) * TILE);
+                add_tile<Second::broadcast>(c, q, s * TILE, minus_n, (diagonal - s) * TILE);
+            }
+        } else {
+            for (int s = 0; s <= diagonal; ++s) {
+                add_tile<kind, Part::low>(c, x, s * TILE, y, (diagonal - s) * TILE);
+                add_tile<Second::broadcast, Part::low>(c, q, s * TILE, minus_n, (diagonal - s) * TILE);
+            }
+        }
+        settle(sum, c);
+#pragma GCC unroll 4
+        for (int i = 0; i < TILE; ++i) {
+            V total = _mm512_add_epi64(sum[i], carry);
+            if (high) total = _mm512_add_epi64(total, load(high, diagonal * TILE + i));
+            carry = carry_of(total);
+            store(r, diagonal * TILE + i, low_digit(total));
+        }
+        shift_columns(sum);
+    }
+}
+
+// factor: digits of b, then those of floor(b*R/n); per lane in block form, or one row for all lanes.
+template <int known, Second kind>
+VFL_INLINE void mul_factor_of(const Modulus& m, word* r, const word* a, const word* factor) {
+    const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
+    const word* quotient = factor + (kind == Second::broadcast ? tiles * TILE : component);
+    alignas(64) Block q0, q1;
+    high_product<kind>(tiles, q0, a, quotient);
+    remainder<kind>(m, tiles, r, a, factor, q0, nullptr);
+    high_product<kind>(tiles, q1, a + component, quotient);
+    remainder<kind>(m, tiles, r + component, a + component, factor, q1, q0);
+}
+
+template <int known>
+VFL_IFMA void mul_factor_n(const Modulus& m, word* r, const word* a, const word* factor) {
+    mul_factor_of<known, Second::per_lane>(m, r, a, factor);
+}
+
+template <int known>
+VFL_IFMA void mul_factor_broadcast_n(const Modulus& m, word* r, const word* a, const word* factor) {
+    mul_factor_of<known, Second::broadcast>(m, r, a, factor);
+}
+
+// (a + q*n) / R and q: with a = b*R mod n the first is b, and q = (b*R - a) / n = floor(b*R/n) because q < R.
+template <int known>
+VFL_IFMA void factor_n(const Modulus& m, word* factor, const word* a) {
+    const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
+    montgomery<Terms::none, Second::per_lane, false>(m, tiles, factor, factor + component, a, a, nullptr, nullptr, a, nullptr);
 }
 
 // The tile counts in use as constants, so that the loops over them are compiled for each; any other length takes the last line.
@@ -288,9 +374,20 @@ void mul_residue(const Modulus& m, word* r, const word* a, const word* b) {
     VFL_FOR_TILES(m, mul_residue_n, m, r, a, b)
 }
 
-void mul_residue_broadcast(const Modulus& m, word* r, const word* a, const word* b) {
+// Digits of a whole R, as a quotient may have; and of b, which is below n.
+void mul_factor(const Modulus& m, word* r, const word* a, const word* factor) {
+    check_pair(m, a), check_digits(m, factor);
+    VFL_FOR_TILES(m, mul_factor_n, m, r, a, factor)
+}
+
+void mul_factor_broadcast(const Modulus& m, word* r, const word* a, const word* factor) {
     check_pair(m, a);
-    VFL_FOR_TILES(m, mul_residue_broadcast_n, m, r, a, b)
+    VFL_FOR_TILES(m, mul_factor_broadcast_n, m, r, a, factor)
+}
+
+void factor_of(const Modulus& m, word* factor, const word* a) {
+    check_digits(m, a);
+    VFL_FOR_TILES(m, factor_n, m, factor, a)
 }
 
 void redc(const Modulus& m, word* r, const word* a) {
@@ -299,7 +396,7 @@ void redc(const Modulus& m, word* r, const word* a) {
 }
 
 void redc_mul(const Modulus& m, word* r, const word* a, const word* b) {
-    check_digits(m, a), check_digits(m, b);
+    check_digits(m, a);
     VFL_FOR_TILES(m, redc_mul_n, m, r, a, b)
 }
 
@@ -324,13 +421,82 @@ VFL_IFMA void negate(const Modulus& m, word* r, const word* a) {
     VFL_CHECK(_mm512_test_epi64_mask(carry, carry) == 0);
 }
 
+// x -= multiple of n by 2^shift in the lanes where that leaves no negative number; there `taken` grows by 2^shift.
+VFL_INLINE void subtract_where_it_fits(const Modulus& m, word* x, unsigned shift, V& taken) {
+    alignas(64) word difference[MAX_DIGITS * LANES];
+    V borrow = _mm512_setzero_si512();
+    for (int i = 0; i < m.digits; ++i) {
+        const V total = _mm512_add_epi64(_mm512_sub_epi64(load(x, i), _mm512_slli_epi64(spread(m.n.data(), i), shift)), borrow);
+        borrow = carry_of(total);
+        store(difference, i, low_digit(total));
+    }
+    const __mmask8 keep = _mm512_cmplt_epi64_mask(borrow, _mm512_setzero_si512());
+    for (int i = 0; i < m.digits; ++i) store(x, i, _mm512_mask_blend_epi64(keep, load(difference, i), load(x, i)));
+    taken = _mm512_mask_blend_epi64(keep, _mm512_add_epi64(taken, _mm512_set1_epi64(1LL << shift)), taken);
+}
+
+VFL_IFMA void canonical(const Modulus& m, word* r, const word* add, word* taken) {
+    V carry = add ? load(add, 0) : _mm512_setzero_si512(), count = _mm512_setzero_si512();
+    for (int i = 0; i < m.digits; ++i) {
+        const V total = _mm512_add_epi64(load(r, i), carry);
+        carry = carry_of(total);
+        store(r, i, low_digit(total));
+    }
+    for (unsigned shift = 4; shift-- > 0;) subtract_where_it_fits(m, r, shift, count);
+    if (taken) store(taken, 0, count);
+}
+
+// out = table[chosen], every entry read: acc |= entry & mask, 16 registers at a time.
+VFL_IFMA void pick(word* out, const word* table, int entries, std::size_t words, word chosen) {
+    constexpr int WIDTH = 16;
+    for (std::size_t at = 0; at < words; at += WIDTH * LANES) {
+        const int vectors = static_cast<int>(words - at < WIDTH * LANES ? (words - at) / LANES : WIDTH);
+        V acc[WIDTH];
+#pragma GCC unroll 16
+        for (int i = 0; i < WIDTH; ++i) acc[i] = _mm512_setzero_si512();
+        for (int entry = 0; entry < entries; ++entry) {
+            const word difference = static_cast<word>(entry) ^ chosen;
+            const V mask = _mm512_set1_epi64(static_cast<long long>(((difference | (0 - difference)) >> 63) - 1));  // ~0 when equal
+            const word* source = table + static_cast<std::size_t>(entry) * words + at;
+            if (vectors == WIDTH) {
+#pragma GCC unroll 16
+                for (int i = 0; i < WIDTH; ++i) acc[i] = _mm512_ternarylogic_epi64(acc[i], load(source, i), mask, 0xf8);
+            } else {
+#pragma GCC unroll 16
+                for (int i = 0; i < WIDTH; ++i) {
+                    if (i < vectors) acc[i] = _mm512_ternarylogic_epi64(acc[i], load(source, i), mask, 0xf8);
+                }
+            }
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < WIDTH; ++i) {
+            if (i < vectors) store(out + at, i, acc[i]);
+        }
+    }
+}
+
+// `count` multiply-adds that do not wait for each other, rounded up to 16.
+VFL_IFMA void multiply_adds(std::size_t count) {
+    V acc[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) acc[i] = _mm512_set1_epi64(i);
+    for (std::size_t done = 0; done < count; done += 16) {
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) acc[i] = _mm512_madd52lo_epu64(acc[i], acc[i], acc[i]);
+    }
+    V all = acc[0];
+#pragma GCC unroll 16
+    for (int i = 1; i < 16; ++i) all = _mm512_xor_si512(all, acc[i]);
+    __asm__ __volatile__("" : : "v"(all));
+}
+
 // At most 4094 additions of digits below 2^52 to one below 2^52 stay below 2^64.
 VFL_IFMA void accumulate_row(const Modulus& m, word* acc, const word* x) {
-    for (int i = 0; i < m.digits; i += TILE) {
-        const __m256i sum = _mm256_add_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(acc + i)),
-                                             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i)));
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(acc + i), sum);
+    int i = 0;
+    for (; i + LANES <= m.digits; i += LANES) {
+        _mm512_storeu_si512(acc + i, _mm512_add_epi64(_mm512_loadu_si512(acc + i), _mm512_loadu_si512(x + i)));
     }
+    for (; i < m.digits; ++i) acc[i] += x[i];
 }
 
 // Normalises the digits. Where R leaves little room above n (1024 bits: 16) it also takes off h * n, h the part above |n| bits,
@@ -418,8 +584,8 @@ int digits(int bits) {
 }  // namespace
 
 extern const Kernel ifma_kernel = {
-    "ifma", LANES, RADIX, digits, cpu_has_ifma, mul, sqr, mul_residue, mul_residue_broadcast,
-    redc, redc_mul, add, negate, accumulate_row, carry_row, gather, scatter,
+    "ifma", LANES, RADIX, digits, cpu_has_ifma, mul, sqr, mul_residue, mul_factor, mul_factor_broadcast,
+    factor_of, redc, redc_mul, add, negate, canonical, accumulate_row, carry_row, gather, scatter, pick, multiply_adds,
 };
 
 }  // namespace vfl

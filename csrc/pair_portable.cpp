@@ -2,6 +2,7 @@
 //
 // digits = limbs + 1, so R = 2^64 * N >= 2^64 * n: nothing needs a final subtraction, and a sum of 2^60 residues still fits.
 // All functions are constant time: the GMP calls used are its side-channel silent ones and addmul_1.
+#include <algorithm>
 #include <cstring>
 
 #include "pair.h"
@@ -136,6 +137,45 @@ void mul_residue(const Modulus& m, word* r, const word* a, const word* b) {
     finish(m, r, t0, t1);
 }
 
+// q = floor(x*y / R) or one less: columns from digits-2 on, so that what is left out is below R. Needs digits >= 2.
+inline void high_product(word* q, const word* x, const word* y, int digits) {
+    word acc[MAX_DIGITS + 3] = {0};  // from column digits-2
+    for (int i = 0; i < digits; ++i) {
+        const int first = std::max(0, digits - 2 - i), size = digits - first, at = first + i - (digits - 2);
+        acc[at + size] = addmul(acc + at, x + first, y[i], size);
+    }
+    std::memcpy(q, acc + 2, sizeof(word) * static_cast<std::size_t>(digits));
+}
+
+// r = (x*y - q*n) mod R.
+inline void remainder(const Modulus& m, word* r, const word* x, const word* y, const word* q) {
+    std::memset(r, 0, sizeof(word) * static_cast<std::size_t>(m.digits));
+    for (int i = 0; i < m.digits; ++i) {
+        addmul(r + i, x, y[i], m.digits - i);
+        addmul(r + i, m.complement.data(), q[i], m.digits - i);
+    }
+}
+
+void mul_factor(const Modulus& m, word* r, const word* a, const word* factor) {
+    const int digits = m.digits;
+    check_range(m, a), check_range(m, a + digits);
+    word q0[MAX_DIGITS], q1[MAX_DIGITS];
+    high_product(q0, a, factor + digits, digits);
+    high_product(q1, a + digits, factor + digits, digits);
+    remainder(m, r, a, factor, q0);
+    remainder(m, r + digits, a + digits, factor, q1);
+    add_n(r + digits, r + digits, q0, digits);
+}
+
+// (a + q*n) / R and q: with a = b*R mod n the first is b, and q = (b*R - a) / n = floor(b*R/n) because q < R.
+void factor_of(const Modulus& m, word* factor, const word* a) {
+    const std::size_t bytes = sizeof(word) * static_cast<std::size_t>(m.digits);
+    word t[MAX_PRODUCT];
+    std::memcpy(t, a, bytes);
+    std::memset(t + m.digits, 0, bytes);
+    reduce(m, factor, t, factor + m.digits);
+}
+
 void redc(const Modulus& m, word* r, const word* a) {
     const std::size_t bytes = sizeof(word) * static_cast<std::size_t>(m.digits);
     word t0[MAX_PRODUCT], t1[MAX_PRODUCT];
@@ -148,7 +188,6 @@ void redc(const Modulus& m, word* r, const word* a) {
 
 void redc_mul(const Modulus& m, word* r, const word* a, const word* b) {
     check_range(m, a);
-    VFL_CHECK(b[m.digits - 1] < word{1} << 60);
     word t[MAX_PRODUCT], q[MAX_DIGITS];
     multiply(t, a, b, m.digits);
     reduce(m, r, t, q);
@@ -169,6 +208,23 @@ void negate(const Modulus& m, word* r, const word* a) {
     (void)borrow;
 }
 
+void canonical(const Modulus& m, word* r, const word* add, word* taken) {
+    word multiple[MAX_DIGITS], difference[MAX_DIGITS], count = 0;
+    if (add) increment(r, *add, m.digits);
+    for (int shift = 4; shift-- > 0;) {
+        word low = 0;
+        for (int i = 0; i < m.digits; ++i) {
+            const word digit = m.n[static_cast<std::size_t>(i)];
+            multiple[i] = digit << shift | low;
+            low = shift ? digit >> (64 - shift) : 0;
+        }
+        const word fits = subtract(difference, r, multiple, m.digits) - 1;  // ~0 when no borrow was left
+        select(r, difference, fits, m.digits);
+        count += (fits & 1) << shift;
+    }
+    if (taken) *taken = count;
+}
+
 void accumulate_row(const Modulus& m, word* acc, const word* x) { add_n(acc, acc, x, m.digits); }
 
 void carry_row(const Modulus&, word*) {}
@@ -181,6 +237,23 @@ void scatter(word* const* rows, const word* block, int words) {
     std::memcpy(rows[0], block, sizeof(word) * static_cast<std::size_t>(words));
 }
 
+void pick(word* out, const word* table, int entries, std::size_t words, word chosen) {
+    std::memset(out, 0, sizeof(word) * words);
+    for (int entry = 0; entry < entries; ++entry) {
+        const word difference = static_cast<word>(entry) ^ chosen;
+        const word mask = ((difference | (0 - difference)) >> 63) - 1;  // ~0 when they are equal
+        const word* source = table + static_cast<std::size_t>(entry) * words;
+        for (std::size_t w = 0; w < words; ++w) out[w] |= source[w] & mask;
+    }
+}
+
+void multiply_adds(std::size_t count) {
+    constexpr int LIMBS = 32;
+    word acc[LIMBS] = {1}, x[LIMBS] = {3};
+    for (std::size_t done = 0; done < count; done += LIMBS) acc[0] ^= addmul(acc, x, done | 1, LIMBS);
+    __asm__ __volatile__("" : : "r"(acc[0]));
+}
+
 int digits(int bits) { return (bits + 63) / 64 + 1; }
 
 bool supported() { return true; }
@@ -188,8 +261,8 @@ bool supported() { return true; }
 }  // namespace
 
 const Kernel portable_kernel = {
-    "portable", 1,   64,       digits, supported, mul,            sqr,       mul_residue,
-    mul_residue, redc, redc_mul, add,    negate,    accumulate_row, carry_row, gather, scatter,
+    "portable", 1, 64, digits, supported, mul, sqr, mul_residue, mul_factor, mul_factor,
+    factor_of, redc, redc_mul, add, negate, canonical, accumulate_row, carry_row, gather, scatter, pick, multiply_adds,
 };
 
 }  // namespace vfl

@@ -7,12 +7,13 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace vfl {
 
-// Calls body(begin, end) on pieces of at most `grain` items that cover [0, count), from up to `threads` threads; the first
-// exception stops the hand-out and is thrown here.
+// Calls body(begin, end), or body(begin, end, worker) with worker below `threads` telling who runs it, on pieces of at most `grain`
+// items that cover [0, count), from up to `threads` threads; the first exception stops the hand-out and is thrown here.
 template <class Body>
 void parallel_for(int threads, std::size_t count, std::size_t grain, Body body) {
     grain = std::max<std::size_t>(grain, 1);
@@ -20,10 +21,14 @@ void parallel_for(int threads, std::size_t count, std::size_t grain, Body body) 
     std::atomic<std::size_t> next{0};
     std::exception_ptr failure;
     std::mutex guard;
-    auto work = [&] {
+    auto work = [&](std::size_t worker) {
         try {
             for (std::size_t piece; (piece = next.fetch_add(1)) < pieces;) {
-                body(piece * grain, std::min(count, (piece + 1) * grain));
+                if constexpr (std::is_invocable_v<Body, std::size_t, std::size_t, std::size_t>) {
+                    body(piece * grain, std::min(count, (piece + 1) * grain), worker);
+                } else {
+                    body(piece * grain, std::min(count, (piece + 1) * grain));
+                }
             }
         } catch (...) {
             std::lock_guard<std::mutex> lock(guard);
@@ -34,10 +39,10 @@ void parallel_for(int threads, std::size_t count, std::size_t grain, Body body) 
     std::vector<std::thread> team;
     const std::size_t extra = std::min<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)), pieces);
     try {
-        for (std::size_t i = 1; i < extra; ++i) team.emplace_back(work);
+        for (std::size_t i = 1; i < extra; ++i) team.emplace_back(work, i);
     } catch (...) {  // no more threads to be had: fewer do the same work
     }
-    work();
+    work(0);
     for (std::thread& member : team) member.join();
     if (failure) std::rethrow_exception(failure);
 }

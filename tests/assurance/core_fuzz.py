@@ -98,10 +98,11 @@ class Entries:
             "product": lambda: m.product(rows, threads(rng)),
             "chain": lambda: m.chain(rows, chain, threads(rng)),
             "unchain": lambda: m.unchain(arrays(digits), arrays(limbs, n_chains), rows, chain, threads(rng)),
-            "logs": lambda: m.logs(rows, arrays(digits), threads(rng)),
+            "factors": lambda: m.factors(rows, arrays(digits), threads(rng)),
             "invert": lambda: m.invert(rows, arrays(digits), threads(rng)),
             "pack": lambda: m.pack(rows, number(rng, 1, 2, 3, 5), rng.choice((1, 2, 17, 64, 0, -1, 2**40)), threads(rng)),
-            "class_sums": lambda: m.class_sums(rows, self.blocks(rng, count), rng.choice((1, 1, 2, 3, 0, -1)), threads(rng)),
+            "class_sums": lambda: m.class_sums(
+                rows, array(rng, count, 3, digits), self.blocks(rng, count), rng.choice((1, 1, 2, 3, 0, -1)), threads(rng)),
             "combine": lambda: self.combine(rows, count, rng),
             "entries": lambda: self.backend.core.BaseTable(m, self.rows(rng, 1), number(rng, 1, 8, 64), number(rng, 1, 2, 4), 1).entries(),
             "encrypt": lambda: self.table.encrypt(

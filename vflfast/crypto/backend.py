@@ -22,6 +22,7 @@ from .context import Backend, Block, FixedBase, PrivateContext, PublicContext, S
 from .limbs import Limbs
 
 NAMES = ("auto", "ifma", "portable", "gmpy2")
+ENTRIES_PER_PASS = 1 << 14  # of a table that is completed: what that takes besides the table is bounded by them
 INVERSION_CHAIN = 512  # rows that share one inversion: three products each against one inversion of about 50
 
 
@@ -216,7 +217,9 @@ class NativePublic:
         row = self.load(lm.from_ints([base], 2 * self.limbs))
         table = self.core.BaseTable(self.modulus, row, alpha_bits, window, threads())
         entries = table.entries()
-        entries[...] = self._logs(entries)
+        for start in range(0, len(entries), ENTRIES_PER_PASS):
+            piece = entries[start : start + ENTRIES_PER_PASS]
+            piece[...] = self._factors(np.ascontiguousarray(piece[:, :2]))
         return NativeBase(table)
 
     def pack(self, a: Vector, slots: int, slot_bits: int) -> Vector:
@@ -226,10 +229,10 @@ class NativePublic:
     def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int, spent: Seconds | None = None) -> Vector:
         """Return the product of the rows of every block's every feature's every class; `spent` gets the time by phase."""
         start = time.monotonic()
-        logs = self._logs(a)
+        factors = self._factors(a)
         tuples = [(list(b.class_counts), b.patterns, b.rows, b.modal) for b in blocks]
         phases, between = np.zeros(2, dtype=np.uint64), time.monotonic()
-        sums = np.asarray(self.modulus.class_sums(logs, tuples, segments, threads(), phases))
+        sums = np.asarray(self.modulus.class_sums(a, factors, tuples, segments, threads(), phases))
         if spent is not None:  # the core counts over its threads, which take both phases block by block
             bucket, collapse = (time.monotonic() - between) * phases / max(1, phases.sum())
             spent.update(logarithms=between - start, bucket=float(bucket), collapse=float(collapse))
@@ -251,8 +254,8 @@ class NativePublic:
             raise CiphertextError("ciphertexts", "one shares a factor with n") from None
         return np.asarray(self.modulus.unchain(prefixes, lm.from_ints(inverted, self.limbs), rows, chain, threads()))
 
-    def _logs(self, rows: Vector) -> Vector:
-        return np.asarray(self.modulus.logs(rows, self._inverses(rows), threads()))
+    def _factors(self, rows: Vector) -> Vector:
+        return np.asarray(self.modulus.factors(rows, self._inverses(rows), threads()))
 
 
 class NativeBase:

@@ -385,7 +385,7 @@ PrivateKey::~PrivateKey() { wipe(q_inverse.data(), q_inverse.size() * sizeof(wor
 
 namespace {
 
-constexpr int SECRET_WINDOW = 5;
+constexpr int SECRET_WINDOW = 4;  // 5 saves a fifth of the products and reads twice as much table
 constexpr int SECRET_ENTRIES = 1 << SECRET_WINDOW;
 
 // Block 0 = block 0 ^ exponent, by fixed windows; every table entry is read for every window. Uses block 1.
@@ -394,10 +394,13 @@ void power_constant_time(const Modulus& m, Workspace& space, const std::vector<w
     const std::size_t words = static_cast<std::size_t>(m.row()) * static_cast<std::size_t>(k.lanes);
     const std::size_t bytes = words * sizeof(word);
     Scratch table(words * SECRET_ENTRIES, true);
+    const auto entry = [&](int i) { return table.get() + static_cast<std::size_t>(i) * words; };
     space.broadcast(1, m.one.data(), m.row());
-    for (std::size_t entry = 0; entry < SECRET_ENTRIES; ++entry) {
-        std::memcpy(table.get() + entry * words, space.block(1), bytes);
-        k.mul(m, space.block(1), space.block(1), space.block(0));
+    std::memcpy(entry(0), space.block(1), bytes);
+    std::memcpy(entry(1), space.block(0), bytes);
+    for (int i = 2; i < SECRET_ENTRIES; i += 2) {
+        k.sqr(m, entry(i), entry(i / 2));
+        k.mul(m, entry(i + 1), entry(i), space.block(0));
     }
     const int size = static_cast<int>(exponent.size()), top = (size * 64 + SECRET_WINDOW - 1) / SECRET_WINDOW - 1;
     const auto digit = [&](int position) { return bits_at(exponent.data(), size, position * SECRET_WINDOW, SECRET_WINDOW); };

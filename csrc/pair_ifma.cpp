@@ -77,6 +77,27 @@ VFL_INLINE void add_tile(Columns& c, const word* x, int xi, const word* y, int y
     }
 }
 
+// The products x_i * x_j, i < j, of a tile with itself; and its squares x_i^2.
+VFL_INLINE void add_cross_terms(Columns& c, const word* x, int xi) {
+#pragma GCC unroll 4
+    for (int j = 1; j < TILE; ++j) {
+        const V factor = load(x, xi + j);
+#pragma GCC unroll 4
+        for (int i = 0; i < j; ++i) {
+            c.low[i + j] = _mm512_madd52lo_epu64(c.low[i + j], load(x, xi + i), factor);
+            c.high[i + j] = _mm512_madd52hi_epu64(c.high[i + j], load(x, xi + i), factor);
+        }
+    }
+}
+
+VFL_INLINE void add_squares(Columns& c, const word* x, int xi) {
+#pragma GCC unroll 4
+    for (int i = 0; i < TILE; ++i) {
+        c.low[2 * i] = _mm512_madd52lo_epu64(c.low[2 * i], load(x, xi + i), load(x, xi + i));
+        c.high[2 * i] = _mm512_madd52hi_epu64(c.high[2 * i], load(x, xi + i), load(x, xi + i));
+    }
+}
+
 // sum[0..7] += columns, and the columns are cleared.
 VFL_INLINE void settle(V* sum, Columns& c) {
 #pragma GCC unroll 8
@@ -122,17 +143,18 @@ VFL_INLINE void shift_columns(V* sum) {
     }
 }
 
-// What is multiplied: nothing (redc), x*y, x*y + u*v, x^2, or 2*x*y.
-enum class Terms { none, one, two, square, twice };
+// What is multiplied: nothing (redc), x*y, x*y + u*v, or x^2.
+enum class Terms { none, one, two, square };
 
 template <Terms terms, Second kind>
 VFL_INLINE void add_products(V* sum, Columns& c, int first, int last, int diagonal, const word* x, const word* y, const word* u,
                              const word* v) {
-    if (terms == Terms::square) {  // tiles above the diagonal count twice
+    if (terms == Terms::square) {  // what lies off the diagonal counts twice
         int s = first;
         for (; s < diagonal - s; ++s) add_tile<Second::per_lane>(c, x, s * TILE, x, (diagonal - s) * TILE);
+        if (s == diagonal - s && s <= last) add_cross_terms(c, x, s * TILE);
         settle_twice(sum, c);
-        if (s == diagonal - s && s <= last) add_tile<Second::per_lane>(c, x, s * TILE, x, s * TILE);
+        if (s == diagonal - s && s <= last) add_squares(c, x, s * TILE);
         return;
     }
     if (terms == Terms::none) return;
@@ -140,7 +162,6 @@ VFL_INLINE void add_products(V* sum, Columns& c, int first, int last, int diagon
         add_tile<kind>(c, x, s * TILE, y, (diagonal - s) * TILE);
         if (terms == Terms::two) add_tile<kind>(c, u, s * TILE, v, (diagonal - s) * TILE);
     }
-    if (terms == Terms::twice) settle_twice(sum, c);
 }
 
 // r = (P + A + q*n) / R, where P is the products' sum and A = +-low + R*high; low (digits per lane) and high (one number for
@@ -217,9 +238,15 @@ VFL_IFMA void mul_n(const Modulus& m, word* r, const word* a, const word* b) {
 template <int known>
 VFL_IFMA void sqr_n(const Modulus& m, word* r, const word* a) {
     const int tiles = known ? known : m.digits / TILE, component = tiles * TILE * LANES;
-    alignas(64) Block t0, q, unused;
+    alignas(64) Block t0, q, unused, twice;
     montgomery<Terms::square, Second::per_lane, false>(m, tiles, t0, q, a, a, nullptr, nullptr, nullptr, nullptr);
-    montgomery<Terms::twice, Second::per_lane, true>(m, tiles, r + component, unused, a, a + component, nullptr, nullptr, q, m.n.data());
+    V carry = _mm512_setzero_si512();
+    for (int i = 0; i < tiles * TILE; ++i) {  // 2*a0 < R/8
+        const V total = _mm512_add_epi64(_mm512_add_epi64(load(a, i), load(a, i)), carry);
+        carry = carry_of(total);
+        store(twice, i, low_digit(total));
+    }
+    montgomery<Terms::one, Second::per_lane, true>(m, tiles, r + component, unused, twice, a + component, nullptr, nullptr, q, m.n.data());
     copy(r, t0, tiles * TILE);
 }
 

@@ -23,6 +23,8 @@ from .limbs import Limbs
 from .pool import Pool
 from .vector import CipherVector, WireVector
 
+BLINDED_BY_ONE = 32  # ciphertexts that one blinding factor and its squares hide while they are decrypted
+
 
 class PublicKey:
     """Paillier encryption under modulus n.
@@ -356,7 +358,7 @@ class PrivateKey:
         return self._open(vector.vector)
 
     def _open(self, vector: Vector) -> Limbs:
-        """Blind with a random plaintext under fresh randomness, decrypt together with the product of all, unblind.
+        """Blind with a random plaintext under randomness that nobody knows, decrypt together with the product of all, unblind.
 
         A fault in the high component of a branch passes the core's check but not Σm = Dec(Πc); a wrong plaintext that got out
         would give the factorisation away.
@@ -365,13 +367,25 @@ class PrivateKey:
         if count == 0:
             return np.zeros((0, public.context.limbs), dtype=np.uint64)
         blinds = lm.random_below(public.n, count)
-        blinded = public._masked(vector, lm.from_ints(blinds, public.context.limbs), count, None)
+        hidden = public.context.multiply(vector, self._randomness(count))
+        blinded = public.context.add_plain(hidden, lm.from_ints(blinds, public.context.limbs))
         *opened, total = lm.to_ints(
             self._context.decrypt(public.context.store(np.concatenate([blinded, public.context.product(blinded)])))
         )
         if sum(opened) % public.n != total:
             raise CheckError("decryption: the plaintexts do not add up to that of the product; no plaintext is returned")
         return lm.from_ints([(m - b) % public.n for m, b in zip(opened, blinds, strict=True)], public.context.limbs)
+
+    def _randomness(self, count: int) -> Vector:
+        """Return encryptions of 0 that hide what is decrypted from whoever watches it: nothing under them leaves the process.
+
+        A fresh one serves with its squares for `BLINDED_BY_ONE` ciphertexts, as blinding factors of RSA do (Kocher 1996).
+        """
+        public = self.public
+        masks = [public._masked(None, None, -(-count // BLINDED_BY_ONE), None)]
+        while len(masks) < BLINDED_BY_ONE and len(masks) * len(masks[0]) < count:
+            masks.append(public.context.multiply(masks[-1], masks[-1]))
+        return np.concatenate(masks)[:count]
 
 
 def generate_keypair(key_bits: int = DEFAULT_KEY_BITS, *, test_sizes: bool = False) -> PrivateKey:

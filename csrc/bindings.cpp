@@ -20,6 +20,7 @@ namespace {
 // C-contiguous, aligned, native arrays: pybind11 copies others where no value can change, and rejects the rest.
 constexpr int PLAIN = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
 using Words = py::array_t<word, PLAIN>;
+using Integers = py::array_t<std::int64_t, PLAIN>;
 using ModulusPtr = std::shared_ptr<vfl::Modulus>;
 constexpr std::size_t MAX_PACKED_BITS = 64 * vfl::MAX_DIGITS, MAX_PATTERNS = 65536, MAX_SEGMENTS = 65536;
 
@@ -63,7 +64,7 @@ const vfl::Kernel* find_kernel(const std::string& name) {
 }
 
 void fill_modulus(vfl::Modulus& m, const std::string& kernel, int limbs, const Words& n, const Words& n_limbs, word n_neg_inv,
-                  const Words& r_squared, const Words& one, const Words& chunks) {
+                  const Words& reciprocal, const Words& r_squared, const Words& one, const Words& chunks) {
     m.kernel = find_kernel(kernel);
     m.digits = static_cast<int>(n.size());
     m.limbs = limbs;
@@ -74,12 +75,11 @@ void fill_modulus(vfl::Modulus& m, const std::string& kernel, int limbs, const W
                 chunks.size() > 0 && static_cast<std::size_t>(chunks.size()) % (2 * digits) == 0,
             "constants of the wrong length");
     m.n = to_vector(n);
-    m.complement = m.n;  // -n modulo R: all digits inverted, plus 1; n is odd, so that its last digit takes no carry
-    const word mask = m.kernel->radix == 64 ? ~word{0} : (word{1} << m.kernel->radix) - 1;
-    for (word& digit : m.complement) digit = ~digit & mask;
-    m.complement[0] += 1;
+    m.set_complement();
     m.n_limbs = to_vector(n_limbs);
     m.n_neg_inv = n_neg_inv;
+    require(reciprocal.size() == 0 || (reciprocal.size() == 3 && m.used_digits() >= 3), "a reciprocal has three digits");
+    m.reciprocal = to_vector(reciprocal);
     m.r_squared = to_vector(r_squared);
     m.one = to_vector(one);
     m.chunks = to_vector(chunks);
@@ -123,6 +123,17 @@ Words add_plain_rows(const vfl::Modulus& m, const Words& a, const Words& plain, 
     word* out = rows.mutable_data();
     py::gil_scoped_release release;
     vfl::add_plain_rows(m, out, a.data(), plain.data(), count, threads);
+    return rows;
+}
+
+Words add_small_rows(const vfl::Modulus& m, const Words& a, const Integers& values, int threads) {
+    const std::size_t count = check_rows(m, a);
+    require(values.ndim() == 1 && static_cast<std::size_t>(values.size()) == count, "as many plaintexts as ciphertexts");
+    require(!m.reciprocal.empty(), "the modulus is too short for this addition");
+    Words rows = new_rows(m, count);
+    word* out = rows.mutable_data();
+    py::gil_scoped_release release;
+    vfl::add_small_rows(m, out, a.data(), values.data(), count, threads);
     return rows;
 }
 
@@ -315,10 +326,8 @@ Words class_sums(const vfl::Modulus& m, const Words& rows, const Words& factors,
     return sums;
 }
 
-using Exponents = py::array_t<std::int64_t, PLAIN>;
-
-std::pair<Words, Words> combine_columns(const vfl::Modulus& m, const Words& sums, const Exponents& first_classes, const Exponents& n_classes,
-                                        const Exponents& exponents, int threads) {
+std::pair<Words, Words> combine_columns(const vfl::Modulus& m, const Words& sums, const Integers& first_classes, const Integers& n_classes,
+                                        const Integers& exponents, int threads) {
     const std::size_t rows = check_rows(m, sums), count = static_cast<std::size_t>(first_classes.size());
     require(exponents.ndim() == 2 && static_cast<std::size_t>(exponents.shape(0)) == count && n_classes.size() == first_classes.size(),
             "one row of exponents a column");
@@ -366,11 +375,11 @@ class Decryptor {
 
   private:
     static void fill_branch(vfl::Branch& branch, const py::tuple& parts) {
-        require(parts.size() == 10, "a branch has a modulus, an exponent and a scale");
+        require(parts.size() == 11, "a branch has a modulus, an exponent and a scale");
         fill_modulus(branch.prime, parts[0].cast<std::string>(), parts[1].cast<int>(), parts[2].cast<Words>(), parts[3].cast<Words>(),
-                     parts[4].cast<word>(), parts[5].cast<Words>(), parts[6].cast<Words>(), parts[7].cast<Words>());
-        branch.exponent = to_vector(parts[8].cast<Words>());
-        branch.scale = to_vector(parts[9].cast<Words>());
+                     parts[4].cast<word>(), parts[5].cast<Words>(), parts[6].cast<Words>(), parts[7].cast<Words>(), parts[8].cast<Words>());
+        branch.exponent = to_vector(parts[9].cast<Words>());
+        branch.scale = to_vector(parts[10].cast<Words>());
         require(branch.scale.size() == static_cast<std::size_t>(branch.prime.digits), "scale of the wrong width");
     }
 
@@ -398,10 +407,10 @@ PYBIND11_MODULE(_core, module) {
     module.def("digits", [](const std::string& kernel, int bits) { return find_kernel(kernel)->digits(bits); });
 
     py::class_<vfl::Modulus, ModulusPtr>(module, "Modulus")
-        .def(py::init([](const std::string& kernel, int limbs, const Words& n, const Words& n_limbs, word n_neg_inv, const Words& r_squared,
-                         const Words& one, const Words& chunks) {
+        .def(py::init([](const std::string& kernel, int limbs, const Words& n, const Words& n_limbs, word n_neg_inv,
+                         const Words& reciprocal, const Words& r_squared, const Words& one, const Words& chunks) {
             auto m = std::make_shared<vfl::Modulus>();
-            fill_modulus(*m, kernel, limbs, n, n_limbs, n_neg_inv, r_squared, one, chunks);
+            fill_modulus(*m, kernel, limbs, n, n_limbs, n_neg_inv, reciprocal, r_squared, one, chunks);
             return m;
         }))
         .def_readonly("digits", &vfl::Modulus::digits)
@@ -409,6 +418,7 @@ PYBIND11_MODULE(_core, module) {
         .def("export_rows", &export_rows)
         .def("multiply", &multiply_rows)
         .def("add_plain", &add_plain_rows)
+        .def("add_small", &add_small_rows)
         .def("power", &power_rows)
         .def("product", &product_of_rows)
         .def("chain", &chain_rows)

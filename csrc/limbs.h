@@ -56,17 +56,6 @@ inline word subtract(word* r, const word* x, const word* y, int size) {
     return borrow;
 }
 
-// x += y over `size` limbs; returns the carry. Constant time.
-inline word add_to(word* x, const word* y, int size) {
-    word carry = 0;
-    for (int i = 0; i < size; ++i) {
-        const wide sum = static_cast<wide>(x[i]) + y[i] + carry;
-        x[i] = static_cast<word>(sum);
-        carry = static_cast<word>(sum >> 64);
-    }
-    return carry;
-}
-
 // x = mask ? y : x over `size` limbs; mask is 0 or ~0. Constant time.
 inline void select(word* x, const word* y, word mask, int size) {
     for (int i = 0; i < size; ++i) x[i] ^= mask & (x[i] ^ y[i]);
@@ -78,14 +67,6 @@ inline void increment(word* x, word y, int size) {
         x[i] += y;
         y = static_cast<word>(x[i] < y);
     }
-}
-
-// x < bound, compared from the top. Variable time: for public values.
-inline bool less_var(const word* x, const word* bound, int size) {
-    for (int i = size; i-- > 0;) {
-        if (x[i] != bound[i]) return x[i] < bound[i];
-    }
-    return false;
 }
 
 // r[0..2 size) = a * b + c, all of `size` limbs; r overlaps nothing. Constant time.

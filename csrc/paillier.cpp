@@ -48,56 +48,35 @@ void import_block(const Modulus& m, Workspace& space, int to, const word* limbs,
     }
 }
 
-// x (limbs + 1 words, < 4n) to [0, n); returns how many times n was taken off. Constant time.
-word canonical(const Modulus& m, word* x) {
-    word reduced[MAX_DIGITS], taken = 0;
-    for (int i = 0; i < 4; ++i) {
-        const word borrow = subtract(reduced, x, m.n_limbs.data(), m.limbs);
-        const word keep = static_cast<word>(x[m.limbs] < borrow);  // x < n
-        reduced[m.limbs] = x[m.limbs] - borrow;
-        select(x, reduced, keep - 1, m.limbs + 1);
-        taken += 1 - keep;
-    }
-    wipe(reduced, sizeof reduced);
-    return taken;
-}
-
-// The canonical residue of each lane of a block component, to out + lane*stride (limbs words).
-void store_residues(const Modulus& m, const word* component, word* out, std::size_t stride, int active) {
-    word digits[MAX_LANES][MAX_DIGITS], limbs[MAX_DIGITS];
+// The limbs of each lane's digits, to out + lane*stride; both are wiped.
+void store_limbs(const Modulus& m, const word* block, int words, word* out, std::size_t stride, int active) {
+    word digits[MAX_LANES][2 * MAX_DIGITS];
     RowsOut rows{};
     for (int lane = 0; lane < m.kernel->lanes; ++lane) rows[static_cast<std::size_t>(lane)] = digits[lane];
-    m.kernel->scatter(rows.data(), component, m.digits);
+    m.kernel->scatter(rows.data(), block, words);
     for (int lane = 0; lane < active; ++lane) {
-        to_limbs(limbs, m.limbs + 1, digits[lane], m.digits, m.kernel->radix);
-        canonical(m, limbs);
-        std::memcpy(out + static_cast<std::size_t>(lane) * stride, limbs, sizeof(word) * static_cast<std::size_t>(m.limbs));
+        for (int part = 0; part * m.digits < words; ++part) {
+            to_limbs(out + static_cast<std::size_t>(lane) * stride + part * m.limbs, m.limbs, digits[lane] + part * m.digits, m.digits,
+                     m.kernel->radix);
+        }
     }
     wipe(digits, sizeof digits[0] * static_cast<std::size_t>(m.kernel->lanes));
-    wipe(limbs, sizeof limbs);
 }
 
-// The canonical pair of each lane of a block that is already out of Montgomery form, each half `limbs` words, at
+// The canonical residue of each lane of a block component (< 16n, in place), to out + lane*stride (limbs words).
+void store_residues(const Modulus& m, word* component, word* out, std::size_t stride, int active) {
+    m.kernel->canonical(m, component, nullptr, nullptr);
+    store_limbs(m, component, m.digits, out, stride, active);
+}
+
+// The canonical pair of each lane of a block that is already out of Montgomery form, in place, each half `limbs` words, to
 // out + lane*2*limbs. The first component's overflow is a carry into the second.
-void store_pairs(const Modulus& m, const word* block, word* out, int active) {
-    word digits[MAX_LANES][2 * MAX_DIGITS], low[MAX_DIGITS], high[MAX_DIGITS];
-    RowsOut rows{};
-    for (int lane = 0; lane < m.kernel->lanes; ++lane) rows[static_cast<std::size_t>(lane)] = digits[lane];
-    m.kernel->scatter(rows.data(), block, m.row());
-    const std::size_t bytes = sizeof(word) * static_cast<std::size_t>(m.limbs);
-    for (int lane = 0; lane < active; ++lane) {
-        to_limbs(low, m.limbs + 1, digits[lane], m.digits, m.kernel->radix);
-        to_limbs(high, m.limbs + 1, digits[lane] + m.digits, m.digits, m.kernel->radix);
-        const word carry = canonical(m, low);
-        increment(high, carry, m.limbs + 1);
-        canonical(m, high);
-        word* target = out + at(static_cast<std::size_t>(lane), 2 * m.limbs);
-        std::memcpy(target, low, bytes);
-        std::memcpy(target + m.limbs, high, bytes);
-    }
-    wipe(digits, sizeof digits[0] * static_cast<std::size_t>(m.kernel->lanes));
-    wipe(low, sizeof low);
-    wipe(high, sizeof high);
+void store_pairs(const Modulus& m, word* block, word* out, int active) {
+    word carry[MAX_LANES];
+    m.kernel->canonical(m, block, nullptr, carry);
+    m.kernel->canonical(m, block + m.digits * m.kernel->lanes, carry, nullptr);
+    store_limbs(m, block, m.row(), out, static_cast<std::size_t>(2 * m.limbs), active);
+    wipe(carry, sizeof carry);
 }
 
 void set_one_digit(word* row, int digits) {
@@ -164,6 +143,29 @@ void add_plain_rows(const Modulus& m, word* r, const word* a, const word* plain,
         k.add(m, space.second(0), space.second(0), space.block(1));
         space.broadcast(2, m.one.data(), m.digits);
         k.redc_mul(m, space.second(0), space.second(0), space.block(2));  // times R over R: below 2n again
+        space.store(0, r, stride, first, active, m.row());
+    });
+}
+
+void add_small_rows(const Modulus& m, word* r, const word* a, const std::int64_t* values, std::size_t count, int threads) {
+    const std::size_t stride = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
+    for_rows(m, count, threads, 2, [&](Workspace& space, std::size_t first, int active) {
+        word magnitude[MAX_LANES], negative[MAX_LANES];
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+            const std::int64_t value = values[first + std::min(lane, static_cast<std::size_t>(active - 1))];
+            negative[lane] = static_cast<word>(value >> 63);  // ~0 or 0
+            magnitude[lane] = (static_cast<word>(value) ^ negative[lane]) - negative[lane];
+        }
+        space.load(0, a, stride, first, active, m.row());
+        word* factor = space.block(1);  // a0, or 4n - a0 where the value is negative
+        m.kernel->negate(m, factor, space.block(0));
+        for (std::size_t i = 0; i < static_cast<std::size_t>(m.digits) * lanes; i += lanes) {
+            for (std::size_t lane = 0; lane < lanes; ++lane) {
+                const word own = space.block(0)[i + lane];
+                factor[i + lane] = own ^ (negative[lane] & (own ^ factor[i + lane]));
+            }
+        }
+        m.kernel->add_multiple(m, space.second(0), factor, magnitude);
         space.store(0, r, stride, first, active, m.row());
     });
 }
@@ -376,7 +378,8 @@ void pack_rows(const Modulus& m, word* r, const word* a, std::size_t count, std:
 }
 
 Branch::~Branch() {
-    for (std::vector<word>* secret : {&prime.n, &prime.n_limbs, &prime.r_squared, &prime.one, &prime.chunks, &exponent, &scale}) {
+    for (std::vector<word>* secret : {&prime.n, &prime.complement, &prime.n_limbs, &prime.reciprocal, &prime.r_squared, &prime.one,
+                                      &prime.chunks, &exponent, &scale}) {
         wipe(secret->data(), secret->size() * sizeof(word));
     }
 }
@@ -441,23 +444,17 @@ bool decrypt_limbs(const PrivateKey& key, word* plain, const word* ciphertexts, 
     std::atomic<word> fault{0};
     parallel_for(threads, count, static_cast<std::size_t>(p.kernel->lanes), [&](std::size_t begin, std::size_t end) {
         const int active = static_cast<int>(end - begin);
-        const std::size_t lanes = static_cast<std::size_t>(p.kernel->lanes), words = static_cast<std::size_t>(limbs + 1);
+        const std::size_t lanes = static_cast<std::size_t>(p.kernel->lanes), words = static_cast<std::size_t>(limbs);
         Workspace p_space(p, 3, true), q_space(q, 3, true);
         Scratch mod_p(lanes * words, true), mod_q(lanes * words, true), product(2 * words, true);
         word wrong = decrypt_branch(key.p, p_space, mod_p.get(), ciphertexts + at(begin, size), size, active);
         wrong |= decrypt_branch(key.q, q_space, mod_q.get(), ciphertexts + at(begin, size), size, active);
         fault |= wrong;
-        // m = m_q + q * ((m_p - m_q) / q mod p), with m_p + 2p - m_q > 0 because q < 2p
-        Scratch difference(lanes * words, true);
-        for (std::size_t lane = 0; lane < static_cast<std::size_t>(active); ++lane) {
-            word* d = difference.get() + lane * words;
-            std::memcpy(d, mod_p.get() + lane * static_cast<std::size_t>(limbs), sizeof(word) * static_cast<std::size_t>(limbs));
-            d[limbs] = add_to(d, p.n_limbs.data(), limbs);
-            d[limbs] += add_to(d, p.n_limbs.data(), limbs);
-            d[limbs] -= subtract(d, d, mod_q.get() + lane * static_cast<std::size_t>(limbs), limbs);
-            canonical(p, d);
-        }
-        load_limbs(p, p_space, 0, difference.get(), words, limbs, active);
+        // m = m_q + q * ((m_p - m_q) / q mod p); q < 2p, so that 4p - m_q is positive
+        load_limbs(p, p_space, 0, mod_p.get(), static_cast<std::size_t>(limbs), limbs, active);
+        load_limbs(p, p_space, 1, mod_q.get(), static_cast<std::size_t>(limbs), limbs, active);
+        p.kernel->negate(p, p_space.block(1), p_space.block(1));
+        p.kernel->add(p, p_space.block(0), p_space.block(0), p_space.block(1));
         p_space.broadcast(1, key.q_inverse.data(), p.digits);
         p.kernel->redc_mul(p, p_space.block(0), p_space.block(0), p_space.block(1));
         store_residues(p, p_space.block(0), mod_p.get(), static_cast<std::size_t>(limbs), active);

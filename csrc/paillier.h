@@ -21,6 +21,9 @@ void multiply_rows(const Modulus& m, word* r, const word* a, const word* b, std:
 // r = a * (1 + n)^plain: adds plaintexts (limbs words each, < n) to the encrypted values.
 void add_plain_rows(const Modulus& m, word* r, const word* a, const word* plain, std::size_t count, int threads);
 
+// The same for small plaintexts of either sign; needs the modulus's reciprocal.
+void add_small_rows(const Modulus& m, word* r, const word* a, const std::int64_t* values, std::size_t count, int threads);
+
 // r = a^exponent, exponents of `size` limbs each; stride 0 repeats one exponent. Time depends on the longest exponent.
 void power_rows_var(const Modulus& m, word* r, const word* a, const word* exponents, int size, std::size_t stride, std::size_t count,
                     int threads);

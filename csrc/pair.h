@@ -25,11 +25,18 @@ struct Modulus {
     std::vector<word> n;           // digits
     std::vector<word> complement;  // R - n, digits: adding a multiple of it modulo R takes off that multiple of n
     std::vector<word> n_limbs;     // limbs
+    std::vector<word> reciprocal;  // floor(B^(t+2) / n), 3 digits, B = 2^radix and t the digits of n in use; empty where t < 3
     std::vector<word> r_squared;   // R^2 mod n, digits
     std::vector<word> one;         // R mod n^2 as a pair: the row of the number 1
     std::vector<word> chunks;      // pairs of 2^(64*limbs*i) * R^2 mod n^2: what import multiplies limb chunk i by
 
     int row() const { return 2 * digits; }
+    void set_complement();  // from n and the kernel
+    int used_digits() const {
+        int used = digits;
+        while (used > 1 && n[static_cast<std::size_t>(used - 1)] == 0) --used;
+        return used;
+    }
     int n_chunks() const { return static_cast<int>(chunks.size()) / row(); }
 };
 
@@ -59,6 +66,9 @@ struct Kernel {
     void (*add)(const Modulus&, word* r, const word* a, const word* b);          // one residue: a + b
     void (*negate)(const Modulus&, word* r, const word* a);                      // one residue: 4n - a, a < 4n
 
+    // One residue: r += x * s modulo n, s < 2^64 one word a lane; r < 10n before, below 4n after; x < 16n. Needs the reciprocal.
+    void (*add_multiple)(const Modulus&, word* r, const word* x, const word* s);
+
     // One residue below 16n (plus `add`, one word a lane, unless null) to [0, n), in place; taken (one word a lane, unless null) = how
     // often n was taken off. Constant time.
     void (*canonical)(const Modulus&, word* r, const word* add, word* taken);
@@ -76,6 +86,14 @@ struct Kernel {
 
     void (*multiply_adds)(std::size_t count);  // the processor's own rate, for benchmarks: so many independent ones
 };
+
+// -n modulo R: all digits inverted, plus 1; n is odd, so that this carries nowhere.
+inline void Modulus::set_complement() {
+    const word mask = kernel->radix == 64 ? ~word{0} : (word{1} << kernel->radix) - 1;
+    complement = n;
+    for (word& digit : complement) digit = ~digit & mask;
+    complement[0] += 1;
+}
 
 extern const Kernel portable_kernel;
 

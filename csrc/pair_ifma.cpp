@@ -462,6 +462,55 @@ VFL_INLINE void subtract_where_it_fits(const Modulus& m, word* x, unsigned shift
     taken = _mm512_mask_blend_epi64(keep, _mm512_add_epi64(taken, _mm512_set1_epi64(1LL << shift)), taken);
 }
 
+// sum[0..left+right) = x * y, digits normalised; x per lane, y per lane or the same in all of them.
+template <int left, int right>
+VFL_INLINE void short_product(V* sum, const V* x, const V* y) {
+#pragma GCC unroll 8
+    for (int i = 0; i < left + right; ++i) sum[i] = _mm512_setzero_si512();
+#pragma GCC unroll 4
+    for (int i = 0; i < left; ++i) {
+#pragma GCC unroll 4
+        for (int j = 0; j < right; ++j) {
+            sum[i + j] = _mm512_madd52lo_epu64(sum[i + j], x[i], y[j]);
+            sum[i + j + 1] = _mm512_madd52hi_epu64(sum[i + j + 1], x[i], y[j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i + 1 < left + right; ++i) {
+        sum[i + 1] = _mm512_add_epi64(sum[i + 1], carry_of(sum[i]));
+        sum[i] = low_digit(sum[i]);
+    }
+}
+
+// The quotient is that of x's upper digits by n, to two digits behind the point, times s.
+VFL_IFMA void add_multiple(const Modulus& m, word* r, const word* x, const word* s) {
+    const int t = m.used_digits();
+    const word *minus_n = m.complement.data(), *reciprocal = m.reciprocal.data();
+    const V zero = _mm512_setzero_si512(), factor = load(s, 0), s2[2] = {low_digit(factor), _mm512_srli_epi64(factor, RADIX)};
+    const V top[4] = {load(x, t - 3), load(x, t - 2), load(x, t - 1), t < m.digits ? load(x, t) : zero};
+    const V inverse[3] = {spread(reciprocal, 0), spread(reciprocal, 1), spread(reciprocal, 2)};
+    V ratio[7], product[5];
+    short_product<4, 3>(ratio, top, inverse);           // x * B^2 / n from digit 3 on
+    short_product<2, 3>(product, s2, ratio + 3);        // its product with s: the quotient from digit 2 on
+    const V q0 = product[2], q1 = product[3];
+    V carry = zero, x1 = zero, x2 = zero, n1 = zero, n2 = zero;  // the digits one and two below
+    for (int i = 0; i < m.digits; ++i) {
+        const V x0 = load(x, i), n0 = spread(minus_n, i);
+        V total = _mm512_add_epi64(load(r, i), carry), other = _mm512_madd52lo_epu64(zero, n0, q0);
+        total = _mm512_madd52hi_epu64(_mm512_madd52lo_epu64(total, x0, s2[0]), x1, s2[0]);
+        other = _mm512_madd52hi_epu64(other, n1, q0);
+        total = _mm512_madd52hi_epu64(_mm512_madd52lo_epu64(total, x1, s2[1]), x2, s2[1]);
+        other = _mm512_madd52hi_epu64(_mm512_madd52lo_epu64(other, n1, q1), n2, q1);
+        total = _mm512_add_epi64(total, other);
+        carry = carry_of(total);
+        store(r, i, low_digit(total));
+        x2 = x1, x1 = x0, n2 = n1, n1 = n0;
+    }
+    V taken = zero;
+    subtract_where_it_fits(m, r, 3, taken);
+    subtract_where_it_fits(m, r, 2, taken);
+}
+
 VFL_IFMA void canonical(const Modulus& m, word* r, const word* add, word* taken) {
     V carry = add ? load(add, 0) : _mm512_setzero_si512(), count = _mm512_setzero_si512();
     for (int i = 0; i < m.digits; ++i) {
@@ -612,7 +661,7 @@ int digits(int bits) {
 
 extern const Kernel ifma_kernel = {
     "ifma", LANES, RADIX, digits, cpu_has_ifma, mul, sqr, mul_residue, mul_factor, mul_factor_broadcast,
-    factor_of, redc, redc_mul, add, negate, canonical, accumulate_row, carry_row, gather, scatter, pick, multiply_adds,
+    factor_of, redc, redc_mul, add, negate, add_multiple, canonical, accumulate_row, carry_row, gather, scatter, pick, multiply_adds,
 };
 
 }  // namespace vfl

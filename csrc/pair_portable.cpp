@@ -208,20 +208,35 @@ void negate(const Modulus& m, word* r, const word* a) {
     (void)borrow;
 }
 
-void canonical(const Modulus& m, word* r, const word* add, word* taken) {
-    word multiple[MAX_DIGITS], difference[MAX_DIGITS], count = 0;
-    if (add) increment(r, *add, m.digits);
-    for (int shift = 4; shift-- > 0;) {
-        word low = 0;
-        for (int i = 0; i < m.digits; ++i) {
-            const word digit = m.n[static_cast<std::size_t>(i)];
-            multiple[i] = digit << shift | low;
-            low = shift ? digit >> (64 - shift) : 0;
-        }
-        const word fits = subtract(difference, r, multiple, m.digits) - 1;  // ~0 when no borrow was left
-        select(r, difference, fits, m.digits);
-        count += (fits & 1) << shift;
+// r -= n * 2^shift where that leaves no negative number; returns 2^shift then, else 0.
+inline word subtract_where_it_fits(const Modulus& m, word* r, int shift) {
+    word multiple[MAX_DIGITS], difference[MAX_DIGITS], low = 0;
+    for (int i = 0; i < m.digits; ++i) {
+        const word digit = m.n[static_cast<std::size_t>(i)];
+        multiple[i] = digit << shift | low;
+        low = shift ? digit >> (64 - shift) : 0;
     }
+    const word fits = subtract(difference, r, multiple, m.digits) - 1;  // ~0 when no borrow was left
+    select(r, difference, fits, m.digits);
+    return (fits & 1) << shift;
+}
+
+// The quotient is that of x's upper digits by n, to two digits behind the point, times s.
+void add_multiple(const Modulus& m, word* r, const word* x, const word* s) {
+    const int t = m.used_digits();
+    word ratio[7] = {0}, product[4] = {0};
+    for (int j = 0; j < 3; ++j) ratio[j + 4] = addmul(ratio + j, x + t - 3, m.reciprocal[static_cast<std::size_t>(j)], 4);
+    product[3] = addmul(product, ratio + 3, *s, 3);
+    addmul(r, x, *s, m.digits);
+    addmul(r, m.complement.data(), product[2], m.digits);
+    addmul(r + 1, m.complement.data(), product[3], m.digits - 1);
+    for (int shift : {3, 2}) subtract_where_it_fits(m, r, shift);
+}
+
+void canonical(const Modulus& m, word* r, const word* add, word* taken) {
+    word count = 0;
+    if (add) increment(r, *add, m.digits);
+    for (int shift = 4; shift-- > 0;) count += subtract_where_it_fits(m, r, shift);
     if (taken) *taken = count;
 }
 
@@ -262,7 +277,7 @@ bool supported() { return true; }
 
 const Kernel portable_kernel = {
     "portable", 1, 64, digits, supported, mul, sqr, mul_residue, mul_factor, mul_factor,
-    factor_of, redc, redc_mul, add, negate, canonical, accumulate_row, carry_row, gather, scatter, pick, multiply_adds,
+    factor_of, redc, redc_mul, add, negate, add_multiple, canonical, accumulate_row, carry_row, gather, scatter, pick, multiply_adds,
 };
 
 }  // namespace vfl

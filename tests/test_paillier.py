@@ -290,7 +290,7 @@ def plant_fault(fault: str, prime: int, backend: str, monkeypatch: pytest.Monkey
     def broken(owner: Any, modulus: int, other: int, chunks: int) -> tuple[Any, ...]:
         parts = list(sound(owner, modulus, other, chunks))
         if modulus == prime:
-            place = {"exponent": 8, "modulus": 2, "constant": 4}[fault]
+            place = {"exponent": 9, "modulus": 2, "constant": 4}[fault]
             parts[place] = parts[place] ^ (4 if place == 4 else np.uint64(4))
         return tuple(parts)
 

@@ -35,6 +35,11 @@ def values(shape: tuple[int, ...], rng: random.Random) -> np.ndarray:
     return made >> np.uint64(rng.choice((1, 12, 32))) if kind < 0.7 else made
 
 
+def signed(made: Any) -> Any:
+    """The same words as signed ones, where they are words."""
+    return made.view(np.int64) if isinstance(made, np.ndarray) and made.dtype == np.uint64 and made.flags.c_contiguous else made
+
+
 def array(rng: random.Random, *shape: int) -> Any:
     """Mostly of that shape; else of another, of another type, strided, unaligned, or not an array at all."""
     kind = rng.random()
@@ -94,6 +99,7 @@ class Entries:
             "export_rows": lambda: m.export_rows(rows, threads(rng)),
             "multiply": lambda: m.multiply(rows, self.rows(rng, rng.choice((count, count, 1))), threads(rng)),
             "add_plain": lambda: m.add_plain(rows, arrays(limbs), threads(rng)),
+            "add_small": lambda: m.add_small(rows, signed(array(rng, count)), threads(rng)),
             "power": lambda: m.power(rows, arrays(rng.choice((1, 2)), rng.choice((count, 1))), threads(rng)),
             "product": lambda: m.product(rows, threads(rng)),
             "chain": lambda: m.chain(rows, chain, threads(rng)),
@@ -148,7 +154,7 @@ class Entries:
         return made.multiply(values((2, 2, made.digits), rng), values((2, 2, made.digits), rng), 1)
 
 
-NAMES = ("import_rows", "export_rows", "multiply", "add_plain", "power", "product", "chain", "unchain", "logs", "invert", "pack",
+NAMES = ("import_rows", "export_rows", "multiply", "add_plain", "add_small", "power", "product", "chain", "unchain", "factors", "invert", "pack",
          "class_sums", "combine", "entries", "encrypt", "decrypt", "Modulus")  # fmt: skip
 
 

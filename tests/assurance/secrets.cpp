@@ -30,7 +30,10 @@ void read_branch(std::istream& in, vfl::Branch& branch) {
     in >> m.limbs >> m.n_neg_inv;
     m.n = read_words(in);
     m.digits = static_cast<int>(m.n.size());
-    for (std::vector<word>* part : {&m.n_limbs, &m.r_squared, &m.one, &m.chunks, &branch.exponent, &branch.scale}) *part = read_words(in);
+    m.set_complement();
+    for (std::vector<word>* part : {&m.n_limbs, &m.reciprocal, &m.r_squared, &m.one, &m.chunks, &branch.exponent, &branch.scale}) {
+        *part = read_words(in);
+    }
 }
 
 void hide(const std::vector<word>& words) { VALGRIND_MAKE_MEM_UNDEFINED(words.data(), words.size() * sizeof(word)); }
@@ -38,7 +41,10 @@ void hide(const std::vector<word>& words) { VALGRIND_MAKE_MEM_UNDEFINED(words.da
 void hide(vfl::Branch& branch) {
     vfl::Modulus& m = branch.prime;
     VALGRIND_MAKE_MEM_UNDEFINED(&m.n_neg_inv, sizeof m.n_neg_inv);
-    for (const std::vector<word>* part : {&m.n, &m.n_limbs, &m.r_squared, &m.one, &m.chunks, &branch.exponent, &branch.scale}) hide(*part);
+    for (const std::vector<word>* part : {&m.n, &m.complement, &m.n_limbs, &m.reciprocal, &m.r_squared, &m.one, &m.chunks, &branch.exponent,
+                                          &branch.scale}) {
+        hide(*part);
+    }
 }
 
 void show(std::vector<word>& words) { VALGRIND_MAKE_MEM_DEFINED(words.data(), words.size() * sizeof(word)); }

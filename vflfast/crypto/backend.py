@@ -148,6 +148,7 @@ class NativeBackend:
         digits = self.core.digits(self.name, modulus.bit_length())
         limbs = lm.limb_count(modulus.bit_length())
         r, square = 1 << (self.radix * digits), modulus * modulus
+        used = -(-modulus.bit_length() // self.radix)
         chunk_factors = [(r * r << (64 * limbs * i)) % square for i in range(chunks)]
         return (
             self.name,
@@ -155,6 +156,7 @@ class NativeBackend:
             self.digit_row(modulus, digits),
             lm.from_ints([modulus], limbs)[0],
             int(-gmpy2.invert(modulus, 1 << self.radix) % (1 << self.radix)),
+            self.digit_row((1 << self.radix * (used + 2)) // modulus, 3 if used >= 3 else 0),
             self.digit_row(r * r % modulus, digits),
             self.pair_rows([r % square], modulus, digits)[0].reshape(-1),
             self.pair_rows(chunk_factors, modulus, digits).reshape(-1),
@@ -199,6 +201,10 @@ class NativePublic:
     def add_plain(self, a: Vector, plain: Limbs) -> Vector:
         """Return a·(1 + n)^plain."""
         return np.asarray(self.modulus.add_plain(a, plain, threads()))
+
+    def add_small(self, a: Vector, values: npt.NDArray[np.int64]) -> Vector:
+        """Return a·(1 + n)^value, for n of at least `SMALL_SUM_BITS` bits."""
+        return np.asarray(self.modulus.add_small(a, values, threads()))
 
     def power(self, a: Vector, exponents: Limbs) -> Vector:
         """Return a^exponent; one row of exponents serves all."""

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from .limbs import Limbs
 
+SMALL_SUM_BITS = 192  # of n, from which on small plaintexts have an addition of their own
+
 Seconds: TypeAlias = dict[str, float]  # wall time by phase of the coded product: "logarithms" where there are any, "bucket", "collapse"
 Vector: TypeAlias = npt.NDArray[Any]  # opaque but for its first axis, which counts ciphertexts
 
@@ -56,6 +58,9 @@ class PublicContext(Protocol):
 
     def add_plain(self, a: Vector, plain: Limbs) -> Vector:
         """Return a·(1 + n)^plain."""
+
+    def add_small(self, a: Vector, values: npt.NDArray[np.int64]) -> Vector:
+        """Return a·(1 + n)^value, for n of at least `SMALL_SUM_BITS` bits."""
 
     def power(self, a: Vector, exponents: Limbs) -> Vector:
         """Return a^exponent; one row of exponents serves all."""

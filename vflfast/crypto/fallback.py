@@ -74,6 +74,10 @@ class GmpyPublic:
         """Return a·(1 + n)^plain."""
         return self._reduced(a * self._plain(plain))
 
+    def add_small(self, a: Vector, values: npt.NDArray[np.int64]) -> Vector:
+        """Return a·(1 + n)^value."""
+        return self._reduced(a * _vector([1 + int(v) * self._n for v in values]))
+
     def power(self, a: Vector, exponents: Limbs) -> Vector:
         """Return a^exponent; one row of exponents serves all."""
         powers = [mpz(e) for e in lm.to_ints(exponents)]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from . import codec, storage
 from . import limbs as lm
-from .context import Vector
+from .context import SMALL_SUM_BITS, Vector
 from .limbs import Limbs
 
 if TYPE_CHECKING:
@@ -169,7 +169,10 @@ class CipherVector:
         self.public.check_bound(bound)
         if len(encoded) == 1 != len(self):
             encoded = np.repeat(encoded, len(self))
-        return self._like(self.public.context.add_plain(self.vector, codec.to_residues(encoded * sign, self.public.n)), bound)
+        context = self.public.context
+        if encoded.dtype == np.int64 and self.public.key_bits >= SMALL_SUM_BITS:
+            return self._like(context.add_small(self.vector, encoded * sign), bound)
+        return self._like(context.add_plain(self.vector, codec.to_residues(encoded * sign, self.public.n)), bound)
 
     def _encoded(self, other: Any) -> npt.NDArray[Any]:
         """Plaintexts to add, brought to this vector's scale."""

@@ -70,7 +70,7 @@ void fill_modulus(vfl::Modulus& m, const std::string& kernel, int limbs, const W
     m.limbs = limbs;
     const std::size_t digits = static_cast<std::size_t>(m.digits);
     require(m.digits >= 2 && m.digits <= vfl::MAX_DIGITS && limbs >= 1 && limbs < vfl::MAX_DIGITS, "modulus too long for the core");
-    require(m.digits * m.kernel->radix >= limbs * 64 && static_cast<int>(n_limbs.size()) == limbs, "limbs and digits disagree");
+    require(m.digits == m.kernel->digits(64 * limbs) && static_cast<int>(n_limbs.size()) == limbs, "limbs and digits disagree");
     require(static_cast<std::size_t>(r_squared.size()) == digits && static_cast<std::size_t>(one.size()) == 2 * digits &&
                 chunks.size() > 0 && static_cast<std::size_t>(chunks.size()) % (2 * digits) == 0,
             "constants of the wrong length");

@@ -383,7 +383,8 @@ void class_sums(const Modulus& m, word* sums, std::size_t n_classes, const Coded
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
     const std::vector<std::vector<Job>> groups = group_jobs(blocks, vector.count, segments, lanes);
     Scratch partial((segments - 1) * n_classes * row);
-    std::vector<std::unique_ptr<Scratch>> rooms(static_cast<std::size_t>(std::max(threads, 1)));  // a worker's buckets, kept between groups
+    const std::size_t workers = std::min(static_cast<std::size_t>(std::max(threads, 1)), groups.size());
+    std::vector<std::unique_ptr<Scratch>> rooms(workers);  // of each, for its buckets, kept between groups
     std::size_t most = 0;
     for (const std::vector<Job>& jobs : groups) {
         std::size_t patterns = 0;

@@ -20,7 +20,7 @@ __extension__ using wide = unsigned __int128;
 
 // Overwrites memory that held a secret; the compiler may not remove it.
 inline void wipe(void* memory, std::size_t bytes) {
-    std::memset(memory, 0, bytes);
+    if (bytes) std::memset(memory, 0, bytes);  // an empty vector's pointer may be null
     __asm__ __volatile__("" : : "r"(memory) : "memory");
 }
 

@@ -1,6 +1,6 @@
 // Batched Paillier arithmetic on rows: import, export, products, powers, inverses, encryption, CRT decryption.
 //
-// Rows are pairs (see pair.h), `count` of them, contiguous; at rest a0 < 4n and a1 < 8n. Ciphertexts in limbs are 2*limbs words, plaintexts `limbs` words,
+// Rows are pairs (see pair.h), `count` of them, contiguous; at rest a0 < 4n and a1 < 10n. Ciphertexts in limbs are 2*limbs words, plaintexts `limbs` words,
 // little-endian. Every function shares its rows over `threads` threads and draws no randomness.
 #pragma once
 

@@ -20,8 +20,12 @@ from made_moduli import LARGE_BITS, SIZES, SMALL_BITS, THREADS, each_backend, mo
 
 from vflfast.crypto import backend as be
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.context import SMALL_SUM_BITS
 from vflfast.crypto.keys import generate_primes
 from vflfast.errors import BackendError, CheckError, CiphertextError, InputError
+
+
+SMALL_BOUNDS = [0, 1, -1, (1 << 52) - 1, 1 << 52, -(1 << 52), (1 << 63) - 1, -(1 << 63) + 1]
 
 
 class Sample:
@@ -31,6 +35,8 @@ class Sample:
         square, self.n, self.size = n * n, n, lm.limb_count(n.bit_length())
         self.a, self.b = units(n, count, rng), units(n, count, rng)
         self.plain = plaintexts(n, count, rng)
+        self.small = (SMALL_BOUNDS + [rng.randrange(-(1 << 63) + 1, 1 << 63) >> rng.randrange(63) for _ in range(count)])[:count]
+        rng.shuffle(self.small)
         bits = rng.choice((1, 5, 24, 25, 64, 81, n.bit_length() // 2))
         self.exponents = ([0, 1, (1 << bits) - 1] + [rng.getrandbits(bits) for _ in range(count)])[:count]
         self.common = rng.getrandbits(bits)
@@ -41,6 +47,7 @@ class Sample:
             "multiply by one row": [x * self.b[0] % square for x in self.a],
             "add_plain": [x * (1 + m * n) % square for x, m in zip(self.a, self.plain, strict=True)],
             "power": [pow(x, e, square) for x, e in zip(self.a, self.exponents, strict=True)],
+            "add_small": [x * (1 + s * n) % square for x, s in zip(self.a, self.small, strict=True)],
             "power by one": [pow(x, self.common, square) for x in self.a],
             "invert": [pow(x, -1, square) for x in self.a],
             "one": [1] * count,
@@ -57,6 +64,8 @@ class Sample:
             yield "multiply by one row", context.multiply(a, b[:1])
             yield "product", context.product(a)
         yield "add_plain", context.add_plain(a, lm.from_ints(self.plain, self.size))
+        if self.n.bit_length() >= SMALL_SUM_BITS:
+            yield "add_small", context.add_small(a, np.array(self.small, dtype=np.int64))
         yield "power", context.power(a, lm.from_ints(self.exponents, self.limbs))
         yield "power by one", context.power(a, lm.from_ints([self.common], self.limbs))
         yield "invert", context.invert(a)

@@ -165,6 +165,11 @@ def test_the_core_under_sanitizers(campaign_seconds: float, tmp_path: Path, figu
     figure("C3", "calls of the core under sanitizers", calls)
 
 
+def factors_of(rows: Any) -> Any:
+    """An array of the shape of their factors."""
+    return np.ones((len(rows), 3, rows.shape[2]), dtype=np.uint64)
+
+
 @needs_core
 def test_unaligned_arrays_are_copied_or_refused() -> None:
     entry = core_fuzz.Entries(be.select("portable"), core_fuzz.P)  # type: ignore[arg-type]
@@ -174,7 +179,7 @@ def test_unaligned_arrays_are_copied_or_refused() -> None:
     np.testing.assert_array_equal(entry.modulus.export_rows(shifted, 1), entry.modulus.export_rows(row, 1))
     times = np.frombuffer(bytearray(17), dtype=np.uint8)[1:].view(np.uint64)
     with pytest.raises(ValueError, match="aligned"):
-        entry.modulus.class_sums(row, [([2], np.zeros(1, dtype=np.uint16), None, -1)], 1, 1, times)
+        entry.modulus.class_sums(row, factors_of(row), [([2], np.zeros(1, dtype=np.uint16), None, -1)], 1, 1, times)
 
 
 @needs_core
@@ -184,5 +189,7 @@ def test_unaligned_arrays_are_copied_or_refused() -> None:
 ])  # fmt: skip
 def test_the_core_refuses_what_would_take_for_ever(name: str, arguments: tuple[Any, ...]) -> None:
     entry = core_fuzz.Entries(be.select("portable"), core_fuzz.P)  # type: ignore[arg-type]
-    with pytest.raises((ValueError, TypeError)):
-        getattr(entry.modulus, name)(np.ones((1, 2, entry.digits), dtype=np.uint64), *arguments)
+    rows = np.ones((1, 2, entry.digits), dtype=np.uint64)
+    operands = (rows, factors_of(rows)) if name == "class_sums" else (rows,)
+    with pytest.raises(ValueError, match=r"\w"):  # no TypeError: the arguments are of the right types
+        getattr(entry.modulus, name)(*operands, *arguments)

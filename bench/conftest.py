@@ -34,6 +34,12 @@ class Figure:
     name: str
     us: float
     unit: str
+    extra: dict[str, Any]
+
+    @property
+    def of_bound(self) -> float:
+        """Times the arithmetic bound, where the benchmark measured one."""
+        return float(self.extra.get("times_bound", 0.0))
 
     def __str__(self) -> str:
         return f"{self.name:62} {self.us:14,.4f} us a {self.unit:11} {1e6 / self.us:14,.0f} a second"
@@ -56,7 +62,7 @@ class Measure:
         us, rate = round(1e6 * seconds / items, 4), round(items / seconds, 1)
         self.extra_info.update(facts())
         self.extra_info.update({"items": items, "unit": unit, f"us_per_{unit}": us, "per_second": rate})
-        self.figures.append(Figure(self.name, 1e6 * seconds / items, unit))
+        self.figures.append(Figure(self.name, 1e6 * seconds / items, unit, self.extra_info))
         return result
 
 
@@ -75,6 +81,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("figures (median; one thread unless the name says all cores)")
         for figure in config.stash[FIGURES]:
             terminalreporter.write_line(str(figure))
+        shares = [f"{f.name:62} {f.of_bound:10.2f}" for f in config.stash[FIGURES] if f.of_bound]
+        if shares:
+            terminalreporter.section("time of a kernel over that of its multiply-adds at the rate of this core in this run")
+            for share in shares:
+                terminalreporter.write_line(share)
         rows = ratios(config.stash[FIGURES])
         if rows:
             terminalreporter.section("ratios of this run (times as fast as the same work on gmpy2)")

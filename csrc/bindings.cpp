@@ -11,6 +11,7 @@
 
 #include "coded_product.h"
 #include "paillier.h"
+#include "probe.h"
 
 namespace py = pybind11;
 using vfl::word;
@@ -22,7 +23,7 @@ constexpr int PLAIN = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNE
 using Words = py::array_t<word, PLAIN>;
 using Integers = py::array_t<std::int64_t, PLAIN>;
 using ModulusPtr = std::shared_ptr<vfl::Modulus>;
-constexpr std::size_t MAX_PACKED_BITS = 64 * vfl::MAX_DIGITS, MAX_PATTERNS = 65536, MAX_SEGMENTS = 65536;
+constexpr std::size_t MAX_PACKED_BITS = 64 * vfl::MAX_DIGITS, MAX_PATTERNS = 65536, MAX_SEGMENTS = 65536, MAX_REPEATS = 1 << 20;
 
 void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
@@ -157,6 +158,22 @@ Words product_of_rows(const vfl::Modulus& m, const Words& a, int threads) {
     word* out = rows.mutable_data();
     py::gil_scoped_release release;
     vfl::product_of_rows(m, out, a.data(), count, threads);
+    return rows;
+}
+
+// For benchmarks: one kernel function, `times` times on one group of lanes.
+Words repeat_kernel(const vfl::Modulus& m, const std::string& operation, const Words& a, const Words& b, std::size_t times) {
+    const std::size_t lanes = static_cast<std::size_t>(m.kernel->lanes);
+    require(check_rows(m, a) == lanes && check_rows(m, b) == lanes, "one row a lane");
+    require(times <= MAX_REPEATS, "too many repeats");
+    Words rows = new_rows(m, lanes);
+    word* out = rows.mutable_data();
+    bool known = false;
+    {
+        py::gil_scoped_release release;
+        known = vfl::repeat_kernel(m, operation, out, a.data(), b.data(), times);
+    }
+    require(known, "no such operation");
     return rows;
 }
 
@@ -404,6 +421,12 @@ PYBIND11_MODULE(_core, module) {
     module.attr("has_gmp") = false;
 #endif
     module.def("kernels", &kernel_list);
+    module.def("multiply_adds", [](const std::string& kernel, std::size_t count) {
+        require(count <= std::size_t{1} << 40, "too many multiply-adds");
+        const vfl::Kernel* chosen = find_kernel(kernel);
+        py::gil_scoped_release release;
+        chosen->multiply_adds(count);
+    });
     module.def("digits", [](const std::string& kernel, int bits) { return find_kernel(kernel)->digits(bits); });
 
     py::class_<vfl::Modulus, ModulusPtr>(module, "Modulus")
@@ -421,6 +444,7 @@ PYBIND11_MODULE(_core, module) {
         .def("add_small", &add_small_rows)
         .def("power", &power_rows)
         .def("product", &product_of_rows)
+        .def("repeat", &repeat_kernel)
         .def("chain", &chain_rows)
         .def("unchain", &unchain_rows)
         .def("factors", &factor_rows)

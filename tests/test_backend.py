@@ -24,7 +24,6 @@ from vflfast.crypto.context import SMALL_SUM_BITS
 from vflfast.crypto.keys import generate_primes
 from vflfast.errors import BackendError, CheckError, CiphertextError, InputError
 
-
 SMALL_BOUNDS = [0, 1, -1, (1 << 52) - 1, 1 << 52, -(1 << 52), (1 << 63) - 1, -(1 << 63) + 1]
 
 

@@ -426,13 +426,13 @@ def test_a_table_for_what_is_expected_does_not_grow_again(key_of: KeyOf) -> None
 def test_a_table_is_as_wide_as_pays_and_fits(key_bits: int) -> None:
     widest = []
     for count in (0, 200, 2000, 12_000, 30_000, 80_000, 10**9):
-        window = BaseTable(expected=count).wanted(key_bits // 2, key_bits // 4)
-        assert BaseTable(count=count).wanted(key_bits // 2, key_bits // 4) == window
+        window = BaseTable(expected=count).wanted(key_bits // 2, key_bits // 2)
+        assert BaseTable(count=count).wanted(key_bits // 2, key_bits // 2) == window
         widest.append(window)
-        assert n_entries(key_bits // 2, window) * key_bits // 4 <= MAX_TABLE_BYTES
+        assert n_entries(key_bits // 2, window) * key_bits // 2 <= MAX_TABLE_BYTES
     assert widest == sorted(widest)
     assert widest[:3] == [4, 6, 8]
-    assert widest[-1] == {2048: 11, 3072: 10, 4096: 9}[key_bits]
+    assert widest[-1] == {2048: 10, 3072: 9, 4096: 8}[key_bits]
 
 
 def test_exponents_of_two_sizes_have_tables_of_their_own(key_of: KeyOf) -> None:

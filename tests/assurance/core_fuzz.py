@@ -103,6 +103,9 @@ class Entries:
             "power": lambda: m.power(rows, arrays(rng.choice((1, 2)), rng.choice((count, 1))), threads(rng)),
             "product": lambda: m.product(rows, threads(rng)),
             "chain": lambda: m.chain(rows, chain, threads(rng)),
+            "repeat": lambda: m.repeat(
+                rng.choice(("mul", "sqr", "mul_residue", "mul_factor", "mul_factor_broadcast", "redc_mul", "", "x")),
+                array(rng, self.backend.lanes, 2, digits), array(rng, self.backend.lanes, 2, digits), number(rng, 0, 1, 2, 7)),
             "unchain": lambda: m.unchain(arrays(digits), arrays(limbs, n_chains), rows, chain, threads(rng)),
             "factors": lambda: m.factors(rows, arrays(digits), threads(rng)),
             "invert": lambda: m.invert(rows, arrays(digits), threads(rng)),
@@ -154,8 +157,10 @@ class Entries:
         return made.multiply(values((2, 2, made.digits), rng), values((2, 2, made.digits), rng), 1)
 
 
-NAMES = ("import_rows", "export_rows", "multiply", "add_plain", "add_small", "power", "product", "chain", "unchain", "factors", "invert", "pack",
-         "class_sums", "combine", "entries", "encrypt", "decrypt", "Modulus")  # fmt: skip
+NAMES = (
+    "import_rows", "export_rows", "multiply", "add_plain", "add_small", "power", "product", "repeat", "chain", "unchain",
+    "factors", "invert", "pack", "class_sums", "combine", "entries", "encrypt", "decrypt", "Modulus",
+)  # fmt: skip
 
 
 def main(seconds: float, seed: int) -> None:

@@ -8,7 +8,7 @@ from .context import FixedBase
 
 # Windows of a table by the number of encryptions: a wider one costs its entries once and saves products each time.
 WINDOWS = ((0, 4), (200, 6), (2000, 8), (12_000, 9), (30_000, 10), (80_000, 11))
-MAX_TABLE_BYTES = 1 << 27
+MAX_TABLE_BYTES = 9 << 24
 
 
 @dataclass

@@ -30,9 +30,9 @@ class BlockCosts:
     Attributes
     ----------
     collapse
-        Folding and summing one used bucket: about two pair × pair products, of 5 h² against 4 h² word products, plus the moves.
+        Summing one used bucket: about two pair × pair products, of 5 h² against an insertion's 3 h² word products.
     clear
-        A bucket's memory, cleared and looked at.
+        A bucket that is looked at.
     far
         An insertion into a tensor of more than `CACHED_BUCKETS` buckets.
     """
@@ -72,8 +72,8 @@ def use_costs(costs: BlockCosts) -> Iterator[None]:
 
 
 def costs_for(lanes: int) -> BlockCosts:
-    """Return the costs in use: measured ones inside `use_costs`, else fixed ones (0.34 µs a far insertion against 0.25 with lanes)."""
-    return _measured or BlockCosts(collapse=2.6, clear=0.5, far=1.35 if lanes > 1 else 1.0)
+    """Return the costs in use: measured ones inside `use_costs`, else fixed ones (0.43 µs a far insertion against 0.40 with lanes)."""
+    return _measured or BlockCosts(collapse=3.3, clear=0.02, far=1.06 if lanes > 1 else 1.0)
 
 
 @dataclass(frozen=True)

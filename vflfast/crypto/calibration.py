@@ -26,7 +26,7 @@ from . import limbs as lm
 from .blocks import BlockCosts
 from .context import Block, PublicContext, Seconds, Vector
 
-RATES_VERSION = 1
+RATES_VERSION = 2
 MOST_MICROSECONDS = 1e12  # of any step: no machine takes longer
 SAMPLE_SECONDS = 0.02  # of one sample of one kernel
 PRIMES_BELOW = {2048: (105, 1397), 3072: (3453, 4977), 4096: (1557, 7437)}  # 2^(bits/2) minus each is a prime that is 3 modulo 4
@@ -84,7 +84,7 @@ class Rates:
         """Return the block planner's ratios, held within a factor of 3 of what the operation counts say."""
         return BlockCosts(
             collapse=float(np.clip(self.collapse / self.insert_near, 0.9, 7.8)),
-            clear=0.5,
+            clear=0.02,
             far=float(np.clip(self.insert_far / self.insert_near, 1.0, 3.0)),
         )
 

@@ -294,7 +294,7 @@ class PublicKey:
         """Return the powers of h_s for `count` more exponents of `bits` bits."""
         table = self._table(bits)
         table.count += count
-        window = table.wanted(bits, self.key_bits // 4)
+        window = table.wanted(bits, self.key_bits // 2)
         if table.base is None or window > table.window:
             if self._base_value is None:
                 self._base_value = keys.subgroup_base(self.n)
@@ -382,10 +382,15 @@ class PrivateKey:
         A fresh one serves with its squares for `BLINDED_BY_ONE` ciphertexts, as blinding factors of RSA do (Kocher 1996).
         """
         public = self.public
-        masks = [public._masked(None, None, -(-count // BLINDED_BY_ONE), None)]
+        masks = [public._masked(None, None, blinding_factors(count), None)]
         while len(masks) < BLINDED_BY_ONE and len(masks) * len(masks[0]) < count:
             masks.append(public.context.multiply(masks[-1], masks[-1]))
         return np.concatenate(masks)[:count]
+
+
+def blinding_factors(count: int) -> int:
+    """Return how many fresh encryptions of 0 hide `count` ciphertexts that are decrypted together."""
+    return -(-count // BLINDED_BY_ONE)
 
 
 def generate_keypair(key_bits: int = DEFAULT_KEY_BITS, *, test_sizes: bool = False) -> PrivateKey:

@@ -9,6 +9,7 @@ from ..crypto.blocks import BlockWork, expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
 from ..crypto.opening import plan_opening
+from ..crypto.paillier import blinding_factors
 from ..learn.newton import WHOLE_COLUMNS
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
 from ..protocol.forward import predictor_bound
@@ -53,7 +54,7 @@ class Encryptor:
         rates, micros = self.rates, 0.0
         table = self.tables.setdefault(bits, BaseTable())
         table.count += count
-        wanted = table.wanted(bits, rates.key_bits // 4)
+        wanted = table.wanted(bits, rates.key_bits // 2)
         if wanted > table.window:
             table.window = wanted
             micros += rates.table_entry * n_entries(bits, wanted)
@@ -98,7 +99,7 @@ class Work:
         """Tell every party's tables of the encryptions of all rounds to come, as the parties do."""
         settings = self.shape.settings
         per_round = {"guest": self.groups * len(self.hosts), **{host.name: self.groups for host in self.hosts}}
-        per_round["arbiter"] = sum(opening_plan(self.shape, p).n_plaintexts + 1 for p in self.shape.parties)
+        per_round["arbiter"] = sum(blinding_factors(opening_plan(self.shape, p).n_plaintexts) + 1 for p in self.shape.parties)
         for name, count in per_round.items():
             self.tables[name].expect(count * settings.max_iter)
 
@@ -234,7 +235,9 @@ class Work:
         """The arbiter's decryptions: blinded, and one more for the check."""
         side = self.rates.lanes * self.rates.threads
         slots = -(-(count + 1) // side) * side
-        self.add("arbiter", "decrypt", slots * self.rates.decrypt + self.tables["arbiter"].cost(count, self.bits // 2))
+        hiding = count * (2 * self.rates.multiply + self.rates.add_plain + self.rates.store)
+        blinding = self.tables["arbiter"].cost(blinding_factors(count), self.bits // 2)
+        self.add("arbiter", "decrypt", slots * self.rates.decrypt + hiding + blinding)
         self.carry(party, "arbiter", 2 * count)
 
     def carry(self, sender: str, recipient: str, count: int) -> None:
@@ -276,10 +279,10 @@ class Work:
         features = sum(len(p.class_counts) for p in shape.parties)
         codes = (shape.n_rows + shape.n_test) * features + 2 * shape.n_rows * sum(work.n_blocks for work in self.products.values())
         raw = min(8 * shape.n_raw * features, READ_BYTES)
-        tables = max(self.most_entries, self.n_entries()) * width
-        tensors = rates.threads * rates.lanes * 1.5 * width * max(work.buckets / work.n_blocks for work in self.products.values())
+        tables = max(self.most_entries, self.n_entries()) * 2 * width
+        tensors = rates.threads * rates.lanes * 1.25 * width * max(work.buckets / work.n_blocks for work in self.products.values())
         factored = [p.n_columns for p in shape.parties if p.n_columns <= MAX_GRAM_COLUMNS]
         grams = 8 * sum(d**2 for d in factored) + 24 * max((d**2 for d in factored if d <= WHOLE_COLUMNS), default=0)
-        vectors = (VECTORS_ALIVE * self.groups + min(self.groups, ROWS_PER_PASS)) * width
+        vectors = (VECTORS_ALIVE * self.groups + 2 * min(self.groups, ROWS_PER_PASS)) * width
         working = codes + vectors + (tables if rates.table_entry else 0) + tensors + grams
         return int(BASE_MEMORY + max(working, raw + codes))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..crypto.limbs import to_ints
 from ..crypto.opening import plan_opening
-from ..crypto.paillier import PrivateKey, PublicKey, generate_keypair
+from ..crypto.paillier import PrivateKey, PublicKey, blinding_factors, generate_keypair
 from ..errors import CheckError, InputError, ProtocolError
 from ..learn.scoring import calibrate, classify, combine, powers_from_auc
 from . import messages as ms
@@ -55,7 +55,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     quotas = {}
     for party in link.peers:
         quotas[party] = await _receive_quota(link, party, opening.columns[party])
-    blinds = sum(quotas.values()) + len(quotas)  # of a round's openings and votes
+    blinds = sum(map(blinding_factors, quotas.values())) + len(quotas)  # for a round's openings and votes
     private.public.expect(blinds * settings.max_iter)
     link.idle = Refill(private.public, blinds)
     stop = opening.checkpoint is not None and opening.checkpoint.stopped

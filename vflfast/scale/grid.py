@@ -13,7 +13,7 @@ from ..params import ROWS_PER_PASS
 from .tasks import BlockRows
 
 UNITS_PER_SLOT = 2  # tasks for every thread of the cluster: the last of them end close together
-LOGARITHM = 5.0  # taking in one ciphertext, and its logarithm, in insertions
+LOGARITHM = 7.5  # taking in one ciphertext, its factor and its logarithm, in insertions
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,25 @@ peer takes are in its `note` and stand in the table: they make it faster than th
 
 from __future__ import annotations
 
+import datetime
+import json
 import os
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from machine import facts
 
 KEY_BITS = 2048
 COUNT = 256
 CELL_ROWS, CELL_COLUMNS = 1024, 40  # of the product, for peers that pay per cell
-OWN_ROWS, OWN_COLUMNS = 66_274, 600  # of vflfast's: the task's rows, a fifth of its columns
+OWN_ROWS, OWN_COLUMNS = 66_274, 3_000  # of vflfast's: the size of the task
 RNG = np.random.default_rng(1)
 NUMBERS = RNG.integers(-(2**28), 2**28, COUNT)
 FACTORS = RNG.integers(1, 2**24, COUNT)
@@ -218,7 +224,7 @@ NOTES: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_core() -> Iterator[None]:
+def one_core(request: pytest.FixtureRequest) -> Iterator[None]:
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(before)})
     os.environ["VFLFAST_THREADS"] = "1"
@@ -226,6 +232,8 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, before)
     del os.environ["VFLFAST_THREADS"]
     print("\n" + table())
+    if file := request.config.getoption("--keep-peers"):
+        Path(file).write_text(json.dumps(kept(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -276,6 +284,31 @@ def best(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
         answer = work()
         least = min(least, time.perf_counter() - start)
     return least, answer
+
+
+def kept() -> dict[str, Any]:
+    """The run as a file: microseconds of every library and operation, what it ran on, shortcuts."""
+    here = Path(__file__).parent
+    commit = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+    done = [name for name in PEERS if (name, OPERATIONS[-1]) in RESULTS]
+    return {
+        "peers": {name: {operation: round(RESULTS[name, operation] * 1e6, 4) for operation in OPERATIONS} for name in done},
+        "notes": {name: NOTES[name] for name in done},
+        "versions": {name: metadata.version(name) for name in ("phe", "fate-utils", "sf-heu", "gmpy2") if installed(name)},
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "commit": (commit or "unknown") + " and changes" * bool(changed),
+        "machine": facts(),
+    }
+
+
+def installed(name: str) -> bool:
+    """Whether a distribution is there."""
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def table() -> str:

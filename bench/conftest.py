@@ -67,6 +67,7 @@ class Measure:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep-peers", metavar="FILE", help="bench_peers.py: write the table of libraries to a file, for write_page.py")
     parser.addoption("--full", action="store_true", help="benchmarks at the sizes of the task (66,274 × 3,000): a quarter of an hour")
 
 

@@ -37,7 +37,8 @@ def test_a_kept_run_is_small_and_names_no_machine_but_its_processor() -> None:
     for path in write_page.RESULTS.glob("*.json"):
         assert path.stat().st_size < 100_000
         kept = json.loads(path.read_text(encoding="utf-8"))
-        assert set(kept) == {"date", "commit", "remark", "machine", "figures"}
+        what = {"peers", "notes", "versions"} if "peers" in kept else {"figures"}
+        assert set(kept) == {"date", "commit", "remark", "machine", *what}
         assert set(kept["machine"]) == set(write_page.MACHINE)
         assert path.name == write_page.file_name(kept)
 
@@ -64,6 +65,32 @@ def test_the_short_table_leaves_rows_out() -> None:
     other = copy.deepcopy(kept["figures"][0]) | {"parameters": "full"}
     kept["figures"].append(other)
     assert len(write_page.part([kept], "whole").splitlines()) == 1 + len(write_page.part([kept], "short").splitlines())
+
+
+def test_kernels_stand_beside_their_bound() -> None:
+    run = a_run({"ifma": 43.2})
+    info = {**run["benchmarks"][0]["extra_info"], "unit": "product", "us_per_product": 0.55, "times_bound": 1.034}
+    run["benchmarks"].insert(0, {"name": "test_kernel[mul-2048]", "param": "mul-2048", "params": {"bits": 2048}, "extra_info": info})
+    lines = write_page.part([write_page.keep(run)], "short").splitlines()
+    assert lines[2].endswith("| ifma | ifma against gmpy2 | times the bound |")
+    assert lines[4:] == [
+        "| kernel, pair × pair | 2048 | product | 0.55 µs |  | 1.03 |", "| encrypt, fixed base, half | 2048 | encryption | 43.2 µs |  |  |",
+    ]  # fmt: skip
+
+
+def test_peers_are_multiples_of_vflfast() -> None:
+    machine = dict.fromkeys(write_page.MACHINE, "2") | {"processor": "Acme 9", "threads": 1}
+    times = {"vflfast": {"encrypt": 40.0, "add": 0.7}, "other": {"encrypt": 9000.0, "add": 0.035}}
+    run = {"peers": times, "notes": {"vflfast": "", "other": "a shortcut"}, "versions": {"other": "1.2"}, "machine": machine,
+           "date": "2026-01-02", "commit": "abcdef0"}  # fmt: skip
+    kept = write_page.keep(run, "Quiet.")
+    assert write_page.file_name(kept) == "peers-acme-9.json"
+    lines = write_page.part([kept], "short").splitlines()
+    assert lines[0].endswith("gmpy2 2. Quiet.")
+    assert "(other 1.2;" in lines[2]
+    assert lines[4:] == [
+        "| | encrypt | add |", "|---|---:|---:|", "| vflfast | 40.0 µs | 0.70 µs |", "| other (a shortcut) | 225 | 0.05 |",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

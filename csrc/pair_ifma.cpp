@@ -449,7 +449,8 @@ VFL_IFMA void negate(const Modulus& m, word* r, const word* a) {
 }
 
 // x -= multiple of n by 2^shift in the lanes where that leaves no negative number; there `taken` grows by 2^shift.
-VFL_INLINE void subtract_where_it_fits(const Modulus& m, word* x, unsigned shift, V& taken) {
+template <unsigned shift>
+VFL_INLINE void subtract_where_it_fits(const Modulus& m, word* x, V& taken) {
     alignas(64) word difference[MAX_DIGITS * LANES];
     V borrow = _mm512_setzero_si512();
     for (int i = 0; i < m.digits; ++i) {
@@ -484,6 +485,7 @@ VFL_INLINE void short_product(V* sum, const V* x, const V* y) {
 
 // The quotient is that of x's upper digits by n, to two digits behind the point, times s.
 VFL_IFMA void add_multiple(const Modulus& m, word* r, const word* x, const word* s) {
+    check_digits(m, r), check_digits(m, x);
     const int t = m.used_digits();
     const word *minus_n = m.complement.data(), *reciprocal = m.reciprocal.data();
     const V zero = _mm512_setzero_si512(), factor = load(s, 0), s2[2] = {low_digit(factor), _mm512_srli_epi64(factor, RADIX)};
@@ -507,18 +509,23 @@ VFL_IFMA void add_multiple(const Modulus& m, word* r, const word* x, const word*
         x2 = x1, x1 = x0, n2 = n1, n1 = n0;
     }
     V taken = zero;
-    subtract_where_it_fits(m, r, 3, taken);
-    subtract_where_it_fits(m, r, 2, taken);
+    subtract_where_it_fits<3>(m, r, taken);
+    subtract_where_it_fits<2>(m, r, taken);
+    check_digits(m, r);
 }
 
 VFL_IFMA void canonical(const Modulus& m, word* r, const word* add, word* taken) {
+    check_digits(m, r);
     V carry = add ? load(add, 0) : _mm512_setzero_si512(), count = _mm512_setzero_si512();
     for (int i = 0; i < m.digits; ++i) {
         const V total = _mm512_add_epi64(load(r, i), carry);
         carry = carry_of(total);
         store(r, i, low_digit(total));
     }
-    for (unsigned shift = 4; shift-- > 0;) subtract_where_it_fits(m, r, shift, count);
+    subtract_where_it_fits<3>(m, r, count);
+    subtract_where_it_fits<2>(m, r, count);
+    subtract_where_it_fits<1>(m, r, count);
+    subtract_where_it_fits<0>(m, r, count);
     if (taken) store(taken, 0, count);
 }
 

@@ -160,11 +160,13 @@ void mul_factor(const Modulus& m, word* r, const word* a, const word* factor) {
     const int digits = m.digits;
     check_range(m, a), check_range(m, a + digits);
     word q0[MAX_DIGITS], q1[MAX_DIGITS];
+    VFL_CHECK(factor[digits - 1] == 0);  // b < n
     high_product(q0, a, factor + digits, digits);
     high_product(q1, a + digits, factor + digits, digits);
     remainder(m, r, a, factor, q0);
     remainder(m, r + digits, a + digits, factor, q1);
     add_n(r + digits, r + digits, q0, digits);
+    check_range(m, r), check_range(m, r + digits);
 }
 
 // (a + q*n) / R and q: with a = b*R mod n the first is b, and q = (b*R - a) / n = floor(b*R/n) because q < R.

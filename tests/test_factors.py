@@ -79,20 +79,15 @@ def test_many_factors_into_one_bucket(n: int) -> None:
         rows[:2] = [digits_of(backend, list(pair), digits) for pair in first]
         factors = np.stack([digits_of(backend, [b, b * r // n, log], digits) for b, log in zip(bs, logs, strict=True)])
         patterns = np.array([0, 1] + [int(i % 7 == 0) for i in range(2, count)], dtype=np.uint16)
+        expected = [(a0 + a1 * n) * pow(r, -1, n * n) for a0, a1 in first]
+        for b, log, v in zip(bs[2:], logs[2:], patterns[2:].tolist(), strict=True):
+            expected[v] = expected[v] * b * (1 + log * pow(r, -1, n) * n) % (n * n)
         for joint in ([2], [1, 2], [2, 1], [1, 2, 1]):  # the logarithms by the lower and by the upper half of the features
-            for segments, list_rows in ((1, False), (1, True)):
-                where = np.arange(count, dtype=np.uint32) if list_rows else None
-                sums = context.modulus.class_sums(rows, factors, [(joint, patterns, where, -1)], segments, 1)
+            for where in (None, np.arange(count, dtype=np.uint32)):
+                sums = context.modulus.class_sums(rows, factors, [(joint, patterns, where, -1)], 1, 1)
                 assert len(sums) == sum(joint)
-                at = joint.index(2) if 2 in joint else 0
-                got = lm.to_ints(context.store(sums[sum(joint[:at]) : sum(joint[:at]) + 2]))
-                for v in (0, 1):
-                    a0, a1 = first[v]
-                    expected = (a0 + a1 * n) * pow(r, -1, n * n)
-                    for i in range(2, count):
-                        if patterns[i] == v:
-                            expected = expected * bs[i] * (1 + logs[i] * pow(r, -1, n) * n) % (n * n)
-                    assert got[v] == expected % (n * n), (backend.name, joint, v)
+                at = sum(joint[: joint.index(2)])
+                assert lm.to_ints(context.store(sums[at : at + 2])) == [number % (n * n) for number in expected], (backend.name, joint)
 
 
 @pytest.mark.parametrize("n", moduli((192, 194, 256, 306, 512, *LARGE_BITS)))

@@ -107,7 +107,8 @@ def main() -> None:
             print("  branches", [n for n, count in sorted(branches[name].items()) if not count])
     total_lines = share([count for one in lines.values() for count in one.values()])
     total_branches = share([count for one in branches.values() for count in one.values()])
-    print(f"\n{total_lines:.1%} of lines (bar {LINES:.0%}), {total_branches:.1%} of branches (bar {BRANCHES:.0%}){f'; without {NOT_HERE}' * bool(NOT_HERE)}.")
+    without = f"; without {NOT_HERE}" * bool(NOT_HERE)
+    print(f"\n{total_lines:.1%} of lines (bar {LINES:.0%}), {total_branches:.1%} of branches (bar {BRANCHES:.0%}){without}.")
     sys.exit(total_lines < LINES or total_branches < BRANCHES)
 
 

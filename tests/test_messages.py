@@ -296,8 +296,8 @@ def test_the_widest_rows_of_an_array() -> None:
 
 
 def test_an_array_that_is_one_number_short_is_refused_as_too_large() -> None:
-    for shape, cls in (((2, 2), ms.Residual), ((4, 1), ms.Residual), ((4,), ms.CombinedScores)):
-        body = b"".join(size.to_bytes(8, "little") for size in shape) + bytes(24)
+    for shape, cls in (((2, 4), ms.Residual), ((8, 1), ms.Residual), ((8,), ms.CombinedScores)):
+        body = b"".join(size.to_bytes(8, "little") for size in shape) + bytes(7 * 8)
         assert "an array is larger than the message" in refused(signed(header(body, cls.kind) + body)).problem
         whole = body + bytes(8)
         assert ms.from_bytes(signed(header(whole, cls.kind) + whole), PEER)

@@ -169,6 +169,15 @@ def test_the_largest_integer_passes_and_one_more_is_caught(n: int, bound: int, n
             codec.from_residues(lm.from_ints([0, sign * over % n], lm.limb_count(n.bit_length())), n, bound)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_every_limb_above_the_lowest_counts_against_the_bound(sign: int) -> None:
+    n = (1 << 256) - 189
+    for limb in (1, 2, 3):
+        over = lm.from_ints([0, sign * ((1 << 64 * limb) + 5) % n], 4)
+        with pytest.raises(CheckError):
+            codec.from_residues(over, n, 1 << 62)
+
+
 # --- slots: the proof ------------------------------------------------------------------------------------------------
 
 PLANS = st.tuples(st.integers(1, 60), st.integers(0, 1 << 90), st.sampled_from([256, 300, 512, 1024]))
@@ -264,6 +273,17 @@ def test_prove_refuses(arguments: tuple[Any, ...], culprit: str) -> None:
     with pytest.raises(InputError) as caught:
         SlotPlan.prove(*arguments)
     assert caught.value.argument == culprit
+
+
+@pytest.mark.parametrize(("bound", "check_bound", "slot_bits", "check_slots"), [
+    (7, 127, 4, 2), (7, 128, 4, 3), (8, 511, 5, 2), (8, 512, 5, 3), (7, 7, 4, 1), (7, 8, 4, 2), (0, 0, 1, 1), (0, 1, 1, 2), (1, 0, 2, 1),
+])  # fmt: skip
+def test_slots_are_as_narrow_as_the_bounds_allow(bound: int, check_bound: int, slot_bits: int, check_slots: int) -> None:
+    plan = SlotPlan.prove(1, bound, check_bound, 256)
+    assert (plan.slot_bits, plan.check_slots, plan.slots) == (slot_bits, check_slots, 254 // slot_bits)
+    for value in (bound, -bound):
+        for check in (check_bound, -check_bound):
+            assert plan.unpack(plan.pack([value], check)) == ([value], check)
 
 
 def test_a_number_one_bit_wider_than_the_slots_is_refused() -> None:

@@ -13,6 +13,7 @@ import ast
 import contextlib
 import copy
 import dataclasses
+import datetime
 import hashlib
 import importlib
 import importlib.abc
@@ -466,27 +467,46 @@ def reason(name: str, key: str, reasons: dict[str, dict[str, str]]) -> str:
 
 
 def page(kept: dict[str, dict[str, str]]) -> str:
+    """The page, of the verdicts on the modules as they are."""
     reasons = tomllib.loads(REASONS.read_text(encoding="utf-8"))
-    lines = [
-        "# Mutation of the validators", "",
-        "`make mutation` changes the source of the validators in one place at a time and runs their tests on it. A mutant that no test",
-        f"fails on survives; at least {BAR:.0%} of those that are not equivalent must be killed. Equivalent ones, which no test can tell,",
-        "stand below with the reason.", "",
-        "| module | mutants | killed | equivalent | survive | killed of the others |", "|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    survivors = []
+    rows, survivors, totals = [], [], [0] * 5
     for name, verdicts in current(kept).items():
+        target = TARGETS[name]
+        n_made = sum(1 for _ in mutants((ROOT / target.path).read_text(encoding="utf-8"), target.functions))
         alive = [key for key, said in verdicts.items() if said == "survived"]
-        equivalent = [key for key in alive if reason(name, key, reasons)]
-        share = (len(verdicts) - len(alive)) / max(1, len(verdicts) - len(equivalent))
-        survivors += [f"* {name}, {tick(key)}: {reason(name, key, reasons) or '**no test**'}" for key in alive]
-        lines.append(f"| `{TARGETS[name].path}` | {len(verdicts)} | {len(verdicts) - len(alive)} | {len(equivalent)} "
-                     f"| {len(alive) - len(equivalent)} | {share:.1%} |")  # fmt: skip
-    return "\n".join([*lines, "", *survivors, ""])
+        told = [key for key in alive if reason(name, key, reasons)]
+        counts = [n_made, len(verdicts), len(verdicts) - len(alive), len(told), len(alive) - len(told)]
+        totals = [total + count for total, count in zip(totals, counts, strict=True)]
+        names = ", ".join(f"`{one}`" for one in target.functions)
+        rows.append(row(f"`{target.path}`" + (f": {names}" if names else ""), counts))
+        if alive:
+            survivors += ["", f"## {name}: `{target.path}`", ""]
+            survivors += [f"* `{key.partition(' ')[2]}`: {reason(name, key, reasons) or '**no test notices**'}" for key in alive]
+    missing = ", ".join(name for name in TARGETS if name not in current(kept))
+    return "\n".join([
+        "# Mutation of the validators", "",
+        "`make mutation` writes this page. It changes the source of the validators (keys, ciphertexts, plans, messages, settings, what a "
+        "session checks of its peers, what a run gives away) in one place at a time: a comparison, an and or or, a sign, a constant by "
+        "one, a raise or a check that is taken away. On each such mutant it runs the tests of the module; one on which none fails "
+        f"survives. At least {BAR:.0%} of those that are not equivalent must be killed. Equivalent ones, which nobody could tell from the "
+        "original by what it accepts, refuses and returns, stand below with the reason.", "",
+        f"Commit {commit()}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}." + (f" Not run: {missing}." if missing else ""), "",
+        "| validators | mutants | run | killed | equivalent | others that survive | killed of those not equivalent |",
+        "|---|---|---|---|---|---|---|",
+        *rows, row("all", totals),
+        *survivors, "",
+    ])  # fmt: skip
 
 
-def tick(key: str) -> str:
-    return f"`{key.partition(' ')[2]}`"
+def row(title: str, counts: list[int]) -> str:
+    _, n_run, killed, equivalent, _ = counts
+    return f"| {title} | {' | '.join(map(str, counts))} | {killed / max(1, n_run - equivalent):.1%} |"
+
+
+def commit() -> str:
+    from assurance.figures import commit as name
+
+    return name()
 
 
 def main() -> None:

@@ -286,6 +286,16 @@ def test_slots_are_as_narrow_as_the_bounds_allow(bound: int, check_bound: int, s
             assert plan.unpack(plan.pack([value], check)) == ([value], check)
 
 
+@pytest.mark.parametrize(("n_values", "check_at", "n_plaintexts"), [
+    (1, 1, 1), (60, 60, 1), (61, 61, 1), (62, 63, 2), (63, 63, 2), (64, 64, 2), (124, 124, 2), (125, 126, 3),
+])  # fmt: skip
+def test_the_check_fills_the_last_plaintext_where_it_fits(n_values: int, check_at: int, n_plaintexts: int) -> None:
+    """63 slots in a plaintext, the check takes two that lie together."""
+    plan = SlotPlan.prove(n_values, 7, 127, 256)
+    assert (plan.slots, plan.check_slots) == (63, 2)
+    assert (plan.check_at, plan.n_slots, plan.n_plaintexts) == (check_at, check_at + 2, n_plaintexts)
+
+
 def test_a_number_one_bit_wider_than_the_slots_is_refused() -> None:
     SlotPlan.prove(1, (1 << 252) - 1, 10, 255)
     with pytest.raises(BoundError):
@@ -304,6 +314,29 @@ def test_unpack_refuses(wrong: str) -> None:
     }[wrong]
     with pytest.raises(CheckError):
         plan.unpack(broken)
+
+
+@pytest.mark.parametrize("n_values", [9, 60, 61, 62, 63, 125])
+def test_unpack_refuses_what_stands_in_unused_slots(n_values: int) -> None:
+    """Before the check value and after it; one bit of a slot in use is read as another number."""
+    plan = SlotPlan.prove(n_values, 7, 127, 256)
+    packed = plan.pack([5] * n_values, 7)
+    used = {*range(n_values), *range(plan.check_at, plan.n_slots)}
+    for slot in range(plan.n_plaintexts * plan.slots):
+        for bit in (0, plan.slot_bits - 1):
+            other = list(packed)
+            other[slot // plan.slots] ^= 1 << plan.slot_bits * (slot % plan.slots) + bit
+            if slot in used:
+                assert plan.unpack(other) != ([5] * n_values, 7)
+            else:
+                with pytest.raises(CheckError, match="not empty"):
+                    plan.unpack(other)
+
+
+def test_the_lowest_bits_of_a_slot_are_its_lowest_number() -> None:
+    """0 is as good a plaintext as another; that it is beyond the bound is for the check column to say."""
+    plan = SlotPlan.prove(3, 7, 127, 256)
+    assert plan.unpack([0]) == ([-8, -8, -8], -128)
 
 
 def test_pack_refuses_another_count() -> None:

@@ -188,3 +188,10 @@ def test_unreadable_settings_are_a_difference_not_a_crash(text: str) -> None:
 def test_the_text_of_equal_settings_is_equal() -> None:
     assert Settings(tol=0.1, alpha=0.5).to_json() == Settings(alpha=0.5, tol=0.1).to_json()
     assert json.loads(Settings(alpha=0.1).to_json())["alpha"] == 0.1
+
+
+def test_the_text_names_settings_in_alphabetical_order_without_spaces() -> None:
+    """It is hashed: the order in which the class lists them does not matter."""
+    text = Settings(powers=(1.0, 2.0)).to_json()
+    assert [*json.loads(text)] == sorted(field.name for field in dataclasses.fields(Settings))
+    assert " " not in text

@@ -28,6 +28,7 @@ from made_runs import (
     train,
     training_programs,
 )  # fmt: skip
+from simulator import MemoryJournal
 
 from vflfast.crypto import keys
 from vflfast.crypto import limbs as lm
@@ -165,6 +166,20 @@ def test_a_commitment_is_32_bytes(commitment: bytes) -> None:
     with pytest.raises(InputError) as caught:
         run(training_programs(made, settings()))
     assert caught.value.argument == "commitment"
+
+
+def test_who_has_a_journal_says_what_it_holds() -> None:
+    journals = {name: MemoryJournal() for name in ("arbiter", "guest", "host1")}
+
+    def said() -> set[tuple[str, bytes, int, int]]:
+        _, heard = listen(training_programs(SMALL, settings(), journals))
+        hellos = [(envelope.sender, message) for message, envelope, _ in heard if isinstance(message, ms.Hello)]
+        return {(name, message.run, message.newest, message.finished) for name, message in hellos}
+
+    assert said() == {(name, b"", 0, 0) for name in journals}
+    held = {name: journal.held()[0] for name, journal in journals.items()}
+    assert {checkpoint.round for checkpoint in held.values()} == {2}
+    assert said() == {(name, checkpoint.run, 2, 0) for name, checkpoint in held.items()}
 
 
 # --- the key -------------------------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import copy
 import dataclasses
 import datetime
 import hashlib
 import importlib
 import importlib.abc
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -33,7 +33,6 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-import coverage
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,34 +82,52 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
-    """One change: where, what stood there, what stands there now, and the whole module with it; `patch`: the function it is in, if any."""
+    """One change: where, what stood there, what stands there now.
+
+    `patch` is the function that it is in, if any; `place` the number of the node and of its change.
+    """
 
     function: str
     patch: str
     lines: frozenset[int]
     before: str
     after: str
-    tree: ast.Module
+    source: str
+    place: tuple[int, int] | None
 
     @property
     def name(self) -> str:
         return f"{self.function}: {self.before} → {self.after}"
 
+    @property
+    def tree(self) -> ast.Module:
+        """The whole module with the change; as it is where there is no place."""
+        made = ast.parse(self.source)
+        if self.place:
+            number, change = self.place
+            *_, node = next(itertools.islice(code_nodes(made), number, None))
+            changes(node)[change][0]()
+        return made
+
 
 def mutants(source: str, functions: Sequence[str] = ()) -> Iterator[Mutant]:
     tree = ast.parse(source)
-    for place, (function, patch, node) in enumerate(code_nodes(tree)):
-        if functions and function.rpartition(".")[2] not in functions:
+    around = statements(tree)
+    for number, (function, patch, node) in enumerate([*code_nodes(tree)]):
+        made = changes(node)
+        if not made or (functions and function.rpartition(".")[2] not in functions):
             continue
-        for k in range(len(changes(node))):
-            made = copy.deepcopy(tree)
-            twin = next(found for n, (*_, found) in enumerate(code_nodes(made)) if n == place)
-            around = statement_of(made, twin)
-            lines = {getattr(around, "lineno", 1), *range(getattr(node, "lineno", 1), (getattr(node, "end_lineno", 1) or 1) + 1)}
-            before = ast.unparse(around)
-            apply, shown = changes(twin)[k]
+        statement = around[node]
+        lines = {getattr(statement, "lineno", 1), *range(getattr(node, "lineno", 1), (getattr(node, "end_lineno", 1) or 1) + 1)}
+        before = ast.unparse(statement)
+        for k, (apply, shown) in enumerate(made):
+            kept = node.__class__, dict(node.__dict__)
             apply()
-            yield Mutant(function, patch, frozenset(lines), shown, short(before, ast.unparse(around)), made)
+            after = ast.unparse(statement)
+            node.__class__ = kept[0]  # type: ignore[assignment]
+            node.__dict__.clear()
+            node.__dict__.update(kept[1])
+            yield Mutant(function, patch, frozenset(lines), shown, short(before, after), source, (number, k))
 
 
 def short(before: str, after: str) -> str:
@@ -119,13 +136,13 @@ def short(before: str, after: str) -> str:
     return lines[0].strip() if lines else after.splitlines()[0].strip()
 
 
-def statement_of(tree: ast.Module, node: ast.AST) -> ast.AST:
-    """The innermost statement around a node."""
-    around: ast.AST = node
-    for one in ast.walk(tree):
-        if isinstance(one, ast.stmt) and any(found is node for found in ast.walk(one)):
-            around = one
-    return around
+def statements(tree: ast.Module) -> dict[ast.AST, ast.AST]:
+    """The innermost statement around every node, itself included."""
+    found: dict[ast.AST, ast.AST] = {}
+    for one in ast.walk(tree):  # outer ones first
+        if isinstance(one, ast.stmt):
+            found.update(dict.fromkeys(ast.walk(one), one))
+    return found
 
 
 def code_nodes(tree: ast.Module) -> Iterator[tuple[str, str, ast.AST]]:
@@ -347,6 +364,8 @@ def verdict(call: Callable[[], object], seconds: float) -> str:
 
 def reaching(target: Target) -> Reach:
     """What the tests reach of a module, and how long they take."""
+    import coverage
+
     with tempfile.TemporaryDirectory() as folder:
         data, times = Path(folder) / "data", Path(folder) / "times"
         child = in_child(partial(trace, target, data, times))
@@ -364,6 +383,8 @@ def reaching(target: Target) -> Reach:
 
 def trace(target: Target, data: Path, times: Path) -> None:
     """In a child: run the tests under coverage, each in a context of its own."""
+    import coverage
+
     watch = coverage.Coverage(str(data), include=[str(ROOT / target.path)], config_file=False)
     watch.start()
     starts: dict[str, float] = {}
@@ -411,7 +432,7 @@ def run(name: str, results: Path, again: bool) -> None:
 
     def judge(chosen: list[tuple[str, Mutant]], call: Callable[[Mutant], Callable[[], object]]) -> None:
         for _, mutant in chosen[:1]:  # the control: nothing is changed
-            same = dataclasses.replace(mutant, tree=ast.parse(source))
+            same = dataclasses.replace(mutant, place=None)
             assert verdict(call(same), 3600) == "survived", f"{name}: the tests fail on it as it is"
         for key, mutant in chosen:
             kept = load(results)

@@ -45,7 +45,8 @@ def test_every_place_is_changed_in_its_own_way() -> None:
 
 
 @pytest.mark.parametrize(("call", "said"), [
-    (lambda: None, "survived"), (lambda: os._exit(1), "killed"), (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed"), (lambda: time.sleep(60), "killed by time"),
+    (lambda: None, "survived"), (lambda: os._exit(1), "killed"),
+    (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed"), (lambda: time.sleep(60), "killed by time"),
 ])  # fmt: skip
 def test_how_a_child_ends_is_the_verdict(call: Callable[[], object], said: str) -> None:
     assert mutate.verdict(call, 2.0) == said

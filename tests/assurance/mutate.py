@@ -508,9 +508,9 @@ def page(kept: dict[str, dict[str, str]]) -> str:
         "# Mutation of the validators", "",
         "`make mutation` writes this page. It changes the source of the validators (keys, ciphertexts, plans, messages, settings, what a "
         "session checks of its peers, what a run gives away) in one place at a time: a comparison, an and or or, a sign, a constant by "
-        "one, a raise or a check that is taken away. On each such mutant it runs the tests of the module; one on which none fails "
-        f"survives. At least {BAR:.0%} of those that are not equivalent must be killed. Equivalent ones, which nobody could tell from the "
-        "original by what it accepts, refuses and returns, stand below with the reason.", "",
+        "one, a raise or a check that is taken away. On each such mutant it runs the tests of the module; one on which none fails and "
+        f"none hangs survives. At least {BAR:.0%} of those that are not equivalent must be killed. Equivalent ones, which nobody could "
+        "tell from the original by what it accepts, refuses and returns, stand below with the reason.", "",
         f"Commit {commit()}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}." + (f" Not run: {missing}." if missing else ""), "",
         "| validators | mutants | run | killed | equivalent | others that survive | killed of those not equivalent |",
         "|---|---|---|---|---|---|---|",

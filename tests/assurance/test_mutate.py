@@ -45,16 +45,20 @@ def test_every_place_is_changed_in_its_own_way() -> None:
 
 
 @pytest.mark.parametrize(("call", "said"), [
-    (lambda: None, "survived"), (lambda: os._exit(1), "killed"),
-    (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed"), (lambda: time.sleep(60), "killed by time"),
+    (lambda: None, "survived"), (lambda: os._exit(1), "killed"), (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed"),
+    (lambda: os.kill(os.getpid(), signal.SIGPROF), "killed by time"),
 ])  # fmt: skip
 def test_how_a_child_ends_is_the_verdict(call: Callable[[], object], said: str) -> None:
-    assert mutate.verdict(call, 2.0) == said
+    assert mutate.verdict(call, 3600.0) == said
+
+
+def test_a_child_that_hangs_is_ended() -> None:
+    assert mutate.verdict(lambda: time.sleep(3600), 0.5) == "killed by time"
 
 
 def test_a_mutant_that_cannot_be_made_is_not_killed() -> None:
     with pytest.raises(AssertionError, match="could not be made"):
-        mutate.verdict(lambda: [][0], 10.0)
+        mutate.verdict(lambda: [][0], 3600.0)
 
 
 def test_every_reason_is_of_a_mutant_that_there_is() -> None:

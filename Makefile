@@ -5,7 +5,7 @@
 #   make docs    the generated parts of docs/
 #   make bench-peers   the same work on other Paillier libraries
 #   make assure-quick  the table of assurance from the tests of every change     make sbom, make pin   what is installed
-#   make coverage  lines that the tests reach, Python and C++     make mutation  what the tests of the validators notice (hours)
+#   make coverage  lines that the tests reach, Python and C++     make mutation  what the tests of the validators notice (an hour)
 # PYTHON=/path/to/python3.12 chooses the interpreter; PYTEST_FLAGS is handed to pytest.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -60,7 +60,7 @@ assure: $(STAMP)
 assure-quick: $(STAMP)
 	$(VENV)/bin/python -m pytest tests -n auto --assure $(PYTEST_FLAGS)
 
-# Not part of the checks of every change: the one takes twice as long as the tests, the other hours, and goes on where it was stopped.
+# Not part of the checks of every change: the one takes twice as long as the tests, the other an hour, and goes on where it was stopped.
 coverage: $(VENV)/.covers
 	$(VENV)/bin/python -m pytest tests -n auto --cov --cov-report=term-missing:skip-covered $(PYTEST_FLAGS)
 	$(VENV)/bin/python tests/assurance/native_coverage.py

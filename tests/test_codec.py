@@ -169,6 +169,15 @@ def test_the_largest_integer_passes_and_one_more_is_caught(n: int, bound: int, n
             codec.from_residues(lm.from_ints([0, sign * over % n], lm.limb_count(n.bit_length())), n, bound)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_every_limb_above_the_lowest_counts_against_the_bound(sign: int) -> None:
+    n = (1 << 256) - 189
+    for limb in (1, 2, 3):
+        over = lm.from_ints([0, sign * ((1 << 64 * limb) + 5) % n], 4)
+        with pytest.raises(CheckError):
+            codec.from_residues(over, n, 1 << 62)
+
+
 # --- slots: the proof ------------------------------------------------------------------------------------------------
 
 PLANS = st.tuples(st.integers(1, 60), st.integers(0, 1 << 90), st.sampled_from([256, 300, 512, 1024]))
@@ -266,6 +275,27 @@ def test_prove_refuses(arguments: tuple[Any, ...], culprit: str) -> None:
     assert caught.value.argument == culprit
 
 
+@pytest.mark.parametrize(("bound", "check_bound", "slot_bits", "check_slots"), [
+    (7, 127, 4, 2), (7, 128, 4, 3), (8, 511, 5, 2), (8, 512, 5, 3), (7, 7, 4, 1), (7, 8, 4, 2), (0, 0, 1, 1), (0, 1, 1, 2), (1, 0, 2, 1),
+])  # fmt: skip
+def test_slots_are_as_narrow_as_the_bounds_allow(bound: int, check_bound: int, slot_bits: int, check_slots: int) -> None:
+    plan = SlotPlan.prove(1, bound, check_bound, 256)
+    assert (plan.slot_bits, plan.check_slots, plan.slots) == (slot_bits, check_slots, 254 // slot_bits)
+    for value in (bound, -bound):
+        for check in (check_bound, -check_bound):
+            assert plan.unpack(plan.pack([value], check)) == ([value], check)
+
+
+@pytest.mark.parametrize(("n_values", "check_at", "n_plaintexts"), [
+    (1, 1, 1), (60, 60, 1), (61, 61, 1), (62, 63, 2), (63, 63, 2), (64, 64, 2), (124, 124, 2), (125, 126, 3),
+])  # fmt: skip
+def test_the_check_fills_the_last_plaintext_where_it_fits(n_values: int, check_at: int, n_plaintexts: int) -> None:
+    """63 slots in a plaintext, the check takes two that lie together."""
+    plan = SlotPlan.prove(n_values, 7, 127, 256)
+    assert (plan.slots, plan.check_slots) == (63, 2)
+    assert (plan.check_at, plan.n_slots, plan.n_plaintexts) == (check_at, check_at + 2, n_plaintexts)
+
+
 def test_a_number_one_bit_wider_than_the_slots_is_refused() -> None:
     SlotPlan.prove(1, (1 << 252) - 1, 10, 255)
     with pytest.raises(BoundError):
@@ -284,6 +314,29 @@ def test_unpack_refuses(wrong: str) -> None:
     }[wrong]
     with pytest.raises(CheckError):
         plan.unpack(broken)
+
+
+@pytest.mark.parametrize("n_values", [9, 60, 61, 62, 63, 125])
+def test_unpack_refuses_what_stands_in_unused_slots(n_values: int) -> None:
+    """Before the check value and after it; one bit of a slot in use is read as another number."""
+    plan = SlotPlan.prove(n_values, 7, 127, 256)
+    packed = plan.pack([5] * n_values, 7)
+    used = {*range(n_values), *range(plan.check_at, plan.n_slots)}
+    for slot in range(plan.n_plaintexts * plan.slots):
+        for bit in (0, plan.slot_bits - 1):
+            other = list(packed)
+            other[slot // plan.slots] ^= 1 << plan.slot_bits * (slot % plan.slots) + bit
+            if slot in used:
+                assert plan.unpack(other) != ([5] * n_values, 7)
+            else:
+                with pytest.raises(CheckError, match="not empty"):
+                    plan.unpack(other)
+
+
+def test_the_lowest_bits_of_a_slot_are_its_lowest_number() -> None:
+    """0 is as good a plaintext as another; that it is beyond the bound is for the check column to say."""
+    plan = SlotPlan.prove(3, 7, 127, 256)
+    assert plan.unpack([0]) == ([-8, -8, -8], -128)
 
 
 def test_pack_refuses_another_count() -> None:

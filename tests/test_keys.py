@@ -7,6 +7,7 @@ import json
 import math
 import random
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import gmpy2
@@ -24,8 +25,8 @@ from vflfast.crypto.keys import (
     subgroup_base,
     verify_square_free,
 )
-from vflfast.errors import InputError, InvalidKeyError
-from vflfast.params import MIN_PRIME_GAP_BITS, PROOF_CHALLENGES
+from vflfast.errors import CheckError, InputError, InvalidKeyError
+from vflfast.params import MILLER_RABIN_ROUNDS, MIN_PRIME_GAP_BITS, MIN_TEST_KEY_BITS, PROOF_CHALLENGES
 
 CONTEXT = b"session 5f1d, arbiter"
 TEST = {"test_sizes": True}
@@ -162,6 +163,8 @@ def test_malformed_modulus_is_refused(name: str) -> None:
     ("name", "reason"),
     [
         ("prime 1 mod 4", "prime"),
+        ("one", "not offered"),
+        ("minus one", "positive"),
         ("square", "perfect power"),
         ("fourth power", "perfect power"),
         ("even", "odd"),
@@ -221,6 +224,7 @@ BAD_PRIMES: dict[str, tuple[object, object]] = {
     "equal": (P, P),
     "too close": (P, prime_near(P)),
     "too close by the limit": (P, prime_near(P + (1 << 150))),
+    "three and q": (3, Q),
     "shorter p": (prime_near(1 << 253), Q),
     "longer q": (P, prime_near(3 << 256)),
     "p composite": (prime_near(3 << 126) * prime_near(1 << 128), Q),
@@ -271,6 +275,7 @@ def test_malformed_primes_are_refused(name: str) -> None:
         ("common factor 3", "subgroup"),
         ("common factor 65537", "subgroup"),
         ("longer q", "as many bits"),
+        ("three and q", "as many bits"),
         ("odd number of bits", "not offered"),
     ],
 )
@@ -287,6 +292,63 @@ def test_the_limit_of_the_gap() -> None:
     check_primes(P, prime_near(P + (1 << 156)), subgroup=False, test_sizes=True)
     with pytest.raises(InvalidKeyError, match="too close"):
         check_primes(P, prime_near(P + (1 << 155)), subgroup=False, test_sizes=True)
+
+
+@cache
+def pair_at_the_limit_of_the_gap() -> tuple[int, int]:
+    """Primes ≡ 3 (mod 4) of 256 bits with gcd(p−1, q−1) = 2, exactly 2^156 apart."""
+    p = P
+    while not gmpy2.is_prime(p + (1 << 156)):
+        p = prime_near(p)
+    return p, p + (1 << 156)
+
+
+def test_a_gap_of_exactly_the_limit_is_too_close() -> None:
+    p, q = pair_at_the_limit_of_the_gap()
+    for pair in ((p, q), (q, p)):
+        with pytest.raises(InvalidKeyError, match="too close"):
+            check_primes(*pair, test_sizes=True)
+    check_primes(p, prime_near(q), test_sizes=True)
+
+
+def test_a_prime_that_is_too_close_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, q = pair_at_the_limit_of_the_gap()
+    far = next(x for x in (prime_near(Q + (k << 200)) for k in range(100)) if math.gcd(p - 1, x - 1) == 2)
+    drawn = iter([p, p, prime_near(p), q, far])
+    monkeypatch.setattr(keys, "_random_prime", lambda bits: next(drawn))
+    assert generate_primes(512, test_sizes=True) == (p, far)
+
+
+def test_the_smallest_keys_may_have_twin_primes() -> None:
+    """Primes of 100 bits or fewer must be more than 1 apart, no more."""
+    p = prime_near(3 << 62, residue=1)
+    while not gmpy2.is_prime(p + 2):
+        p = prime_near(p, residue=1)
+    check_primes(p, p + 2, subgroup=False, test_sizes=True)
+
+
+@pytest.mark.parametrize(("bits", "offset"), [(835, 1), (77, 0), (60, -1)])
+def test_drawn_primes_start_above_the_root_of_half_the_range(bits: int, offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the primes ≡ 3 (mod 4) that are next to √2·2^(bits−1) the one above it is taken; those below are drawn again."""
+    edge = math.isqrt(1 << (2 * bits - 1)) + offset
+    assert edge % 4 == 3
+    assert gmpy2.is_prime(edge)
+    assert (edge**2).bit_length() == 2 * bits - (offset < 1)
+    good = prime_near(7 << (bits - 3))
+    drawn = iter([edge & ~3, good])  # the last two bits are set, whatever is drawn
+    monkeypatch.setattr(keys.secrets, "randbits", lambda asked: next(drawn) if asked == bits else None)
+    assert keys._random_prime(bits) == (edge if offset == 1 else good)
+
+
+def test_the_bases_of_miller_and_rabin_are_2_to_x_minus_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    bases: list[int] = []
+    real = gmpy2.is_strong_prp
+    monkeypatch.setattr(keys.gmpy2, "is_strong_prp", lambda x, base: bases.append(base) or real(x, base))
+    monkeypatch.setattr(keys.secrets, "randbelow", lambda bound: 0)
+    assert keys._is_prime(P)
+    monkeypatch.setattr(keys.secrets, "randbelow", lambda bound: bound - 1)
+    assert keys._is_prime(P)
+    assert bases == [2] * MILLER_RABIN_ROUNDS + [P - 2] * MILLER_RABIN_ROUNDS
 
 
 @pytest.mark.parametrize("name", ["neither blum", "common factor 3", "common factor 65537"])
@@ -331,6 +393,60 @@ def test_challenge_is_a_plain_hash(primes256: tuple[int, int]) -> None:
     expected = int.from_bytes(stream[: 32 + 16], "big") % n
     root = prove_square_free(*primes256, CONTEXT)[2]
     assert pow(root, n, n) == expected
+
+
+@pytest.mark.parametrize("n_bytes", [17, 34, 51, 68, 510])
+def test_a_challenge_has_the_bytes_of_n_and_16_more(n_bytes: int) -> None:
+    """SHA-256 in counter mode: as many blocks as that takes, the last one cut."""
+    n = prime_near((1 << 136) - (1 << 130)) ** (n_bytes // 17)  # quickly made, and shares no factor with a challenge
+    assert n.bit_length() == 8 * n_bytes
+    parts = b"".join(len(x).to_bytes(8, "big") + x for x in (b"vflfast square-free proof v1", CONTEXT, n.to_bytes(n_bytes, "big")))
+    stream = b"".join(hashlib.sha256(parts + bytes([0, 0, 0, 5, 0, 0, 0, block])).digest() for block in range(20))
+    assert keys._challenge(n, CONTEXT, 5) == int.from_bytes(stream[: n_bytes + 16], "big") % n
+
+
+def test_a_challenge_that_shares_a_factor_with_n_is_refused() -> None:
+    """Of the challenges modulo n = 3·q every third is a multiple of 3: those are refused, and no other."""
+    n = with_factor(3)
+    n_bytes = n.to_bytes(64, "big")
+    parts = b"".join(len(x).to_bytes(8, "big") + x for x in (b"vflfast square-free proof v1", CONTEXT, n_bytes))
+    seen = set()
+    for index in range(40):
+        stream = b"".join(hashlib.sha256(parts + bytes([0, 0, 0, index, 0, 0, 0, block])).digest() for block in range(3))
+        expected = int.from_bytes(stream[:80], "big") % n
+        seen.add(expected % 3 == 0)
+        if expected % 3:
+            assert keys._challenge(n, CONTEXT, index) == expected
+        else:
+            with pytest.raises(InvalidKeyError, match="shares a factor"):
+                keys._challenge(n, CONTEXT, index)
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("branch", [0, 1])
+def test_a_fault_in_one_branch_of_a_root_is_noticed(primes256: tuple[int, int], branch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A root that is right modulo one prime only would give the factors away."""
+    real = gmpy2.powmod_sec
+    with monkeypatch.context() as patch:
+        wrong = primes256[branch]
+        patch.setattr(keys.gmpy2, "powmod_sec", lambda x, e, m: (real(x, e, m) + (m == wrong)) % m)
+        with pytest.raises(CheckError, match="root"):
+            prove_square_free(*primes256, CONTEXT)
+    assert prove_square_free(*primes256, CONTEXT)  # the control
+
+
+def test_plain_paillier_keys_have_proofs_too() -> None:
+    p, q = BAD_PRIMES["neither blum"]
+    assert isinstance(p, int)
+    assert isinstance(q, int)
+    verify_square_free(p * q, prove_square_free(p, q, CONTEXT), CONTEXT)
+
+
+@pytest.mark.parametrize("n", [None, "7", float(2**300), True, gmpy2.mpz(P * Q), 0, -1, 1, BAD_MODULI["126 bits"]], ids=str)
+def test_no_proof_is_for_what_is_no_modulus(n: object) -> None:
+    with pytest.raises(InvalidKeyError) as caught:
+        verify_square_free(n, [1] * PROOF_CHALLENGES, CONTEXT)  # type: ignore[arg-type]
+    assert caught.value.argument == "n"
 
 
 @pytest.mark.parametrize("other", [b"session 5f1e, arbiter", b"session 5f1d, guest", CONTEXT + b"\0", CONTEXT[:-1]])
@@ -424,6 +540,15 @@ def test_damaged_proofs_are_rejected(primes256: tuple[int, int], damage: str) ->
     assert caught.value.argument == "proof"
 
 
+@pytest.mark.parametrize(
+    ("root", "reason"), [(-1, "outside"), (0, "outside"), (1, "belong"), (P * Q - 1, "belong"), (P * Q, "outside"), (P * Q + 1, "outside")],
+    ids=["-1", "0", "1", "n-1", "n", "n+1"],
+)  # fmt: skip
+def test_a_root_is_outside_or_does_not_belong(root: int, reason: str) -> None:
+    with pytest.raises(InvalidKeyError, match=f"root 0 .*{reason}"):
+        verify_square_free(P * Q, [root] * PROOF_CHALLENGES, CONTEXT)
+
+
 @pytest.mark.parametrize("context", [None, "session", b"", bytearray(b"x"), 3])
 def test_context_must_be_bytes(primes256: tuple[int, int], context: object) -> None:
     with pytest.raises(InputError) as caught:
@@ -459,7 +584,13 @@ def test_every_call_draws_its_own_base(primes256: tuple[int, int]) -> None:
     assert len({subgroup_base(math.prod(primes256)) for _ in range(20)}) == 20
 
 
-@pytest.mark.parametrize("n", [None, True, 0, 1, 15, -P * Q, P * Q + 1, 2.0**300])
+def test_the_smallest_test_key_has_a_base() -> None:
+    n = math.prod(generate_primes(MIN_TEST_KEY_BITS, test_sizes=True))
+    assert n.bit_length() == MIN_TEST_KEY_BITS
+    assert math.gcd(subgroup_base(n), n) == 1
+
+
+@pytest.mark.parametrize("n", [None, True, 0, 1, 15, -1, -P * Q, P * Q + 1, 1 << 300, (1 << 127) - 1, 2.0**300])
 def test_subgroup_base_refuses_bad_moduli(n: object) -> None:
     with pytest.raises(InvalidKeyError) as caught:
         subgroup_base(n)  # type: ignore[arg-type]
@@ -467,6 +598,7 @@ def test_subgroup_base_refuses_bad_moduli(n: object) -> None:
 
 
 def test_fingerprint_is_a_hash_of_the_bytes() -> None:
+    assert fingerprint(1) == hashlib.sha256(b"\x01").hexdigest()[:16]
     assert fingerprint(0x0102) == hashlib.sha256(b"\x01\x02").hexdigest()[:16]
     for bad in (0, -1, True, "1", None):
         with pytest.raises(InvalidKeyError):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vflfast.errors import ProtocolError
-from vflfast.params import MAX_BODY_BYTES, WIRE_VERSION
+from vflfast.params import MAX_BODY_BYTES, MAX_COUNT, WIRE_VERSION
 from vflfast.protocol import messages as ms
 from vflfast.protocol.steps import TABLE
 
@@ -138,6 +138,24 @@ def test_the_kinds_and_phases_of_messages_do_not_change() -> None:
     }  # fmt: skip
 
 
+def test_a_body_that_is_no_message_has_kind_0_which_nobody_reads() -> None:
+    assert ms.Message.kind == 0
+    refused(ms.to_bytes(ms.Message(), ENVELOPE))
+
+
+def test_a_message_may_have_no_fields() -> None:
+    """A header and a digest, and nothing between: the shortest that is read."""
+    wire = ms.to_bytes(ms.Message(), ENVELOPE)
+    assert len(wire) == ms.HEADER.size + ms.DIGEST_BYTES
+    assert ms.from_bytes(wire, PEER, {0: ms.Message}) == (ms.Message(), ENVELOPE)
+
+
+@pytest.mark.parametrize("name", ["h", "sixteen-letters!"])
+def test_the_shortest_and_the_longest_party_name_travel(name: str) -> None:
+    envelope = dataclasses.replace(ENVELOPE, sender=name)
+    assert ms.from_bytes(ms.to_bytes(ms.Verdict(1, 9), envelope), PEER)[1] == envelope
+
+
 def test_hello_without_a_journal_says_nothing_of_one() -> None:
     hello = ms.Hello("bank", b"n" * 16, "{}", 3)
     assert (hello.run, hello.newest, hello.finished) == (b"", 0, 0)
@@ -163,6 +181,12 @@ def test_every_truncated_body_is_refused_even_when_it_is_signed() -> None:
     for length in range(len(whole)):
         body = whole[:length]
         refused(signed(header(body, ms.Hello.kind) + body))
+
+
+def test_a_field_that_is_cut_is_not_read_shorter() -> None:
+    body = small()[ms.HEADER.size : -ms.DIGEST_BYTES]
+    for length in range(len(body)):
+        assert "longer than the message" in refused(signed(header(body[:length]) + body[:length])).problem
 
 
 def test_every_flipped_bit_is_refused() -> None:
@@ -251,6 +275,32 @@ def test_a_header_that_claims_a_huge_body_is_refused_without_allocating(size: in
 
 def test_the_largest_body_is_bounded() -> None:
     assert MAX_BODY_BYTES <= 1 << 36
+
+
+def test_a_body_of_just_the_largest_size_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_bytes = len(small()) - ms.HEADER.size - ms.DIGEST_BYTES
+    monkeypatch.setattr(ms, "MAX_BODY_BYTES", n_bytes)
+    assert ms.from_bytes(small(), PEER)[0] == ms.Verdict(1, 9)
+    monkeypatch.setattr(ms, "MAX_BODY_BYTES", n_bytes - 1)
+    assert "length" in refused(small()).problem
+
+
+def test_the_widest_rows_of_an_array() -> None:
+    """None of them is there, so only their width can be too much."""
+    body = (0).to_bytes(8, "little") + MAX_COUNT.to_bytes(8, "little")
+    message, _ = ms.from_bytes(signed(header(body, ms.Residual.kind) + body), PEER)
+    assert isinstance(message, ms.Residual)
+    assert message.ciphertexts.shape == (0, MAX_COUNT)
+    body = (0).to_bytes(8, "little") + (MAX_COUNT + 1).to_bytes(8, "little")
+    assert "larger than the message" in refused(signed(header(body, ms.Residual.kind) + body)).problem
+
+
+def test_an_array_that_is_one_number_short_is_refused_as_too_large() -> None:
+    for shape, cls in (((2, 4), ms.Residual), ((8, 1), ms.Residual), ((8,), ms.CombinedScores)):
+        body = b"".join(size.to_bytes(8, "little") for size in shape) + bytes(7 * 8)
+        assert "an array is larger than the message" in refused(signed(header(body, cls.kind) + body)).problem
+        whole = body + bytes(8)
+        assert ms.from_bytes(signed(header(whole, cls.kind) + whole), PEER)
 
 
 def counted(cls: type[ms.Message], field_type: str) -> list[str]:

@@ -249,6 +249,7 @@ NUMBERS: dict[str, Callable[[Any], int]] = {
     "n squared": lambda h: h.n**2,
     "n squared + c": lambda h: min(h.n**2 + lm.to_ints(h.c.limbs)[0], (1 << 512) - 1),
     "n squared + 1": lambda h: h.n**2 + 1,
+    "above n squared, its lowest limb below": lambda h: h.n**2 + (1 << 64) - 1,
     "all ones": lambda h: (1 << 512) - 1,
     "repeated": lambda h: lm.to_ints(h.c.limbs)[1],
 }
@@ -269,6 +270,22 @@ def test_a_received_vector_with_one_bad_ciphertext(name: str, place: int, here: 
 def test_the_largest_ciphertext_is_accepted(here: SimpleNamespace) -> None:
     edge = lm.from_ints([here.n**2 - 1, 2], here.c.limbs.shape[1])
     assert here.public.parse(edge, frac_bits=0, bound=1).shape == (2,)
+
+
+def test_limbs_are_compared_as_one_number(here: SimpleNamespace) -> None:
+    """Below n² with higher low limbs, and above 1 with a low limb of 0 or 1."""
+    numbers = [here.n**2 - (1 << 64) + 1, 1 << 64, (1 << 64) + 1, 1 << 128, (1 << 448) + 1, 2]
+    assert math.gcd(math.prod(numbers), here.n) == 1
+    made = lm.from_ints(numbers, here.c.limbs.shape[1])
+    assert here.public.parse(made, frac_bits=0, bound=1).shape == (6,)
+
+
+def test_what_is_declared_is_examined_before_the_ciphertexts(here: SimpleNamespace) -> None:
+    """No work is done for a vector that is refused in any case."""
+    bad = np.zeros_like(here.c.limbs)
+    refused(lambda h: h.public.parse(bad, frac_bits=0, bound=-1), "bound", here)
+    refused(lambda h: h.public.parse(bad, frac_bits=41, bound=1), "frac_bits", here)
+    refused(lambda h: h.public.parse(bad, frac_bits=0, bound=1), "ciphertexts", here, CiphertextError)
 
 
 SHAPES: dict[str, Callable[[Any], Any]] = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from made_runs import (
     P,
     Parties,
     Q,
+    listen,
     parties,
     private_key,
     refused,
@@ -25,13 +28,15 @@ from made_runs import (
     train,
     training_programs,
 )  # fmt: skip
+from simulator import MemoryJournal
 
 from vflfast.crypto import keys
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.paillier import PrivateKey
 from vflfast.data import ids
 from vflfast.errors import InputError, ProtocolError
-from vflfast.protocol import inline
+from vflfast.params import MAX_COUNT
+from vflfast.protocol import inline, session
 from vflfast.protocol import messages as ms
 from vflfast.protocol.arbiter import ArbiterInputs
 from vflfast.protocol.session import key_context, secret_order
@@ -66,6 +71,43 @@ def test_unreadable_settings_are_refused(text: str) -> None:
 @pytest.mark.parametrize("size", [0, 15, 17, 1000])
 def test_a_nonce_of_another_size_is_refused(size: int) -> None:
     assert refused({"guest": replace(ms.Hello, recipient="arbiter", nonce=bytes(size))}).party == "guest"
+
+
+RUN = b"r" * 32
+HELLOS: list[tuple[str, dict[str, Any], bool]] = [
+    *((name, {"n_columns": n}, n == 0) for name in ("arbiter",) for n in (0, 1, 2, MAX_COUNT)),
+    *((name, {"n_columns": n}, 0 < n <= MAX_COUNT) for name in ("guest", "host1") for n in (0, 1, 2, MAX_COUNT, MAX_COUNT + 1)),
+    *(("guest", {"run": RUN, "newest": n}, 0 < n <= MAX_COUNT) for n in (0, 1, 2, MAX_COUNT, MAX_COUNT + 1)),
+    *(("guest", {"run": bytes(size), "newest": 1}, size == 32) for size in (0, 31, 32, 33)),
+    *(("guest", {"run": bytes(size)}, size == 0) for size in (0, 1, 32)),
+    *(("guest", {"run": RUN, "newest": 1, "finished": n}, n < 2) for n in (0, 1, 2, 1 << 63)),
+    *(("guest", {"nonce": bytes(size)}, size == 16) for size in (0, 15, 16, 17)),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "is_good"), HELLOS, ids=str)
+def test_what_a_hello_may_say(name: str, changes: dict[str, Any], is_good: bool) -> None:
+    hello = ms.Hello("somebody", bytes(16), settings().to_json(), 0 if name == "arbiter" else 3)
+    if is_good:
+        session._check_hello(name, dataclasses.replace(hello, **changes), settings())
+        return
+    session._check_hello(name, hello, settings())  # the control
+    with pytest.raises(ProtocolError) as caught:
+        session._check_hello(name, dataclasses.replace(hello, **changes), settings())
+    assert (caught.value.party, caught.value.step) == (name, "Hello")
+
+
+def test_the_session_is_the_hash_of_every_hello() -> None:
+    _, heard = listen(training_programs(SMALL, settings(max_iter=1)))
+    hellos = {envelope.sender: message for message, envelope, _ in heard if isinstance(message, ms.Hello)}
+    digest = hashlib.sha256(b"vflfast session")
+    for name in ("arbiter", "guest", "host1"):
+        hello = hellos[name]
+        for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode(), hello.run):
+            digest.update(struct.pack("<Q", len(part)) + part)
+        digest.update(struct.pack("<3Q", hello.n_columns, hello.newest, hello.finished))
+    later = {envelope.session for message, envelope, _ in heard if not isinstance(message, ms.Hello)}
+    assert later == {digest.digest()}
 
 
 @pytest.mark.parametrize("party", ["guest", "host1"])
@@ -124,6 +166,20 @@ def test_a_commitment_is_32_bytes(commitment: bytes) -> None:
     with pytest.raises(InputError) as caught:
         run(training_programs(made, settings()))
     assert caught.value.argument == "commitment"
+
+
+def test_who_has_a_journal_says_what_it_holds() -> None:
+    journals = {name: MemoryJournal() for name in ("arbiter", "guest", "host1")}
+
+    def said() -> set[tuple[str, bytes, int, int]]:
+        _, heard = listen(training_programs(SMALL, settings(), journals))
+        hellos = [(envelope.sender, message) for message, envelope, _ in heard if isinstance(message, ms.Hello)]
+        return {(name, message.run, message.newest, message.finished) for name, message in hellos}
+
+    assert said() == {(name, b"", 0, 0) for name in journals}
+    held = {name: journal.held()[0] for name, journal in journals.items()}
+    assert {checkpoint.round for checkpoint in held.values()} == {2}
+    assert said() == {(name, checkpoint.run, 2, 0) for name, checkpoint in held.items()}
 
 
 # --- the key -------------------------------------------------------------------------------------------------------
@@ -239,6 +295,15 @@ def test_a_fresh_key_is_made_where_none_is_given() -> None:
     assert all(n.bit_length() == 512 for n in found)
 
 
+def test_the_work_on_the_key_is_reported_as_such() -> None:
+    stages: list[tuple[str, str]] = []
+    inputs = ArbiterInputs("arbiter", private_key())
+    inline.train(SMALL.guest, SMALL.hosts, settings(max_iter=1), inputs, observer=lambda name, _, stage: stages.append((name, stage)))
+    assert sorted(stage for stage in stages if stage[1].startswith("key ")) == [
+        ("arbiter", "key proof"), ("guest", "key check"), ("host1", "key check"),
+    ]  # fmt: skip
+
+
 def test_a_plain_key_serves_no_subgroup_encryption() -> None:
     with pytest.raises(InputError):
         PrivateKey(P, int(gmpy2.next_prime(Q)), test_sizes=True)
@@ -253,6 +318,19 @@ def test_the_secret_order_is_a_permutation_that_the_seed_decides() -> None:
     assert sorted(first) == sorted(other) == list(range(500))
     assert (first == other).mean() < 0.05
     assert (first == np.arange(500)).mean() < 0.05
+
+
+def test_the_secret_order_sorts_rows_by_a_keyed_hash() -> None:
+    seed = bytes(range(32))
+    keyed = {i: hashlib.blake2b(struct.pack("<Q", i), key=seed, digest_size=16).hexdigest() for i in range(500)}
+    assert secret_order(seed, 500).tolist() == sorted(keyed, key=lambda i: keyed[i])
+
+
+@pytest.mark.parametrize("size", [0, 16, 31, 33, 64])
+def test_the_seed_of_the_order_has_32_bytes(size: int) -> None:
+    with pytest.raises(InputError) as caught:
+        secret_order(bytes(size), 5)
+    assert caught.value.argument == "seed"
 
 
 def test_every_session_has_another_order_and_another_id() -> None:
@@ -283,6 +361,14 @@ def test_models_of_different_runs_are_refused(party: str) -> None:
         score(SMALL, mixed[party], settings())
     assert caught.value.step == "Hello"
     assert set(score(SMALL, trained, settings()).labels.tolist()) == {-1, 1}
+
+
+def test_who_brings_a_model_says_of_which_run_and_that_it_is_finished() -> None:
+    trained = train(SMALL, settings())
+    _, heard = listen(scoring_programs(SMALL, trained, settings()))
+    said = {(envelope.sender, message.run.hex(), message.newest, message.finished)
+            for message, envelope, _ in heard if isinstance(message, ms.Hello)}  # fmt: skip
+    assert said == {(name, trained.guest.session, 1, 1) for name in ("arbiter", "guest", "host1")}
 
 
 def test_a_party_that_trains_has_no_model_to_score_with() -> None:

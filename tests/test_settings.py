@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 from vflfast.errors import InputError
-from vflfast.params import DEFAULT_MAX_ITER, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, KEY_BITS
+from vflfast.params import DEFAULT_MAX_ITER, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, KEY_BITS, MAX_WEIGHT
 from vflfast.protocol.settings import NORMS, OUTPUTS, PROFILES, SOLVERS, THRESHOLDS, Settings
 
 NOT_A_CHOICE: list[Any] = [None, "", "other", 1, True, ["hardened"], b"labels"]
@@ -42,6 +43,13 @@ BAD: list[tuple[str, Any, dict[str, Any]]] = [
     ("momentum", 0.1, {}),
     *(("alpha", value, {}) for value in (-1e-9, -1)),
     ("norm", "none", {}),
+    *(("max_weight", value, {}) for value in (0, -1, MAX_WEIGHT + 1)),
+    ("max_weight", 65, {"predictor_bound": 1024, "frac_bits": 40}),
+    *(("weight_unit", value, {"max_weight": 9}) for value in (0, -1, 10)),
+    ("weight_unit", 2, {}),
+    *((name, 2, {"max_weight": 2}) for name in ("n_batches", "row_packing")),
+    *((name, 10**400, {}) for name in ("tol", "epsilon", "threshold", "predictor_bound")),
+    ("tol", int(sys.float_info.max) + 1, {}),
     *(("threshold", value, {}) for value in ("", "auc", "QUOTA", None, True, math.nan, math.inf, [0.5])),
     *(("threshold_value", value, {}) for value in (0, 0.0, -0.1, 1.1, math.nan, "0.1", True, [0.1])),
     ("threshold_value", None, {"threshold": "precision"}),
@@ -73,6 +81,16 @@ def test_there_are_enough_bad_values_and_every_setting_has_one() -> None:
         {"predictor_bound": 1024},
         {"predictor_bound": 1e-9},
         {"tol": 0},
+        {"tol": sys.float_info.max},
+        {"threshold": -sys.float_info.max},
+        *({name: value} for name in ("n_iter_no_change", "max_iter", "n_batches") for value in (1, 1 << 31)),
+        {"key_bits": 1 << 31, "test_key": True},
+        *({"row_packing": rows} for rows in (1, 4)),
+        {"n_batches": 2, "row_packing": 2},
+        {"max_weight": MAX_WEIGHT},
+        {"max_weight": 64, "predictor_bound": 1024, "frac_bits": 40},  # 2^56
+        {"max_weight": 9, "weight_unit": 9},
+        {"max_weight": 2, "weight_unit": 1},
         {"alpha": 0},
         {"solver": "gd", "momentum": 0.999, "step": 1e-9},
         {"epsilon": 0.01},
@@ -102,7 +120,14 @@ def test_the_defaults_are_the_safe_ones() -> None:
     made = Settings()
     assert (made.profile, made.solver, made.init, made.n_batches, made.norm) == ("hardened", "block-newton", "local", 1, "minmax")
     assert (made.tol, made.n_iter_no_change, made.max_iter) == (DEFAULT_TOL, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_MAX_ITER) == (0.005, 15, 50)
+    assert (made.momentum, made.epsilon, made.row_packing, made.max_weight, made.weight_unit) == (0.0, 0.0, 1, 1, 1)
+    assert (made.step, made.alpha, made.powers, made.threshold, made.threshold_value) == (None, None, None, "quota", None)
+    assert made.host_woe is False
     assert (made.key_bits, made.test_key, made.simulation, made.output, made.joint) == (2048, False, False, "labels", False)
+
+
+def test_rows_have_weights_where_one_may_be_above_1() -> None:
+    assert [Settings(max_weight=largest).weighted for largest in (1, 2, 9)] == [False, True, True]
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -163,3 +188,10 @@ def test_unreadable_settings_are_a_difference_not_a_crash(text: str) -> None:
 def test_the_text_of_equal_settings_is_equal() -> None:
     assert Settings(tol=0.1, alpha=0.5).to_json() == Settings(alpha=0.5, tol=0.1).to_json()
     assert json.loads(Settings(alpha=0.1).to_json())["alpha"] == 0.1
+
+
+def test_the_text_names_settings_in_alphabetical_order_without_spaces() -> None:
+    """It is hashed: the order in which the class lists them does not matter."""
+    text = Settings(powers=(1.0, 2.0)).to_json()
+    assert [*json.loads(text)] == sorted(field.name for field in dataclasses.fields(Settings))
+    assert " " not in text

@@ -195,7 +195,8 @@ def page_text(lines: list[str], origin: list[str], failed: list[str]) -> str:
     intro = (
         "# What was measured\n\n"
         "`make assure` writes this page: the tests that measure something run, and every bar of the design stands beside its figure. "
-        "`make assure-quick` prints the same table of the tests that every change runs. Which command wrote this version stands below.\n"
+        "`make assure-quick` prints the same table of the tests that every change runs. Which command wrote this version stands below. "
+        "[assurance-mutation.md](assurance-mutation.md) says which changes of the validators their tests notice.\n"
     )
     outcome = "All of these tests passed." if not failed else "Failed: " + ", ".join(f"`{name}`" for name in failed) + "."
     return "\n".join([intro, *origin, "", *lines, "", outcome, ""])

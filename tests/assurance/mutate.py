@@ -1,8 +1,9 @@
 """Mutation testing of the validators: each small change of their source must fail one of their tests.
 
 `make mutation`, or `python tests/assurance/mutate.py [--target NAME] [--results FILE] [--page FILE]`, changes one thing at a time (a
-comparison, an and or or, a sign, a constant by one, a raise or a check that is taken away) and runs those tests of the module that reach
-the line, in a fork of a process that has the libraries loaded. Results are kept by the module's text: a run goes on where it was stopped.
+comparison, an and or or, a sign, a constant by one, a raise or a check that is taken away) and runs the module's tests on it until one
+fails, in a fork of a process that has collected them: first those that reach the line, the quick ones before the slow ones. Results are
+kept by the module's text: a run goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -10,37 +11,41 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import copy
 import dataclasses
+import datetime
 import hashlib
 import importlib
 import importlib.abc
 import importlib.util
+import itertools
 import json
+import math
 import os
-import re
+import resource
 import signal
 import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 REASONS = Path(__file__).with_name("survivors.toml")
 BAR = 0.9
 EXAMPLES = "30"  # of every property
 PATIENCE = 4.0  # times as long as the tests take on the module as it is, and 20 s
+MEMORY = 8 << 30  # bytes that a mutant may ask for
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A module, the functions of it that validate (all where none is named), and their tests, the most telling first."""
+    """A module, the functions of it that validate (all where none is named), and the files of their tests."""
 
     path: str
     tests: tuple[str, ...]
@@ -77,34 +82,52 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
-    """One change: where, what stood there, what stands there now, and the whole module with it; `patch`: the function it is in, if any."""
+    """One change: where, what stood there, what stands there now.
+
+    `patch` is the function that it is in, if any; `place` the number of the node and of its change.
+    """
 
     function: str
     patch: str
     lines: frozenset[int]
     before: str
     after: str
-    tree: ast.Module
+    source: str
+    place: tuple[int, int] | None
 
     @property
     def name(self) -> str:
         return f"{self.function}: {self.before} → {self.after}"
 
+    @property
+    def tree(self) -> ast.Module:
+        """The whole module with the change; as it is where there is no place."""
+        made = ast.parse(self.source)
+        if self.place:
+            number, change = self.place
+            *_, node = next(itertools.islice(code_nodes(made), number, None))
+            changes(node)[change][0]()
+        return made
+
 
 def mutants(source: str, functions: Sequence[str] = ()) -> Iterator[Mutant]:
     tree = ast.parse(source)
-    for place, (function, patch, node) in enumerate(code_nodes(tree)):
-        if functions and function.rpartition(".")[2] not in functions:
+    around = statements(tree)
+    for number, (function, patch, node) in enumerate([*code_nodes(tree)]):
+        made = changes(node)
+        if not made or (functions and function.rpartition(".")[2] not in functions):
             continue
-        for k in range(len(changes(node))):
-            made = copy.deepcopy(tree)
-            twin = next(found for n, (*_, found) in enumerate(code_nodes(made)) if n == place)
-            around = statement_of(made, twin)
-            lines = {getattr(around, "lineno", 1), *range(getattr(node, "lineno", 1), (getattr(node, "end_lineno", 1) or 1) + 1)}
-            before = ast.unparse(around)
-            apply, shown = changes(twin)[k]
+        statement = around[node]
+        lines = {getattr(statement, "lineno", 1), *range(getattr(node, "lineno", 1), (getattr(node, "end_lineno", 1) or 1) + 1)}
+        before = ast.unparse(statement)
+        for k, (apply, shown) in enumerate(made):
+            kept = node.__class__, dict(node.__dict__)
             apply()
-            yield Mutant(function, patch, frozenset(lines), shown, short(before, ast.unparse(around)), made)
+            after = ast.unparse(statement)
+            node.__class__ = kept[0]  # type: ignore[assignment]
+            node.__dict__.clear()
+            node.__dict__.update(kept[1])
+            yield Mutant(function, patch, frozenset(lines), shown, short(before, after), source, (number, k))
 
 
 def short(before: str, after: str) -> str:
@@ -113,13 +136,13 @@ def short(before: str, after: str) -> str:
     return lines[0].strip() if lines else after.splitlines()[0].strip()
 
 
-def statement_of(tree: ast.Module, node: ast.AST) -> ast.AST:
-    """The innermost statement around a node."""
-    around: ast.AST = node
-    for one in ast.walk(tree):
-        if isinstance(one, ast.stmt) and any(found is node for found in ast.walk(one)):
-            around = one
-    return around
+def statements(tree: ast.Module) -> dict[ast.AST, ast.AST]:
+    """The innermost statement around every node, itself included."""
+    found: dict[ast.AST, ast.AST] = {}
+    for one in ast.walk(tree):  # outer ones first
+        if isinstance(one, ast.stmt):
+            found.update(dict.fromkeys(ast.walk(one), one))
+    return found
 
 
 def code_nodes(tree: ast.Module) -> Iterator[tuple[str, str, ast.AST]]:
@@ -216,10 +239,14 @@ def replaced(target: Target, mutant: Mutant) -> None:
 def patched(target: Target, mutant: Mutant) -> None:
     """After everything is imported: the one function gets the mutant's code, wherever it is known by now."""
     module = importlib.import_module(target.module)
+    old, code = function_of(module.__dict__, mutant.patch), compiled(target, mutant)
+    assert isinstance(old, FunctionType), f"{mutant.patch} cannot be patched"
     fresh = {**module.__dict__}
-    exec(compiled(target, mutant), fresh)
-    old, new = function_of(module.__dict__, mutant.patch), function_of(fresh, mutant.patch)
-    old.__code__ = new.__code__
+    try:
+        exec(code, fresh)
+    except Exception:  # nobody could import such a module
+        os._exit(1)
+    old.__code__ = function_of(fresh, mutant.patch).__code__
 
 
 def compiled(target: Target, mutant: Mutant) -> CodeType:
@@ -237,88 +264,145 @@ def function_of(names: dict[str, Any], path: str) -> Any:
     return found
 
 
-def verdict(target: Target, prepare: Callable[[], None], seconds: float, tests: Sequence[str]) -> str:
-    """"killed", "survived", or "killed by time": what the tests say in a child, after `prepare`."""
-    if not tests:
-        return "survived"
-    child = os.fork()
-    if child == 0:
-        run_tests(prepare, tests)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return "survived" if os.waitstatus_to_exitcode(status) == 0 else "killed"
-        time.sleep(0.02)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "killed by time"
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """Of the tests on the module as it is: the seconds of each, the lines each reaches, and the lines that run before the first."""
+
+    seconds: dict[str, float]
+    lines: dict[str, list[int]]
+    imported: list[int]
+
+    def order(self, items: list[pytest.Item], lines: frozenset[int]) -> list[pytest.Item]:
+        """The tests that reach a line first, of these the quick ones; then all others: what a test reaches may have been kept for it."""
+
+        def key(numbered: tuple[int, pytest.Item]) -> tuple[bool, int, int]:
+            place, item = numbered
+            return lines.isdisjoint(self.lines.get(item.nodeid, [])), math.frexp(self.seconds.get(item.nodeid, 0))[1], place
+
+        return [item for _, item in sorted(enumerate(items), key=key)]
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which the tests hang."""
+        return PATIENCE * sum(self.seconds.values()) + 20
 
 
-def reaching(target: Target) -> dict[int, list[str]]:
-    """The test functions that reach each line of a module, in the order of the files; all of them for lines that run on import."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        child = os.fork()
-        if child == 0:
-            import coverage
+class Tests:
+    """A pytest plugin that hands the collected tests to `work` in place of the loop over them."""
 
-            watch = coverage.Coverage(str(data), include=[str(ROOT / target.path)], config_file=False)
-            watch.set_option("run:dynamic_context", "test_function")
-            watch.start()
-            run_tests(lambda: None, files(target), (watch.stop, watch.save))
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, f"the tests of {target.path} fail on it as it is"
-        import coverage
+    def __init__(self, work: Callable[[list[pytest.Item]], object]) -> None:
+        self.work = work
 
-        found = coverage.CoverageData(str(data))
-        found.read()
-        names = {Path(path).stem: path for path in files(target)}
-        lines = found.contexts_by_lineno(str(ROOT / target.path))
-    made: dict[int, list[str]] = {}
-    for line, contexts in lines.items():
-        split = [context.split(".") for context in contexts if context]
-        reached = {(next((names[part] for part in parts if part in names), ""), parts[-1]) for parts in split}
-        made[line] = [f"{path}::{name}" for path, name in sorted(reached) if path]
-        if "" in contexts or any(not path for path, _ in reached):
-            made[line] = files(target)
-    return made
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if not session.testsfailed:  # else one could not be collected
+            self.work(session.items)
+        return True
 
 
-def tests_of(mutant: Mutant, reached: dict[int, list[str]], target: Target) -> list[str]:
-    """The tests that reach any line of a mutant."""
-    found = {test for line in mutant.lines for test in reached.get(line, [])}
-    if found & set(files(target)):
-        names = {path: re.findall(r"^def (test_\w+)", Path(path).read_text(encoding="utf-8"), re.MULTILINE) for path in files(target)}
-        found = {f"{path}::{name}" for path in names for name in names[path]}
-    reach = Counter(test for tests in reached.values() for test in tests)
-    return sorted(found, key=lambda test: (reach[test], test))  # those of few lines first: they are of few seconds
+def with_tests(target: Target, work: Callable[[list[pytest.Item]], object]) -> int:
+    options = ["-s", "-q", "--examples", EXAMPLES, "-p", "no:cacheprovider", "-p", "no:xdist", "-c", str(ROOT / "pyproject.toml")]
+    return int(pytest.main([*options, *files(target)], plugins=[Tests(work)]))
 
 
 def files(target: Target) -> list[str]:
     return [str(ROOT / "tests" / name) for name in target.tests]
 
 
-def run_tests(prepare: Callable[[], None], tests: Sequence[str], at_end: Sequence[Callable[[], object]] = ()) -> None:
-    """In the child: the tests up to the first that fails; ends the process."""
-    status = 1
+def run_each(items: list[pytest.Item], before: Callable[[pytest.Item], object]) -> bool:
+    """Run tests up to the first that fails; whether none does."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        before(item)
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        if item.session.testsfailed:
+            return False
+    return True
+
+
+def run_in_order(reach: Reach, lines: frozenset[int], items: list[pytest.Item]) -> None:
+    """In the child: the tests in their order; each may take ten times its time of the processor and 5 s. Ends the process."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # of the system, so that it also ends loops of compiled code
+
+    def wind(item: pytest.Item) -> None:
+        signal.setitimer(signal.ITIMER_PROF, 10 * reach.seconds.get(item.nodeid, 0) + 5)
+
+    os._exit(0 if run_each(reach.order(items, lines), wind) else 1)
+
+
+def in_child(call: Callable[[], object]) -> int:
+    """Fork; the child is quiet, a group of its own, and ends with 0 after the call, or with 3 if it raises."""
+    child = os.fork()
+    if child:
+        return child
+    status = 3
     try:
         os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         for descriptor in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-        prepare()
-        status = pytest_main(tests)
-        for call in at_end:
-            call()
+        call()
+        status = 0
     finally:
         os._exit(status)
 
 
-def pytest_main(tests: Sequence[str], *more: str) -> int:
-    import pytest
+def verdict(call: Callable[[], object], seconds: float) -> str:
+    """"killed", "survived", or "killed by time": how a call in a child ends that runs tests."""
+    child = in_child(call)
+    end, status = time.monotonic() + seconds, None
+    while status is None and time.monotonic() < end:
+        done, ended = os.waitpid(child, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(ended) if done else None
+        time.sleep(0 if done else 0.005)
+    with contextlib.suppress(ProcessLookupError):  # whatever the tests have started
+        os.killpg(child, signal.SIGKILL)
+    if status is None:
+        os.waitpid(child, 0)
+    assert status != 3, "the mutant could not be made"
+    return {0: "survived", None: "killed by time", -signal.SIGPROF: "killed by time"}.get(status, "killed")
 
-    options = ["-x", "-q", "--examples", EXAMPLES, "-p", "no:cacheprovider", "-p", "no:xdist", "-c", str(ROOT / "pyproject.toml")]
-    return int(pytest.main([*options, *more, *tests]))
+
+def reaching(target: Target) -> Reach:
+    """What the tests reach of a module, and how long they take."""
+    import coverage
+
+    with tempfile.TemporaryDirectory() as folder:
+        data, times = Path(folder) / "data", Path(folder) / "times"
+        child = in_child(partial(trace, target, data, times))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, f"the tests of {target.path} fail on it as it is"
+        found = coverage.CoverageData(str(data))
+        found.read()
+        by_line = found.contexts_by_lineno(str(ROOT / target.path))
+        seconds: dict[str, float] = json.loads(times.read_text(encoding="utf-8"))
+    lines: dict[str, list[int]] = {}
+    for line, names in by_line.items():
+        for name in names:
+            lines.setdefault(name, []).append(line)
+    return Reach(seconds, lines, lines.pop("", []))
+
+
+def trace(target: Target, data: Path, times: Path) -> None:
+    """In a child: run the tests under coverage, each in a context of its own."""
+    import coverage
+
+    watch = coverage.Coverage(str(data), include=[str(ROOT / target.path)], config_file=False)
+    watch.start()
+    starts: dict[str, float] = {}
+
+    def work(items: list[pytest.Item]) -> None:
+        def before(item: pytest.Item) -> None:
+            watch.switch_context(item.nodeid)
+            starts[item.nodeid] = time.monotonic()
+
+        assert items, "no tests"
+        assert run_each(items, before)
+        ends = [*starts.values(), time.monotonic()][1:]
+        times.write_text(json.dumps({name: end - start for (name, start), end in zip(starts.items(), ends, strict=True)}), encoding="utf-8")
+
+    with_tests(target, work)
+    watch.stop()
+    watch.save()
+    assert times.exists()
 
 
 def load_libraries() -> None:
@@ -328,48 +412,65 @@ def load_libraries() -> None:
     import numba
     import numpy
     import pandas
-    import pytest
     import scipy.stats  # noqa: F401
 
     hypothesis.settings.register_profile("mutation", database=None, derandomize=True, deadline=None)
     hypothesis.settings.load_profile("mutation")
-    assert not any(name.partition(".")[0] == "vflfast" for name in sys.modules), (gmpy2, numba, numpy, pandas, pytest)
+    assert not any(name.partition(".")[0] == "vflfast" for name in sys.modules), (gmpy2, numba, numpy, pandas)
 
 
 # --- the page ------------------------------------------------------------------------------------------------------
 
 
-def run(name: str, results: Path) -> None:
-    """Add the verdict of every mutant of a target to the results: those of constants first, then of functions, with all imported."""
+def run(name: str, results: Path, again: bool) -> None:
+    """Add the verdict of every mutant of a target to the results: first of those that need the module imported anew, then of the others."""
     target = TARGETS[name]
     source = (ROOT / target.path).read_text(encoding="utf-8")
-    start = time.monotonic()
-    tests = reaching(target)
-    seconds = PATIENCE * (time.monotonic() - start) + 20
-    place = f"{name} {hashlib.sha256(source.encode()).hexdigest()[:16]}"
-    numbered = list(enumerate(mutants(source, target.functions)))
+    reach = reaching(target)
+    place = place_of(name)
+    numbered = [(f"{number} {mutant.name}", mutant) for number, mutant in enumerate(mutants(source, target.functions))]
 
-    def judge(chosen: list[tuple[int, Mutant]], prepare: Callable[[Target, Mutant], None]) -> None:
+    def judge(chosen: list[tuple[str, Mutant]], call: Callable[[Mutant], Callable[[], object]]) -> None:
         for _, mutant in chosen[:1]:  # the control: nothing is changed
-            same = partial(prepare, target, dataclasses.replace(mutant, tree=ast.parse(source)))
-            assert verdict(target, same, 3600, files(target)) == "survived", f"{name}: the tests fail on it as it is"
-        for number, mutant in chosen:
-            kept, key = load(results), f"{number} {mutant.name}"
+            same = dataclasses.replace(mutant, place=None)
+            assert verdict(call(same), 3600) == "survived", f"{name}: the tests fail on it as it is"
+        for key, mutant in chosen:
+            kept = load(results)
             made = kept.setdefault(place, {})
-            if key not in made:
-                made[key] = verdict(target, partial(prepare, target, mutant), seconds, tests_of(mutant, tests, target))
+            if key not in made or (again and made[key] == "survived"):
+                made[key] = verdict(call(mutant), reach.patience)
                 results.write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
             if made[key] == "survived":
                 print(f"{name}, line {max(mutant.lines)}: {mutant.name}", flush=True)
 
-    judge([one for one in numbered if not one[1].patch], replaced)
+    def anew(mutant: Mutant) -> bool:
+        return not mutant.patch or not mutant.lines.isdisjoint(reach.imported)
+
+    def import_and_run(mutant: Mutant) -> None:
+        replaced(target, mutant)
+        with_tests(target, partial(run_in_order, reach, mutant.lines))
+        os._exit(1)  # tests could not be collected
+
+    def patch_and_run(items: list[pytest.Item], mutant: Mutant) -> None:
+        patched(target, mutant)
+        run_in_order(reach, mutant.lines, items)
+
+    judge([one for one in numbered if anew(one[1])], lambda mutant: partial(import_and_run, mutant))
+
+    def judge_others(items: list[pytest.Item]) -> None:
+        judge([one for one in numbered if not anew(one[1])], lambda mutant: partial(patch_and_run, items, mutant))
+        os._exit(0)
+
     child = os.fork()
     if child == 0:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            pytest_main(files(target), "--collect-only")
-        judge([one for one in numbered if one[1].patch], patched)
-        os._exit(0)
+        with_tests(target, judge_others)
+        os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def place_of(name: str) -> str:
+    """Where the results of a target stand: by the text of its module."""
+    return f"{name} {hashlib.sha256((ROOT / TARGETS[name].path).read_bytes()).hexdigest()[:16]}"
 
 
 def load(results: Path) -> dict[str, dict[str, str]]:
@@ -379,12 +480,7 @@ def load(results: Path) -> dict[str, dict[str, str]]:
 
 def current(kept: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     """The verdicts of the modules as they are, by target."""
-    found = {}
-    for name, target in TARGETS.items():
-        digest = hashlib.sha256((ROOT / target.path).read_bytes()).hexdigest()[:16]
-        if f"{name} {digest}" in kept:
-            found[name] = kept[f"{name} {digest}"]
-    return found
+    return {name: kept[place_of(name)] for name in TARGETS if place_of(name) in kept}
 
 
 def reason(name: str, key: str, reasons: dict[str, dict[str, str]]) -> str:
@@ -392,27 +488,46 @@ def reason(name: str, key: str, reasons: dict[str, dict[str, str]]) -> str:
 
 
 def page(kept: dict[str, dict[str, str]]) -> str:
+    """The page, of the verdicts on the modules as they are."""
     reasons = tomllib.loads(REASONS.read_text(encoding="utf-8"))
-    lines = [
-        "# Mutation of the validators", "",
-        "`make mutation` changes the source of the validators in one place at a time and runs their tests on it. A mutant that no test",
-        f"fails on survives; at least {BAR:.0%} of those that are not equivalent must be killed. Equivalent ones, which no test can tell,",
-        "stand below with the reason.", "",
-        "| module | mutants | killed | equivalent | survive | killed of the others |", "|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    survivors = []
+    rows, survivors, totals = [], [], [0] * 5
     for name, verdicts in current(kept).items():
+        target = TARGETS[name]
+        n_made = sum(1 for _ in mutants((ROOT / target.path).read_text(encoding="utf-8"), target.functions))
         alive = [key for key, said in verdicts.items() if said == "survived"]
-        equivalent = [key for key in alive if reason(name, key, reasons)]
-        share = (len(verdicts) - len(alive)) / max(1, len(verdicts) - len(equivalent))
-        survivors += [f"* {name}, {tick(key)}: {reason(name, key, reasons) or '**no test**'}" for key in alive]
-        lines.append(f"| `{TARGETS[name].path}` | {len(verdicts)} | {len(verdicts) - len(alive)} | {len(equivalent)} "
-                     f"| {len(alive) - len(equivalent)} | {share:.1%} |")  # fmt: skip
-    return "\n".join([*lines, "", *survivors, ""])
+        told = [key for key in alive if reason(name, key, reasons)]
+        counts = [n_made, len(verdicts), len(verdicts) - len(alive), len(told), len(alive) - len(told)]
+        totals = [total + count for total, count in zip(totals, counts, strict=True)]
+        names = ", ".join(f"`{one}`" for one in target.functions)
+        rows.append(row(f"`{target.path}`" + (f": {names}" if names else ""), counts))
+        if alive:
+            survivors += ["", f"## {name}: `{target.path}`", ""]
+            survivors += [f"* `{key.partition(' ')[2]}`: {reason(name, key, reasons) or '**no test notices**'}" for key in alive]
+    missing = ", ".join(name for name in TARGETS if name not in current(kept))
+    return "\n".join([
+        "# Mutation of the validators", "",
+        "`make mutation` writes this page. It changes the source of the validators (keys, ciphertexts, plans, messages, settings, what a "
+        "session checks of its peers, what a run gives away) in one place at a time: a comparison, an and or or, a sign, a constant by "
+        "one, a raise or a check that is taken away. On each such mutant it runs the tests of the module; one on which none fails and "
+        f"none hangs survives. At least {BAR:.0%} of those that are not equivalent must be killed. Equivalent ones, which nobody could "
+        "tell from the original by what it accepts, refuses and returns, stand below with the reason.", "",
+        f"Commit {commit()}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}." + (f" Not run: {missing}." if missing else ""), "",
+        "| validators | mutants | run | killed | equivalent | others that survive | killed of those not equivalent |",
+        "|---|---|---|---|---|---|---|",
+        *rows, row("all", totals),
+        *survivors, "",
+    ])  # fmt: skip
 
 
-def tick(key: str) -> str:
-    return f"`{key.partition(' ')[2]}`"
+def row(title: str, counts: list[int]) -> str:
+    _, n_run, killed, equivalent, _ = counts
+    return f"| {title} | {' | '.join(map(str, counts))} | {killed / max(1, n_run - equivalent):.1%} |"
+
+
+def commit() -> str:
+    from assurance.figures import commit as name
+
+    return name()
 
 
 def main() -> None:
@@ -420,12 +535,15 @@ def main() -> None:
     parser.add_argument("--target", choices=TARGETS, action="append")
     parser.add_argument("--results", type=Path, default=ROOT / ".mutation.json")
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--again", action="store_true", help="also those that survived before")
     given = parser.parse_args()
     load_libraries()
     sys.path.insert(0, str(ROOT / "tests"))
     os.chdir(ROOT)
-    for name in given.target or TARGETS:
-        run(name, given.results)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+        for name in given.target or TARGETS:
+            run(name, given.results, given.again)
     if given.page:
         given.page.write_text(page(load(given.results)), encoding="utf-8")
 

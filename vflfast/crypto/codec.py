@@ -249,16 +249,16 @@ class SlotPlan:
         Raises
         ------
         CheckError
-            A plaintext has bits above its slots: overflow or tampering.
+            A plaintext has bits above its slots, or in slots that nothing is put into: overflow or tampering.
         """
         if len(packed) != self.n_plaintexts:
             raise CheckError(f"unpack: {len(packed)} plaintexts where the plan has {self.n_plaintexts}")
         if any(p < 0 or p >> (self.slots * self.slot_bits) for p in packed):
             raise CheckError("unpack: a plaintext has bits above its slots")
         half, mask = 1 << (self.slot_bits - 1), (1 << self.slot_bits) - 1
-        values = [
-            ((packed[j // self.slots] >> (self.slot_bits * (j % self.slots))) & mask) - half for j in range(self.n_values)
-        ]
+        taken = [(packed[j // self.slots] >> (self.slot_bits * (j % self.slots))) & mask for j in range(self.check_at)]
         bits = self.slot_bits * self.check_slots
-        shifted = packed[self.check_at // self.slots] >> (self.slot_bits * (self.check_at % self.slots))
-        return values, (shifted & ((1 << bits) - 1)) - (1 << (bits - 1))
+        check = packed[self.check_at // self.slots] >> (self.slot_bits * (self.check_at % self.slots))
+        if any(taken[self.n_values :]) or check >> bits:
+            raise CheckError("unpack: slots that nothing is put into are not empty")
+        return [slot - half for slot in taken[: self.n_values]], check - (1 << (bits - 1))

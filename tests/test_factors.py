@@ -63,6 +63,28 @@ def test_factors_are_the_residue_its_quotient_and_its_logarithm(n: int, figure: 
             figure("A2", "cases", len(given))
 
 
+@pytest.mark.parametrize("n", moduli((128, 192, 256, 306, 514, *LARGE_BITS)))
+def test_a_product_stays_in_its_range(n: int) -> None:
+    """r0 < 3n and r1 < 3n + a0 for every operand below 16n and every b, per lane and broadcast."""
+    rng = random.Random(n)
+    largest = 16 * n - 1
+    for backend, context in kernels(n):
+        digits = context.modulus.digits
+        r = 1 << backend.radix * digits
+        for b in (0, 1, 2, n // 2, n - 2, n - 1, rng.randrange(n), rng.randrange(n)):
+            bounds = [(largest, largest), (largest, 0), (0, largest), (n, n)]
+            given = (bounds + [(rng.randrange(16 * n), rng.randrange(16 * n)) for _ in range(4)])[: backend.lanes]
+            rows = np.stack([digits_of(backend, list(pair), digits) for pair in given])
+            factors = np.stack([digits_of(backend, [b, b * r // n], digits)] * len(given))
+            for operation in ("mul_factor", "mul_factor_broadcast"):
+                got = context.modulus.repeat(operation, rows, factors, 1)
+                for row, (a0, a1) in zip(got, given, strict=True):
+                    low, high = (value_of(backend, part) for part in row)
+                    assert low < 3 * n, (backend.name, operation)
+                    assert high < 3 * n + max(a0, 1), (backend.name, operation)
+                    assert (low + high * n - (a0 + a1 * n) * b) % (n * n) == 0
+
+
 @pytest.mark.parametrize("n", moduli((128, 130, 256, 306, 514, 1024, 2048, 3072, 4096)))
 def test_many_factors_into_one_bucket(n: int) -> None:
     """More than can be added without a carry, by factors and logarithms at their bounds, from a first row at its bounds."""

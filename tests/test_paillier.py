@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import pickle
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from vflfast.crypto import fallback, paillier
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.base_table import MAX_TABLE_BYTES, BaseTable, n_entries
 from vflfast.crypto.codec import encode
-from vflfast.crypto.paillier import CipherVector, PrivateKey, PublicKey, WireVector, generate_keypair
+from vflfast.crypto.paillier import CipherVector, PrivateKey, PublicKey, WireVector, blinding_factors, generate_keypair
 from vflfast.errors import BoundError, CheckError, CiphertextError, InputError
 
 MANY = settings(max_examples=200, deadline=None)
@@ -516,3 +517,17 @@ def test_more_ciphertexts_than_can_be_counted_are_refused(key_of: KeyOf, monkeyp
     monkeypatch.setattr("vflfast.crypto.paillier.MAX_COUNT", 2)
     with pytest.raises(CiphertextError, match="more than 2"):
         public.parse(limbs, frac_bits=0, bound=3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 64, 65, 100])
+def test_what_hides_ciphertexts_that_are_decrypted(count: int, key_of: KeyOf) -> None:
+    """Encryptions of 0: as few fresh ones as hide 32 each with their squares, no two alike, no two calls alike."""
+    private = key_of(256)
+    context, n = private.public.context, private.public.n
+    fresh = math.ceil(count / 32)
+    assert blinding_factors(count) == fresh
+    made = [lm.to_ints(context.store(private._randomness(count))) for _ in range(2)]
+    assert len({*made[0], *made[1]}) == 2 * count
+    for masks in made:
+        assert lm.to_ints(private._context.decrypt(lm.from_ints(masks, 2 * context.limbs))) == [0] * count
+        assert masks[fresh:] == [mask * mask % (n * n) for mask in masks[: count - fresh]]

@@ -59,7 +59,9 @@ class Target:
 TARGETS = {
     "keys": Target("vflfast/crypto/keys.py", ("test_keys.py", "test_keyfile.py", "attacks/test_bad_keys.py")),
     "ciphertexts": Target("vflfast/crypto/paillier.py", ("test_paillier.py", "test_pool.py", "test_refusals.py"), (
-        "parse", "_check_range", "check_bound", "_alpha_bits", "encrypt", "_encrypt_integers", "encrypt_encoded", "encrypt_with", "_open")),
+        "parse", "_check_range", "check_bound", "_alpha_bits", "encrypt", "_encrypt_integers", "encrypt_encoded", "encrypt_with", "_open",
+        "_randomness",
+        "blinding_factors")),
     "plans": Target("vflfast/crypto/codec.py", ("test_codec.py", "test_opening.py", "test_refusals.py")),
     "messages": Target("vflfast/protocol/messages.py", ("test_messages.py", "test_link.py", "test_transcript.py")),
     "leakage": Target("vflfast/protocol/leakage.py", ("test_leakage.py",)),

@@ -95,4 +95,4 @@ def test_control_a_planted_fault_is_found(kind: str, tmp_path: Path) -> None:
     subprocess.run([COMPILER, *flags, "fault.cpp", "-o", "fault.so"], check=True, cwd=tmp_path)
     done = under(kind, ["-c", "import ctypes; ctypes.CDLL('./fault.so').fault()"], tmp_path)
     assert done.returncode != 0
-    assert "Sanitizer" in done.stderr
+    assert "Sanitizer" in done.stderr or "runtime error" in done.stderr  # either of two may be the first to see it

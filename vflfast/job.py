@@ -236,7 +236,15 @@ def score_models(
 
 
 def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
-    """Read new customers, match, code by the saved bins and score; return the guest's matched table, result, match report, τ."""
+    """Read new customers, match, code by the saved bins and score; return the guest's matched table, result, match report, τ.
+
+    Of the job's resources only the scratch folder is used.
+    """
+    with storage.use_scratch(job.resources.scratch):
+        return _score(job, folder, settings, observer)
+
+
+def _score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
     plans = (job.guest, *job.hosts)
     parties = [saved.SavedParty.from_dict(saved.read_json(Path(folder) / f"{plan.name}.json"), plan.name) for plan in plans]
     arbiter_model = saved.arbiter_from_dict(saved.read_json(Path(folder) / "arbiter.json"))

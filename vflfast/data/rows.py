@@ -74,6 +74,8 @@ def row_index(name: str, rows: object, n_rows: int) -> npt.NDArray[np.int64]:
         raise InputError(name, "selects no row")
     if chosen.min() < 0 or chosen.max() >= n_rows:
         raise InputError(name, f"positions must be 0..{n_rows - 1}")
-    if np.bincount(chosen.astype(np.int64), minlength=n_rows).max() > 1:
+    seen = np.zeros(n_rows, dtype=bool)
+    seen[chosen] = True
+    if np.count_nonzero(seen) < chosen.size:
         raise InputError(name, "selects a row twice")
     return chosen.astype(np.int64)

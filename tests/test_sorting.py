@@ -16,6 +16,7 @@ from made_passes import is_mapped, passes_of
 from vflfast.crypto import storage
 from vflfast.data.rows import RowList, row_numbers
 from vflfast.data.sorting import SortedRuns, in_order, is_ascending, repeats, shared_rows, walk
+from vflfast.errors import InputError
 
 WIDTH = 4
 key = st.binary(min_size=WIDTH, max_size=WIDTH) | st.sampled_from([bytes(4), b"\0\0\0\1", b"\1\0\0\0", b"\xff\0\0\0", b"\xff" * 4])
@@ -154,3 +155,16 @@ def test_rows_are_taken_by_positions_or_mask(n_rows: int, tmp_path: Path) -> Non
             taken = storage.take(whole, index)
         assert (taken.shape, taken.dtype) == (whole[index].shape, whole.dtype)
         assert (taken == whole[index]).all()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_disk_that_fills_while_an_array_grows_is_an_error_that_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with storage.use_scratch(tmp_path, least_bytes=100):
+        grown = storage.Growing(np.uint8)
+        grown.append(np.zeros(100, np.uint8))
+        monkeypatch.setattr(grown, "_stream", open("/dev/full", "wb"))  # noqa: SIM115  (closed with the array)
+        with pytest.raises(InputError, match="has no room for 7 bytes: No space left") as caught:
+            grown.append(np.zeros(7, np.uint8))
+    assert caught.value.argument == "scratch"
+    with pytest.raises(OSError, match="No space"):
+        grown._stream.close()  # type: ignore[union-attr]

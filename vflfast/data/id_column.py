@@ -74,7 +74,7 @@ class _Reader:
 
     def _good(self, pieces: Iterator[pd.Series[Any]]) -> Iterator[Ids]:
         """Yield the ids of one pass after the other, as long as all are good."""
-        for cells in pieces:
+        for cells in filter(len, pieces):  # a file of no rows may have a piece of another type
             _check_type(self._name, cells)
             ids = self._checked(cells)
             self._n_rows += len(cells)

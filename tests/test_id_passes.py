@@ -180,6 +180,21 @@ def test_programs_send_and_find_the_same(method: str, tmp_path: Path) -> None:
         assert (one.commitment, one.report) == (expected[name].commitment, expected[name].report)
 
 
+@pytest.mark.parametrize("size", [4, 1000])
+def test_a_host_sends_its_tokens_in_an_order_that_tells_nothing_of_its_rows(size: int, tmp_path: Path) -> None:
+    tokens = protect([f"{k}" for k in range(30)], key=KEY)
+    sent: list[bytes] = []
+
+    async def guest(link: Any) -> None:
+        sent.append((await link.receive("host1", matching.HostTokens)).tokens)
+        await link.send("host1", matching.CommonTokens(sent[0][:32]))
+
+    with passes_of(size, tmp_path):
+        inline.drive({"guest": guest(matching_link("guest", ("host1",))),
+                      "host1": matching.match_at_host(matching_link("host1", ("guest",)), tokens, "hmac")})  # fmt: skip
+    assert sent == [b"".join(sorted(row.tobytes() for row in tokens))]
+
+
 def test_tokens_twice_are_refused_over_passes(tmp_path: Path) -> None:
     tokens = protect([f"{k}" for k in range(9)], key=KEY)
 

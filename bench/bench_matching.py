@@ -35,7 +35,7 @@ from vflfast.data.matching import match_parties
 from vflfast.data.tables import open_table
 
 OVERLAP, SESSION, KEY = 0.8, bytes(range(32)), bytes(range(16))
-ROWS_AT_A_TIME, WATCH_SECONDS = 50_000, 0.01
+ROWS_AT_A_TIME, WATCH_SECONDS = 50_000, 0.05  # looking takes seconds of the processor too
 SETTINGS = {"id_column": "phone", "id_format": "phone", "label_column": "y"}
 
 

@@ -105,3 +105,12 @@ def test_truncated_parquet_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_table(path)
     assert caught.value.argument in (str(path), "id", "x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_no_room_for_the_cells_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_spool", lambda: open("/dev/full", "wb", buffering=0))  # noqa: SIM115  (gone with the reader)
+    path = write(tmp_path, PLAIN)
+    with pytest.raises(DataError, match="do not fit in the folder for temporary files: No space left") as caught:
+        read_table(path)
+    assert caught.value.argument == str(path)

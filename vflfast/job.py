@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import model as saved
-from .crypto import keyfile
+from .crypto import keyfile, storage
 from .crypto.coded import CodedMatrix
 from .crypto.paillier import PrivateKey
 from .data import ids
 from .data.binning import Binner
+from .data.id_texts import Ids, IdTexts, passes
 from .data.mart_table import rows_of
 from .data.matching import match_parties
 from .data.tables import OpenTable, Table
@@ -58,7 +59,7 @@ class Matched:
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> tuple[list[npt.NDArray[np.int64]], bytes]:
         """Return each party's positions of the kept rows, and the commitment to their order."""
-        return [p[keep] for p in self.positions], ids.commitment(self.commitment_tokens[keep])
+        return [storage.take(p, keep) for p in self.positions], ids.commitment(storage.take(self.commitment_tokens, keep))
 
 
 @dataclass
@@ -161,7 +162,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     with observer.stage("match ids"):
         matched = match_tables(tables, job)
         tables = narrowed(tables, matched)
-    is_test = _in_test(tables[0].ids[matched.positions[0]], job.test_share)
+    is_test = _in_test(tables[0].ids, matched.positions[0], job.test_share)
     positions, commitment = matched.rows(~is_test)
     labels = tables[0].labels
     if labels is None:
@@ -235,7 +236,15 @@ def score_models(
 
 
 def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
-    """Read new customers, match, code by the saved bins and score; return the guest's matched table, result, match report, τ."""
+    """Read new customers, match, code by the saved bins and score; return the guest's matched table, result, match report, τ.
+
+    Of the job's resources only the scratch folder is used.
+    """
+    with storage.use_scratch(job.resources.scratch):
+        return _score(job, folder, settings, observer)
+
+
+def _score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
     plans = (job.guest, *job.hosts)
     parties = [saved.SavedParty.from_dict(saved.read_json(Path(folder) / f"{plan.name}.json"), plan.name) for plan in plans]
     arbiter_model = saved.arbiter_from_dict(saved.read_json(Path(folder) / "arbiter.json"))
@@ -369,9 +378,11 @@ def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     return plan.open(reading)
 
 
-def _in_test(customer_ids: npt.NDArray[np.object_], share: float) -> npt.NDArray[np.bool_]:
-    """Choose the test part by a hash of the id alone, the same on every machine and in every order."""
-    if share == 0:
-        return np.zeros(len(customer_ids), dtype=bool)
-    digests = [hashlib.sha256(b"vflfast-split-v1:" + text.encode()).digest()[:4] for text in customer_ids]
-    return np.array([int.from_bytes(d, "big") / 2**32 < share for d in digests])
+def _in_test(customer_ids: Ids | IdTexts, rows: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.bool_]:
+    """Choose the test part of some rows by a hash of the id alone, the same on every machine and in every order."""
+    chosen = np.zeros(len(rows), dtype=bool)
+    for part, out in zip(passes(rows), passes(chosen), strict=True):
+        if share:
+            digests = [hashlib.sha256(b"vflfast-split-v1:" + text.encode()).digest()[:4] for text in customer_ids[part]]
+            out[:] = [int.from_bytes(d, "big") / 2**32 < share for d in digests]
+    return chosen

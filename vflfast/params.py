@@ -45,6 +45,8 @@ MIN_ID_KEY_BYTES = 16  # of the HMAC key that guest and host share
 TOKEN_BYTES = 32  # HMAC-SHA256, SHA-256, SM3
 POINT_BYTES = 32  # of edwards25519
 MIN_PSI_SESSION_BYTES = 16
+IDS_PER_PASS = 1 << 18  # ids that are text, tokens that are sorted, in memory at a time: about 60 MB
+ID_DIGEST_BYTES = 16  # of a table's ids, to find one that is there twice: two others meet with probability below 2^-70
 MART_VERSION = 1
 MAX_IDS = 10_000_000  # of one party's set; a larger one could ask for a whole range of numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..crypto import storage
 from ..errors import DataError, InputError
-from .rows import row_numbers
+from .rows import RowList, row_numbers
 
 Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 
 SECONDS_PER_DAY = 86_400.0
 KINDS = ("numeric", "categorical", "date")
-_WORDS = {"true": 1.0, "false": 0.0}
+_WORDS, _NO_LABEL = {"true": 1, "false": 0}, 2
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,18 @@ def cell_texts(name: str, cells: pd.Series[Any]) -> Texts:
     DataError
         Names the rows of other cells.
     """
-    array = cells.astype(object).to_numpy(dtype=object, copy=True)
-    array[cells.isna().to_numpy(dtype=bool)] = ""
-    plain = [cell if type(cell) is str else _one_text(cell) for cell in array]
-    bad = [row for row, text in enumerate(plain) if text is None]
+    array, bad = texts_or_none(cells)
     if bad:
         raise DataError(name, f"neither text nor number in {row_numbers(bad)}")
-    array[:] = plain
     return array
+
+
+def texts_or_none(cells: pd.Series[Any]) -> tuple[Texts, list[int]]:
+    """Return the cells as `cell_texts` does, None where a cell is neither text nor number, and the rows of these."""
+    array = cells.astype(object).to_numpy(dtype=object, copy=True)
+    array[cells.isna().to_numpy(dtype=bool)] = ""
+    array[:] = [cell if type(cell) is str else _one_text(cell) for cell in array]
+    return array, [row for row, text in enumerate(array) if text is None]
 
 
 def _one_text(cell: object) -> str | None:
@@ -205,34 +210,48 @@ def _days_before(name: str, moments: pd.Series[Any], dates: DateRule) -> Floats:
 # --- labels ------------------------------------------------------------------------------------------------------
 
 
-def read_labels(name: str, cells: pd.Series[Any]) -> npt.NDArray[np.int8]:
-    """Return the labels as ±1 (int8) from {0, 1}, booleans or ±1 ([0079], [0084]).
+def read_labels(name: str, pieces: Iterable[pd.Series[Any]]) -> npt.NDArray[np.int8]:
+    """Return the labels of a column, given whole or in pieces, as ±1 (int8) from {0, 1}, booleans or ±1 ([0079], [0084]).
 
     Raises
     ------
     DataError
         A missing or other label (with row numbers), two codings mixed, or one class only.
     """
-    texts = cell_texts(name, cells)
-    words = np.array([_WORDS.get(text.lower(), np.nan) for text in texts])
-    values = words if not np.isnan(words).any() else _label_numbers(texts)
-    missing = np.flatnonzero(texts == "")
-    if missing.size:
-        raise DataError(name, f"no label in {row_numbers(missing)}")
-    other = np.flatnonzero(~np.isin(values, (-1.0, 0.0, 1.0)))
+    by_word, by_number = storage.Growing(np.int8), storage.Growing(np.int8)  # which coding it is, the last row may tell
+    unreadable, missing, n_rows = RowList(), RowList(), 0
+    for cells in pieces:
+        texts, bad = texts_or_none(cells)
+        unreadable.add(n_rows + np.array(bad, dtype=np.int64))
+        if not unreadable:
+            missing.add(n_rows + np.flatnonzero(texts == ""))
+            words = np.array([_WORDS.get(text.lower(), _NO_LABEL) for text in texts], dtype=np.int8)
+            by_word.append(words)
+            by_number.append(_label_numbers(texts) if (words == _NO_LABEL).any() else np.full_like(words, _NO_LABEL))
+        n_rows += len(cells)
+    if unreadable:
+        raise DataError(name, f"neither text nor number in {unreadable}")
+    words, figures = by_word.finish(), by_number.finish()
+    return _plus_minus(name, figures if (words == _NO_LABEL).any() else words, missing)
+
+
+def _plus_minus(name: str, values: npt.NDArray[np.int8], missing: RowList) -> npt.NDArray[np.int8]:
+    if missing:
+        raise DataError(name, f"no label in {missing}")
+    other = np.flatnonzero(values == _NO_LABEL)
     if other.size:
         raise DataError(name, f"neither 0/1, true/false nor -1/+1 in {row_numbers(other)}")
     found = set(np.unique(values).tolist())
     if len(found) < 2:
         raise DataError(name, "holds one class only; customers of both are needed")
-    if found not in ({0.0, 1.0}, {-1.0, 1.0}):
+    if found not in ({0, 1}, {-1, 1}):
         raise DataError(name, "mixes 0/1 with -1/+1; use one of them")
-    return np.where(values > 0, 1, -1).astype(np.int8)
+    return np.where(values > 0, np.int8(1), np.int8(-1))
 
 
-def _label_numbers(texts: Texts) -> Floats:
+def _label_numbers(texts: Texts) -> npt.NDArray[np.int8]:
     values = parse_numbers(texts)
-    if values is not None:
-        return values
-    bad = set(_not_numbers(texts))
-    return np.array([np.nan if row in bad or not text else float(text) for row, text in enumerate(texts)])
+    if values is None:
+        bad = set(_not_numbers(texts))
+        values = np.array([np.nan if row in bad or not text else float(text) for row, text in enumerate(texts)])
+    return np.where(np.isin(values, (-1.0, 0.0, 1.0)), values, _NO_LABEL).astype(np.int8)

@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 import numpy as np
 import pandas as pd
 
+from ..crypto import storage
 from ..errors import DataError
+from ..params import IDS_PER_PASS
 from .columns import Floats, parse_numbers
+from .id_texts import passes
 from .plain_csv import plain_columns, plain_numbers, plain_texts
 
 BLOCK_CHARS = 1 << 24  # of a CSV without quotes that are parsed at a time
@@ -30,10 +33,22 @@ GROUP_CELLS = 1 << 22  # cells of a Parquet file that are read at a time, whole 
 
 @dataclass(frozen=True)
 class ColumnSource:
-    """Column names in file order, and a function that returns one column; no more than a few columns are in memory."""
+    """Column names in file order, and a function that returns one column; no more than a few columns are in memory.
+
+    `pieces`, where a source has it, gives the same column some rows at a time: each piece as `fetch` would give it by itself.
+    """
 
     names: list[str]
     fetch: Callable[[str], pd.Series[Any]]
+    pieces: Callable[[str], Iterator[pd.Series[Any]]] | None = None
+
+    def in_pieces(self, name: str) -> Iterator[pd.Series[Any]]:
+        """Yield one column in pieces where a scratch folder is in use and the source has them; else whole."""
+        if storage.folder() is None or self.pieces is None:
+            yield self.fetch(name)
+        else:
+            for piece in self.pieces(name):
+                yield from passes(piece)
 
 
 def open_columns(path: Path, text_columns: frozenset[str]) -> ColumnSource:
@@ -61,7 +76,7 @@ def _csv_columns(path: Path, text_columns: frozenset[str]) -> ColumnSource:
     reader = _CsvReader(path, text_columns)
     if reader.unsettled:  # number-like at first, text further down: read once more with those columns as text
         reader = _CsvReader(path, text_columns | reader.unsettled)
-    return ColumnSource(reader.names, reader.fetch)
+    return ColumnSource(reader.names, reader.fetch, reader.pieces)
 
 
 class _CsvReader:
@@ -80,7 +95,7 @@ class _CsvReader:
                 self.names = next(rows, [])
                 _check_header(path, self.names)
                 self._position = {name: k for k, name in enumerate(self.names)}
-                self._store = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  (open as long as its reader)
+                self._store = _spool()
                 self._ends: list[list[int]] = []  # of every chunk: where in the store each of its columns ends
                 for columns in self._columns(file):
                     self._add(columns)
@@ -115,7 +130,11 @@ class _CsvReader:
     def _add(self, columns: list[Any]) -> None:
         pieces = [self._piece(name, cells) for name, cells in zip(self.names, columns, strict=True)]
         start = self._ends[-1][-1] if self._ends else 0
-        self._store.write(b"".join(pieces))
+        try:
+            self._store.writelines(pieces)
+            self._store.flush()
+        except OSError as error:
+            raise DataError(str(self.path), f"its cells do not fit in the folder for temporary files: {error.strerror}") from None
         self._ends.append(list(accumulate(map(len, pieces), initial=start)))
 
     def _piece(self, name: str, cells: Any) -> bytes:
@@ -130,14 +149,28 @@ class _CsvReader:
 
     def fetch(self, name: str) -> pd.Series[Any]:
         """Return one column, as float64 or as objects."""
-        column = self._position[name]
-        parts = []
-        for ends in self._ends:
-            self._store.seek(ends[column])
-            parts.append(self._store.read(ends[column + 1] - ends[column]))
+        parts = self._parts(name)
         if name in self._text:
             return pd.Series([cell for part in parts for cell in json.loads(part)], dtype=object)
         return pd.Series(np.frombuffer(b"".join(parts), dtype=np.float64))
+
+    def pieces(self, name: str) -> Iterator[pd.Series[Any]]:
+        """Yield one column by the chunks that it was read in."""
+        for part in self._parts(name):
+            yield pd.Series(json.loads(part), dtype=object) if name in self._text else pd.Series(np.frombuffer(part, dtype=np.float64))
+
+    def _parts(self, name: str) -> Iterator[bytes]:
+        column = self._position[name]
+        for ends in self._ends:
+            self._store.seek(ends[column])
+            yield self._store.read(ends[column + 1] - ends[column])
+
+
+def _spool() -> IO[bytes]:
+    """Return a temporary file for a table's cells; without a scratch folder, a small table's stay in memory."""
+    if storage.folder() is not None:
+        return tempfile.TemporaryFile(dir=storage.folder())
+    return tempfile.SpooledTemporaryFile(SPOOL_BYTES)
 
 
 def _fault(error: Exception) -> str:
@@ -184,7 +217,8 @@ def _parquet_columns(path: Path) -> ColumnSource:
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(str(path), f"is no Parquet file, or is damaged ({type(error).__name__})") from None
 
-    return ColumnSource(list(file.schema_arrow.names), _ParquetReader(path, file).fetch)
+    reader = _ParquetReader(path, file)
+    return ColumnSource(list(file.schema_arrow.names), reader.fetch, reader.pieces)
 
 
 class _ParquetReader:
@@ -205,6 +239,19 @@ class _ParquetReader:
         column: pd.Series[Any] = self._ahead.pop(name).to_pandas()
         return column
 
+    def pieces(self, name: str) -> Iterator[pd.Series[Any]]:
+        """Yield one column `IDS_PER_PASS` rows at a time; one of booleans whole, since pandas has two types for them."""
+        import pyarrow
+
+        if pyarrow.types.is_boolean(self._file.schema_arrow.field(name).type):
+            yield self.fetch(name)
+            return
+        try:
+            for batch in self._file.iter_batches(IDS_PER_PASS, columns=[name]):
+                yield batch.column(name).to_pandas()
+        except (OSError, pyarrow.ArrowException) as error:
+            raise self._unreadable(name, error) from None
+
     def _read(self, names: list[str]) -> dict[str, Any]:
         import pyarrow
 
@@ -214,4 +261,7 @@ class _ParquetReader:
         except (OSError, pyarrow.ArrowException) as error:
             if len(names) > 1:
                 return self._read(names[:1])  # a damaged neighbour: its own turn names it
-            raise DataError(str(self._path), f"column {names[0]!r} cannot be read ({type(error).__name__})") from None
+            raise self._unreadable(names[0], error) from None
+
+    def _unreadable(self, name: str, error: Exception) -> DataError:
+        return DataError(str(self._path), f"column {name!r} cannot be read ({type(error).__name__})")

@@ -16,9 +16,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..crypto import backend
+from ..crypto import backend, storage
 from ..errors import InputError, ProtocolError
 from ..params import POINT_BYTES
+from .id_texts import passes
 
 Points = npt.NDArray[np.uint8]
 S = TypeVar("S")
@@ -74,8 +75,8 @@ class Group:
 
         return _on_all_cores(points, texts)
 
-    def multiply(self, scalar: bytes, points: Sequence[bytes], party: str, step: str) -> list[bytes]:
-        """Return scalar · P of every point P.
+    def multiply(self, scalar: bytes, points: Sequence[bytes], party: str, step: str, first: int = 0) -> list[bytes]:
+        """Return scalar · P of every point P; errors count the points from `first`.
 
         Raises
         ------
@@ -89,16 +90,16 @@ class Group:
                 for point in chunk:
                     made.append(self._multiply(scalar, point))  # noqa: PERF401  (its length tells which point was refused)
             except self._refusal:
-                raise _invalid(party, step, start + len(made)) from None
+                raise _invalid(party, step, first + start + len(made)) from None
             return made
 
         return _on_all_cores(products, points)
 
-    def check(self, points: Sequence[bytes], party: str, step: str) -> None:
+    def check(self, points: Sequence[bytes], party: str, step: str, first: int = 0) -> None:
         """Check points that are not multiplied; ProtocolError as of `multiply`."""
 
         def valid(start: int, chunk: Sequence[bytes]) -> list[None]:
-            for place, point in enumerate(chunk, start):
+            for place, point in enumerate(chunk, first + start):
                 if not self._is_valid(point):
                     raise _invalid(party, step, place)
             return []
@@ -124,8 +125,14 @@ def to_array(points: Sequence[bytes]) -> Points:
     return np.frombuffer(b"".join(points), dtype=np.uint8).reshape(-1, POINT_BYTES)
 
 
-def from_array(points: object, party: str, step: str, most: int) -> list[bytes]:
-    """Return the rows of a received uint8 array of shape (n, 32).
+def to_list(points: Points) -> list[bytes]:
+    """Return the rows of an array of points."""
+    data = points.tobytes()
+    return [data[start : start + POINT_BYTES] for start in range(0, len(data), POINT_BYTES)]
+
+
+def from_array(points: object, party: str, step: str, most: int) -> Points:
+    """Return a received uint8 array of shape (n, 32), in C order.
 
     Raises
     ------
@@ -136,5 +143,14 @@ def from_array(points: object, party: str, step: str, most: int) -> list[bytes]:
         raise ProtocolError(party, step, f"must be a uint8 array of shape (n, {POINT_BYTES})")
     if not 0 < len(points) <= most:
         raise ProtocolError(party, step, f"holds {len(points)} points, from 1 to {most} are allowed")
-    data = points.tobytes()
-    return [data[start : start + POINT_BYTES] for start in range(0, len(data), POINT_BYTES)]
+    return np.ascontiguousarray(points)
+
+
+def each_pass(points: Points, work: Callable[[list[bytes], int], list[bytes]]) -> Points:
+    """Return what `work` makes of some points at a time and the number of the first of them: no more are Python objects at once."""
+    made: Points = storage.empty(points.shape, np.uint8)
+    first = 0
+    for part, out in zip(passes(points), passes(made), strict=True):
+        out[:] = to_array(work(to_list(part), first))
+        first += len(part)
+    return made

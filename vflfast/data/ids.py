@@ -7,18 +7,20 @@ import hmac
 import logging
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..crypto import storage
 from ..errors import DataError, InputError
 from ..params import MIN_ID_KEY_BYTES, TOKEN_BYTES
-from .rows import row_numbers
+from .id_texts import Ids, IdTexts, passes
+from .rows import RowList, row_numbers
+from .sorting import Repeats, SortedRuns, shared_rows, walk
 
-Ids = npt.NDArray[np.object_]
 Tokens = npt.NDArray[np.uint8]
 IdSequence = Sequence[str] | npt.NDArray[Any]
 
@@ -62,22 +64,38 @@ def normalise(ids: IdSequence, id_format: str = "text", *, name: str = "ids") ->
     """
     check_format(id_format)
     array = _text_array(ids, name)
+    bad = RowList(LOGGED_ROWS)
+    bad.add(put_in_form(array, id_format))
+    refuse_form(name, bad, id_format)
+    return array
+
+
+def put_in_form(array: Ids, id_format: str) -> list[int]:
+    """Bring texts into the form of `id_format` in their place; return the rows of those that have no such form."""
     if id_format == "phone":
-        bad = [row for row, text in enumerate(array) if not _PHONE.fullmatch(text)]
+        return [row for row, text in enumerate(array) if not _PHONE.fullmatch(text)]
+    if id_format == "text":
+        bad = [row for row, text in enumerate(array) if not _is_plain(text)]
+        array[:] = [unicodedata.normalize("NFC", text) for text in array]
+        return bad
+    country = id_format.partition(":")[2]
+    array[:] = [f"+{country}{text}" if country and _NATIONAL.fullmatch(text) else text for text in array]
+    return [row for row, text in enumerate(array) if not _E164.fullmatch(text)]
+
+
+def refuse_form(name: str, bad: RowList, id_format: str) -> None:
+    """Raise the DataError of rows that `put_in_form` found; `bad` keeps as many of them as are logged."""
+    if not bad:
+        return
+    logger.warning("%s: %d unusable ids in rows %s", name, bad.count, ", ".join(str(row + 1) for row in bad.first.tolist()))
+    if id_format == "phone":
         wanted = "not 11 ASCII digits (no +86, no spaces, no full-width digits)"
     elif id_format == "text":
-        bad = [row for row, text in enumerate(array) if not _is_plain(text)]
         wanted = "outer spaces or unprintable characters"
-        array[:] = [unicodedata.normalize("NFC", text) for text in array]
     else:
         country = id_format.partition(":")[2]
-        array[:] = [f"+{country}{text}" if country and _NATIONAL.fullmatch(text) else text for text in array]
-        bad = [row for row, text in enumerate(array) if not _E164.fullmatch(text)]
         wanted = "no number of + and 8 to 15 ASCII digits" + (f", nor one of country {country} without its leading 0" if country else "")
-    if bad:
-        logger.warning("%s: %d unusable ids in rows %s", name, len(bad), ", ".join(str(row + 1) for row in bad[:LOGGED_ROWS]))
-        raise DataError(name, f"{wanted} in {row_numbers(bad)}")
-    return array
+    raise DataError(name, f"{wanted} in {bad}")
 
 
 def check_format(id_format: object) -> None:
@@ -103,7 +121,7 @@ def _text_array(ids: object, name: str) -> Ids:
     return array
 
 
-def protect(ids: IdSequence, *, method: str = "hmac", key: bytes | None = None) -> Tokens:
+def protect(ids: IdSequence | IdTexts, *, method: str = "hmac", key: bytes | None = None) -> Tokens:
     """Return the token HMAC-SHA256(key, id), SHA-256(id) or SM3(id) of every normalised id ([0092], [0095]).
 
     Parameters
@@ -130,18 +148,26 @@ def protect(ids: IdSequence, *, method: str = "hmac", key: bytes | None = None) 
     """
     if method not in METHODS:
         raise InputError("method", f"must be one of {', '.join(METHODS)}")
-    array = _text_array(ids, "ids")
-    encoded = [_utf8(text, row) for row, text in enumerate(array)]
+    array = ids if isinstance(ids, IdTexts) else _text_array(ids, "ids")
+    if not isinstance(array, IdTexts):
+        check_unicode(array)
+    digest = _digest(method, key)
+    tokens: Tokens = storage.empty((len(array), TOKEN_BYTES), np.uint8)
+    for part, out in zip(passes(array), passes(tokens), strict=True):
+        out[:] = np.frombuffer(b"".join([digest(text.encode()) for text in part]), dtype=np.uint8).reshape(-1, TOKEN_BYTES)
+    return tokens
+
+
+def _digest(method: str, key: bytes | None) -> Callable[[bytes], bytes]:
+    """Return what makes an id's token; a plain hash is logged as a warning."""
     if method == "hmac":
         secret = _check_key(key)
-        digests = [hmac.digest(secret, text, "sha256") for text in encoded]
-    else:
-        if key is not None:
-            raise InputError("key", "is not used by the plain hash; leave it out or choose hmac")
-        _check_hash(method)
-        logger.warning("%s", EXPOSURE)
-        digests = [hashlib.new(_PLAIN[method], text).digest() for text in encoded]
-    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, TOKEN_BYTES).copy()
+        return lambda text: hmac.digest(secret, text, "sha256")
+    if key is not None:
+        raise InputError("key", "is not used by the plain hash; leave it out or choose hmac")
+    _check_hash(method)
+    logger.warning("%s", EXPOSURE)
+    return lambda text: hashlib.new(_PLAIN[method], text).digest()
 
 
 def _check_hash(method: str) -> None:
@@ -156,12 +182,14 @@ def exposure(method: str) -> str | None:
     return EXPOSURE if method in _PLAIN else None
 
 
-def _utf8(text: str, row: int) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # from None: the codec's own message quotes the id
-        raise DataError("ids", f"not valid Unicode in {row_numbers([row])}") from None
+def check_unicode(ids: Ids) -> None:
+    """Check that ids are text that can be encoded; DataError names the first row that cannot."""
+    for row, text in enumerate(ids):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # from None: the codec's own message quotes the id
+            raise DataError("ids", f"not valid Unicode in {row_numbers([row])}") from None
 
 
 def _check_key(key: object) -> bytes:
@@ -215,34 +243,20 @@ def match(*tokens: Tokens) -> Match:
     if len(tokens) < 2:
         raise InputError("tokens", f"needs the tokens of at least two parties, got {len(tokens)}")
     checked = [_check_tokens(f"tokens[{party}]", array) for party, array in enumerate(tokens)]
-    ranks = _ranks(checked)
-    n_ranks = max(int(rank.max()) for rank in ranks) + 1
-    held_by = np.zeros(n_ranks, dtype=np.int64)
-    for party, rank in enumerate(ranks):
-        count = np.bincount(rank, minlength=n_ranks)
-        if count.max() > 1:
-            raise DataError(f"tokens[{party}]", f"the same id in {row_numbers(np.flatnonzero(count[rank] > 1))}")
-        held_by += count
-    common = held_by == len(tokens)
-    if not common.any():
+    positions = [storage.Growing(np.int64) for _ in checked]
+    watches = [Repeats() for _ in checked]
+    for blocks in walk(*map(SortedRuns, checked)):
+        for watch, block in zip(watches, blocks, strict=True):
+            watch.add(block)
+        for found, rows in zip(positions, shared_rows(blocks), strict=True):
+            found.append(rows)
+    for party, watch in enumerate(watches):
+        if watch.rows:
+            raise DataError(f"tokens[{party}]", f"the same id in {watch.rows}")
+    common = [found.finish() for found in positions]
+    if not common[0].size:
         raise DataError("tokens", "the parties have no id in common; check the id format and the key")
-    positions = [_common_rows(rank, common) for rank in ranks]
-    return Match(positions, _report(checked, int(common.sum())))
-
-
-def _ranks(tokens: list[Tokens]) -> list[npt.NDArray[np.int64]]:
-    """Return for each token its rank among all distinct tokens, sorted as byte strings."""
-    words = np.concatenate(tokens).view(">u8").astype(np.uint64)
-    order = np.lexsort(words.T[::-1])
-    new = np.any(words[order[1:]] != words[order[:-1]], axis=1)
-    rank = np.empty(order.size, dtype=np.int64)
-    rank[order] = np.concatenate(([0], np.cumsum(new)))
-    return np.split(rank, np.cumsum([array.shape[0] for array in tokens])[:-1])
-
-
-def _common_rows(rank: npt.NDArray[np.int64], common: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    order = np.argsort(rank)
-    return order[common[rank[order]]].astype(np.int64)
+    return Match(common, _report(checked, common[0].size))
 
 
 def _report(tokens: list[Tokens], n_matched: int) -> dict[str, Any]:
@@ -266,7 +280,9 @@ def commitment(tokens: Tokens) -> bytes:
         Wrong type or shape.
     """
     array = _check_tokens("tokens", tokens)
-    return hashlib.sha256(array.shape[0].to_bytes(8, "big") + array.tobytes()).digest()
+    digest = hashlib.sha256(array.shape[0].to_bytes(8, "big"))
+    digest.update(array.data)
+    return digest.digest()
 
 
 def _check_tokens(name: str, tokens: object) -> Tokens:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..crypto import storage
 from ..errors import DataError, InputError
-from .ids import Ids
+from .id_texts import Ids, IdTexts, id_rows, passes
 from .mart import ID, PART_CELLS, Feature, Store, check_file, need_pyarrow, open_store
 from .tables import OpenTable
 
@@ -42,7 +43,9 @@ class MartTable(OpenTable):
         A damaged file.
     """
 
-    def __init__(self, store: Store, classes: Sequence[str] | None = None, names: str = "shown", *, ids: Ids | None = None) -> None:
+    def __init__(
+        self, store: Store, classes: Sequence[str] | None = None, names: str = "shown", *, ids: Ids | IdTexts | None = None
+    ) -> None:
         if names not in NAMES:
             raise InputError("names", f"must be one of {', '.join(NAMES)}")
         need_pyarrow()
@@ -62,7 +65,7 @@ class MartTable(OpenTable):
     def at(self, rows: npt.ArrayLike) -> MartTable:
         """Return the same view of some of its customers, in the order of `rows`; nothing else is read any more."""
         names = "hidden" if self._hidden else "shown"
-        return MartTable(self._store, self._classes, names, ids=self.ids[np.asarray(rows, dtype=np.int64)])
+        return MartTable(self._store, self._classes, names, ids=id_rows(self.ids, np.asarray(rows, dtype=np.int64)))
 
     def column(self, name: str) -> tuple[str, pd.Series[Any]]:
         """Read one column; return its kind and cells, missing where its class lacks the customer."""
@@ -113,11 +116,13 @@ class MartTable(OpenTable):
 
         if feature.group not in self._places:
             own = file.read(columns=[ID]).column(0)
-            found = pyarrow.compute.index_in(pyarrow.array(self.ids, type=pyarrow.string()), value_set=own)
-            self._places[feature.group] = found.fill_null(-1).to_numpy().astype(np.int64)
+            places = storage.empty(self.n_rows, np.int64)
+            for ids, out in zip(passes(self.ids), passes(places), strict=True):
+                out[:] = pyarrow.compute.index_in(pyarrow.array(ids, type=pyarrow.string()), value_set=own).fill_null(-1)
+            self._places[feature.group] = places
         return self._places[feature.group]
 
-    def _all_ids(self) -> Ids:
+    def _all_ids(self) -> Ids | IdTexts:
         import pyarrow
         import pyarrow.compute
         import pyarrow.parquet
@@ -128,8 +133,11 @@ class MartTable(OpenTable):
             with _readable(self._store.path / part):
                 columns += pyarrow.parquet.read_table(self._store.path / part, columns=[ID]).column(0).chunks
         found = pyarrow.compute.unique(pyarrow.chunked_array(columns, type=pyarrow.string()))
+        order = pyarrow.compute.array_sort_indices(found)
+        if storage.folder() is not None:  # Arrow's form of them, 15 bytes an id, is in memory here; Python's never
+            return IdTexts(found.take(part).to_numpy(zero_copy_only=False) for part in passes(order))
         ids = np.empty(len(found), dtype=object)
-        ids[:] = found.take(pyarrow.compute.array_sort_indices(found)).to_pylist()
+        ids[:] = found.take(order).to_pylist()
         return ids
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..crypto import storage
 from ..errors import InputError
 from ..params import MAX_IDS, TOKEN_BYTES
 from . import ids
+from .id_texts import Ids, IdTexts
 from .intersect import GuestIntersection, HostIntersection
 
 ID_METHODS = ("ecdh", *ids.METHODS)
@@ -28,7 +30,7 @@ def check_method(method: object) -> str:
 
 
 def match_parties(
-    party_ids: Sequence[ids.Ids], *, method: str = "ecdh", key: bytes | None = None, max_ids: int = MAX_IDS,
+    party_ids: Sequence[Ids | IdTexts], *, method: str = "ecdh", key: bytes | None = None, max_ids: int = MAX_IDS,
     session: bytes | None = None,
 ) -> tuple[Positions, ids.Tokens, dict[str, Any]]:
     """Return the parties' rows of their common ids in one order, its tokens, and the match report.
@@ -76,7 +78,7 @@ def match_parties(
 
 
 def _by_ecdh(
-    party_ids: Sequence[ids.Ids], names: list[str], max_ids: int, session: bytes
+    party_ids: Sequence[Ids | IdTexts], names: list[str], max_ids: int, session: bytes
 ) -> tuple[Positions, ids.Tokens, dict[str, Any]]:
     guest = GuestIntersection(party_ids[0], session, names[1:], max_ids=max_ids)
     hosts = {name: HostIntersection(own, session, max_ids=max_ids) for name, own in zip(names[1:], party_ids[1:], strict=True)}
@@ -96,11 +98,11 @@ def _by_ecdh(
 
 
 def _by_tokens(
-    party_ids: Sequence[ids.Ids], names: list[str], method: str, key: bytes | None
+    party_ids: Sequence[Ids | IdTexts], names: list[str], method: str, key: bytes | None
 ) -> tuple[Positions, ids.Tokens, dict[str, Any]]:
     tokens = [ids.protect(own, method=method, key=key) for own in party_ids]
     found = ids.match(*tokens)
     sent: dict[str, int] = {}
     for name, own in zip(names[1:], tokens[1:], strict=True):
         sent |= {f"guest to {name}": found.n_matched * TOKEN_BYTES, f"{name} to guest": own.nbytes}
-    return found.positions, tokens[0][found.positions[0]], {**found.report, "bytes": sent}
+    return found.positions, storage.take(tokens[0], found.positions[0]), {**found.report, "bytes": sent}

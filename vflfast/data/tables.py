@@ -14,10 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
-from .columns import KINDS, DateRule, cell_texts, date_rule, read_labels, typed_column
+from .columns import KINDS, DateRule, date_rule, read_labels, typed_column
 from .files import ColumnSource, open_columns
-from .ids import Ids, check_format, normalise
-from .rows import row_index, row_numbers
+from .id_column import read_ids
+from .id_texts import Ids, IdTexts
+from .ids import check_format
+from .rows import row_index
 
 SHOWN_NAMES = 10  # of a file's columns, where one is missing
 
@@ -91,16 +93,18 @@ class OpenTable:
     Attributes
     ----------
     ids, labels
-        As of `Table`.
+        As of `Table`; ids of a file are `IdTexts` where a scratch folder is in use.
     feature_names
         In column order.
     """
 
+    ids: Ids | IdTexts
+
     def __init__(self, origin: str, source: ColumnSource, plan: _Plan) -> None:
         with _named(origin):
             self.feature_names = _feature_names(origin, source.names, plan)
-            self.ids = _read_ids(plan, source.fetch(plan.id_column))
-            self.labels = None if plan.label_column is None else read_labels(plan.label_column, source.fetch(plan.label_column))
+            self.ids = read_ids(plan.id_column, source, plan.id_format)
+            self.labels = None if plan.label_column is None else read_labels(plan.label_column, source.in_pieces(plan.label_column))
         self._origin, self._source, self._plan = origin, source, plan
 
     @property
@@ -127,7 +131,7 @@ class OpenTable:
         for name in self.feature_names:
             kinds[name], columns[name] = self.column(name)
         # copy=False: pandas would otherwise gather the number columns into a second copy of the table
-        return Table(self.ids, pd.DataFrame(columns, copy=False), kinds, self.labels)
+        return Table(self.ids[:], pd.DataFrame(columns, copy=False), kinds, self.labels)
 
     def __repr__(self) -> str:
         return f"OpenTable(n_rows={self.n_rows}, n_features={len(self.feature_names)}, labels={self.labels is not None})"
@@ -300,21 +304,6 @@ def _feature_names(origin: str, names: list[str], plan: _Plan) -> list[str]:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     return ", ".join(names[:SHOWN_NAMES]) + more
-
-
-def _read_ids(plan: _Plan, cells: pd.Series[Any]) -> Ids:
-    name = plan.id_column
-    if len(cells) == 0:
-        raise DataError(name, "the table has no rows")
-    if pd.api.types.is_float_dtype(cells.dtype) or pd.api.types.is_bool_dtype(cells.dtype):
-        raise DataError(name, f"ids must be text or integers, not {cells.dtype}; digits may be lost")
-    if cells.dtype == object and any(isinstance(cell, (float, bool)) and cell == cell for cell in cells):
-        raise DataError(name, "ids must be text or integers; digits may be lost")
-    ids = normalise(cell_texts(name, cells), plan.id_format, name=name)
-    twice = np.flatnonzero(pd.Series(ids, dtype=object).duplicated(keep=False).to_numpy())
-    if twice.size:
-        raise DataError(name, f"an id more than once, {row_numbers(twice)}")
-    return ids
 
 
 # --- checks of the parts -----------------------------------------------------------------------------------------

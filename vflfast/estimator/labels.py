@@ -48,7 +48,7 @@ def aligned_labels(name: str, y: Any, frame: VerticalFrame) -> tuple[npt.NDArray
         if array.ndim != 1 or len(array) != len(frame):
             raise InputError(name, f"must have shape ({len(frame)},), not {array.shape}; a Series is aligned by customer")
         cells = pd.Series(array)
-    labels = read_labels(name, cells.reset_index(drop=True))
+    labels = read_labels(name, [cells.reset_index(drop=True)])
     given = cells.to_numpy()
     return np.array([given[int((labels < 0).argmax())], given[int((labels > 0).argmax())]]), labels
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import job as jobs
-from ..crypto import calibration
+from ..crypto import calibration, storage
 from ..crypto.blocks import use_costs
 from ..jobfile import Job
 from ..progress import StageClock
@@ -32,7 +32,8 @@ def train(
 def read_shape(job: Job) -> RunShape:
     """Read, match and bin a job's tables; return the shape of its training run."""
     clock = StageClock()
-    return job_shape(jobs.prepare(job, clock), job, clock.seconds)
+    with storage.use_scratch(job.resources.scratch):
+        return job_shape(jobs.prepare(job, clock), job, clock.seconds)
 
 
 def side_by_side(prediction: Prediction, summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..crypto import storage
 from ..data import ids
+from ..data.id_texts import Ids, IdTexts
 from ..data.intersect import Common, CommonRows, GuestIntersection, HostIntersection, Reply, Request, session_of
+from ..data.sorting import in_order
 from ..errors import DataError, ProtocolError
 from ..params import MAX_IDS, POINT_BYTES, TOKEN_BYTES
 from . import messages as ms
@@ -97,7 +100,7 @@ async def match_at_guest(link: Link, tokens: Tokens, method: str) -> MatchedRows
     theirs = [await _receive_tokens(link, host, method) for host in hosts]
     link.stage("match ids")
     found = ids.match(tokens, *theirs)
-    common = tokens[found.positions[0]]
+    common = storage.take(tokens, found.positions[0])
     for host in hosts:
         await link.send(host, CommonTokens(common.tobytes()))
     report = {**found.report, "parties": ["guest", *hosts], "method": method}
@@ -113,8 +116,7 @@ async def match_at_host(link: Link, tokens: Tokens, method: str) -> MatchedRows:
         The guest returns a token twice, or one that this host did not send.
     """
     link.stage("match ids")
-    order = np.lexsort(tokens.T[::-1])
-    await link.send("guest", HostTokens(method, tokens[order].tobytes()))
+    await link.send("guest", HostTokens(method, in_order(tokens)[0].tobytes()))
     common = _as_tokens((await link.receive("guest", CommonTokens)).tokens, "guest", "CommonTokens")
     try:
         found = ids.match(tokens, common)
@@ -123,10 +125,10 @@ async def match_at_host(link: Link, tokens: Tokens, method: str) -> MatchedRows:
     if found.n_matched != len(common):
         raise ProtocolError("guest", "CommonTokens", f"holds {len(common) - found.n_matched} tokens that {link.name} did not send")
     report = {"rows": [len(tokens)], "matched": len(common), "parties": [link.name], "method": method}
-    return MatchedRows(found.positions[0], ids.commitment(tokens[found.positions[0]]), report)
+    return MatchedRows(found.positions[0], ids.commitment(storage.take(tokens, found.positions[0])), report)
 
 
-async def intersect_at_guest(link: Link, own: ids.Ids, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
+async def intersect_at_guest(link: Link, own: Ids | IdTexts, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
     """Take the guest's part in a private set intersection with every host; return the guest's rows of the common ids.
 
     The session is a hash of the agreed settings: a run that is resumed ends with the same order. The scalars are fresh.
@@ -148,7 +150,7 @@ async def intersect_at_guest(link: Link, own: ids.Ids, settings: str, max_ids: i
     return _matched(found, {**guest.report(), "parties": ["guest", *hosts]})
 
 
-async def intersect_at_host(link: Link, own: ids.Ids, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
+async def intersect_at_host(link: Link, own: Ids | IdTexts, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
     """Take a host's part in a private set intersection; return the host's rows of the common ids.
 
     Raises
@@ -195,4 +197,6 @@ async def _receive_tokens(link: Link, host: str, method: str) -> Tokens:
 def _as_tokens(data: bytes, party: str, step: str) -> Tokens:
     if not data or len(data) % TOKEN_BYTES:
         raise ProtocolError(party, step, f"needs one or more tokens of {TOKEN_BYTES} bytes")
-    return np.frombuffer(data, dtype=np.uint8).reshape(-1, TOKEN_BYTES).copy()
+    tokens: Tokens = storage.empty((len(data) // TOKEN_BYTES, TOKEN_BYTES), np.uint8)
+    tokens[:] = np.frombuffer(data, dtype=np.uint8).reshape(-1, TOKEN_BYTES)
+    return tokens

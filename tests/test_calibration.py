@@ -170,10 +170,10 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 
 def test_ratios() -> None:
-    costs = rates(insert_near=2.0, insert_far=3.0, collapse=6.0).block_costs()
-    assert costs == BlockCosts(collapse=3.0, clear=0.02, far=1.5)
+    costs = rates(insert_near=2.0, insert_far=2.2, collapse=6.0).block_costs()
+    assert costs == BlockCosts(collapse=3.0, clear=0.02, far=1.1)
     wild = rates(insert_near=1.0, insert_far=0.1, collapse=100.0).block_costs()
-    assert (wild.collapse, wild.far) == (7.8, 1.0)
+    assert (wild.collapse, wild.far) == (5.0, 1.0)
 
 
 def test_fixed_costs_unless_measured_ones_are_in_use() -> None:

@@ -28,6 +28,8 @@ def size(backend: str) -> tuple[int, int]:
 
 def run(classes: list[int], key: PrivateKey, measure: Any, backend: str, sparse: float = 0.0) -> None:
     n_rows, n_features = size(backend)
+    if classes == [256] and not FULL:
+        n_features //= 5  # a column of levels takes as long as five of five classes
     rng = np.random.default_rng(0)
     counts = np.resize(classes, n_features)
     codes = rng.integers(0, counts[:, None], (n_features, n_rows), dtype=np.uint8)

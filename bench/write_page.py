@@ -106,7 +106,7 @@ def _peers(run: dict[str, Any]) -> str:
     lines.append(f"| vflfast | {' | '.join(duration(us) for us in own.values())} |")
     for name, times in run["peers"].items():
         if name != "vflfast":
-            note = f" ({run['notes'][name]})" if run["notes"][name] else ""
+            note = f" ({run['notes'][name]})".replace("|", r"\|") if run["notes"][name] else ""
             lines.append(f"| {name}{note} | {' | '.join(ratio(times[one] / own[one]) for one in own)} |")
     return "\n".join(lines)
 

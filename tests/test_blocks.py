@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from made_moduli import each_backend, units
 
 from vflfast.crypto import backend as be
+from vflfast.crypto import blocks
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.blocks import BUDGETS, BlockPlan, make_plan
 from vflfast.crypto.context import Block
-from vflfast.params import MAX_BUCKETS
+from vflfast.params import MAX_BUCKETS, ROWS_PER_PASS
 
 MANY = settings(max_examples=200, deadline=None)
 Codes = npt.NDArray[np.uint8]
@@ -194,3 +195,16 @@ def test_combine(n_columns: int) -> None:
         context = be.current().public(n)
         both = context.combine(context.load(lm.from_ints(sums, 2 * context.limbs)), first, counts, exponents)
         assert [lm.to_ints(context.store(side)) for side in both] == expected, where
+
+
+def test_a_plan_pays_for_every_pass_and_keeps_to_the_memory_of_a_lane() -> None:
+    counts, shares = np.full(300, 5), np.full(300, 0.2)
+    one_pass = blocks.expected_work(counts, shares, ROWS_PER_PASS, 8)
+    four = blocks.expected_work(counts, shares, 4 * ROWS_PER_PASS, 8)
+    assert four.n_blocks == one_pass.n_blocks  # the rows of a pass choose, not those of the table
+    assert four.used == 4 * one_pass.used
+    for n_rows in (10**3, 10**5, 10**7):
+        work = blocks.expected_work(counts, shares, n_rows, 8)
+        assert work.buckets / work.n_blocks <= blocks.MOST_BUCKETS_OF_A_LANE
+        levels = blocks.expected_work(np.full(3, 256), np.full(3, 0.01), n_rows, 8)
+        assert levels.n_blocks == 3

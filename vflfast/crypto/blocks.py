@@ -16,6 +16,7 @@ from .context import Block, PublicContext, Seconds, Vector
 # Tensors of more buckets than this, side by side, leave the second-level cache.
 CACHED_BUCKETS = 1024
 BUDGETS = (256, 512, 625, 1024, 2048, 3125, 4096, 8192, 16384, 32768, MAX_BUCKETS)
+MOST_BUCKETS_OF_A_LANE = 8192  # eight tensors of them at 3072 bits take the 64 MB that a thread may (crypto-core §7)
 # Below this share of rows outside the modal pattern a block keeps only those: 6 bytes an entry instead of 2. Side by side, a dense
 # block cannot skip a row by itself, and a list costs a tenth more an entry; alone it skips for nothing.
 SPARSE_SHARE_LANES = 0.8
@@ -49,7 +50,7 @@ class BlockWork:
     n_blocks: int
     near: float  # insertions into tensors of at most CACHED_BUCKETS buckets, first rows of a bucket included
     far: float  # and into larger ones
-    used: float  # buckets that rows fall into
+    used: float  # buckets that rows fall into, in all passes
     buckets: float
 
     def cost(self, costs: BlockCosts) -> float:
@@ -183,7 +184,8 @@ def _grouping(
     """Return the features in the order of their blocks, and where each block starts."""
     order = np.lexsort((shares, class_counts))
     counts, costs = class_counts[order], costs_for(lanes)
-    candidates = (_group(counts, budget) for budget in BUDGETS if budget >= counts.max())
+    most = max(MOST_BUCKETS_OF_A_LANE if lanes > 1 else MAX_BUCKETS, int(counts.max()))
+    candidates = (_group(counts, budget) for budget in BUDGETS if counts.max() <= budget <= most)
     return order, min(candidates, key=lambda starts: _work(counts, shares[order], starts, n_rows).cost(costs))
 
 
@@ -199,14 +201,14 @@ def _group(counts: npt.NDArray[np.int64], budget: int) -> list[int]:
 
 
 def _work(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], starts: list[int], n_rows: int) -> BlockWork:
-    """Count the non-modal rows of every block, and its buckets."""
+    """Count the non-modal rows of every block, and its buckets; each pass over rows fills and sums them anew."""
     logs = np.log(np.maximum(shares, 1e-12))
     modal = np.exp(np.add.reduceat(logs, starts))
     buckets = np.exp(np.add.reduceat(np.log(counts), starts))
     modal[0] = 0.0  # the first block keeps all
     entries = n_rows * (1 - modal)
     is_far = buckets > CACHED_BUCKETS + 0.5
-    near, far, used = entries[~is_far].sum(), entries[is_far].sum(), np.minimum(buckets, n_rows).sum()
+    near, far, used = entries[~is_far].sum(), entries[is_far].sum(), np.minimum(buckets * -(-n_rows // ROWS_PER_PASS), n_rows).sum()
     return BlockWork(len(starts), float(near), float(far), float(used), float(buckets.sum()))
 
 

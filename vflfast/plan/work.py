@@ -205,7 +205,7 @@ class Work:
         Each of the `parts` rows that share a ciphertext has a product of its own with all ciphertexts.
         """
         rates = self.rates
-        segments = row_segments(work.n_blocks, work.buckets / work.n_blocks, n, rates.threads, rates.lanes)
+        segments = row_segments(work.n_blocks, work.buckets / work.n_blocks, min(n, ROWS_PER_PASS), rates.threads, rates.lanes)
         shifts = 0 if parts == 1 else parts * (row_slots(self.shape) + 1)
         multiplications = parts * (2 * float(party.class_counts.mean()) + 6) + shifts
         return {

@@ -1,7 +1,8 @@
 """Lines and branches of csrc/ that the tests of the core reach, by gcov: builds with and without GMP.
 
 `python tests/assurance/native_coverage.py [--missing]` prints a table, and what is not reached. Branches of exceptions that any call may
-throw are not counted: they are the compiler's; nor is `pair_ifma.cpp` on a processor without AVX-512 IFMA, which cannot run it.
+throw are not counted: they are the compiler's. Of `pair_ifma.cpp` lines are counted, where the processor can run it, and no branches: its
+templates are inlined some hundred times, and every copy counts its constant conditions as branches of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = ("test_backend.py", "test_toy.py", "test_coded.py", "test_blocks.py", "test_paillier.py", "test_opening.py", "test_pool.py",
          "test_factors.py")  # fmt: skip
 NOT_HERE = "" if "ifma" in backend.available() else "pair_ifma.cpp"
+LINES_ONLY = "pair_ifma.cpp"
 FUZZ_SECONDS = "10"
 LINES, BRANCHES = 0.95, 0.85
 Lines = dict[str, dict[int, int]]
@@ -70,7 +72,7 @@ def collect(folder: Path, lines: Lines, branches: Branches) -> None:
             for file in json.loads(text)["files"] if text.strip() else []:
                 path = Path(file["file"])
                 if path.parent == ROOT / "csrc" and path.name != NOT_HERE:
-                    add(file["lines"], lines[path.name], branches[path.name])
+                    add(file["lines"], lines[path.name], branches[path.name] if path.name != LINES_ONLY else {})
 
 
 def add(found: list[dict[str, Any]], lines: dict[int, int], branches: dict[tuple[int, int], int]) -> None:

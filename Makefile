@@ -12,6 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PYTEST_FLAGS ?= -q
 BUDGET ?= 600
+FUZZ ?= 3600
 EXAMPLES ?= 10000
 VENV := .venv
 PEERS := .venv-peers
@@ -52,10 +53,11 @@ $(PEERS)/.installed: pyproject.toml setup.py $(wildcard csrc/*)
 		echo "installation failed; see $(PEERS)/install.log" >&2; exit 1; }
 	@touch $@
 
-# Every test that measures something, the slow ones too, and docs/assurance.md from what they measured. BUDGET: seconds of the campaigns.
+# Every test that measures something, the slow ones too, and docs/assurance.md from what they measured: about 80 minutes of two cores.
+# BUDGET and FUZZ: seconds of the campaigns and of the fuzzing. Work is stolen: tests of half an hour would hold up those behind them.
 assure: $(STAMP)
-	$(VENV)/bin/python -m pytest tests -n auto -m "slow or not slow" --assure --examples $(EXAMPLES) --budget $(BUDGET) \
-		--write-figures docs/assurance.md $(PYTEST_FLAGS)
+	$(VENV)/bin/python -m pytest tests -n auto --dist worksteal -m "slow or not slow" --assure --examples $(EXAMPLES) \
+		--budget $(BUDGET) --fuzz $(FUZZ) --write-figures docs/assurance.md $(PYTEST_FLAGS)
 
 assure-quick: $(STAMP)
 	$(VENV)/bin/python -m pytest tests -n auto --assure $(PYTEST_FLAGS)

@@ -1,7 +1,8 @@
 """A pytest plugin that collects what tests measure and sets it beside the bars of `table.ROWS`.
 
 `pytest --figures` prints the table after the run, `--assure` also leaves out every test that measures nothing, `--write-figures PATH`
-writes the page. `--examples N` gives every Hypothesis property N examples, `--budget S` gives the campaigns S seconds together.
+writes the page. `--examples N` gives every Hypothesis property N examples, `--budget S` gives the campaigns S seconds together,
+`--fuzz S` the fuzzers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from .table import CAMPAIGNS, PROPERTY_EXAMPLES, ROWS, Measure
+from .table import CAMPAIGNS, FUZZERS, PROPERTY_EXAMPLES, ROWS, Measure
 
 ROOT = Path(__file__).resolve().parents[2]
 Figure = Callable[[str, str, float], None]
@@ -33,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--write-figures", metavar="PATH", help="write the table as a page")
     group.addoption("--examples", type=int, metavar="N", help="examples of every Hypothesis property")
     group.addoption("--budget", type=float, default=60.0, metavar="S", help="seconds of all campaigns together")
+    group.addoption("--fuzz", type=float, default=60.0, metavar="S", help="seconds of the long fuzzing, of decoders and core together")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,6 +68,12 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
 def campaign_seconds(request: pytest.FixtureRequest) -> float:
     """The share of the budget of one campaign."""
     return float(request.config.getoption("--budget")) / CAMPAIGNS
+
+
+@pytest.fixture
+def fuzz_seconds(request: pytest.FixtureRequest) -> float:
+    """The share of the seconds of fuzzing of one fuzzer."""
+    return float(request.config.getoption("--fuzz")) / FUZZERS
 
 
 @pytest.hookimpl(wrapper=True)
@@ -179,7 +187,8 @@ def origin(config: pytest.Config) -> list[str]:
     return [
         f"Commit {commit()}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {platform.machine()} with {cores} cores, "
         f"Python {platform.python_version()}, backends {', '.join(be.available())}: `pytest {shlex.join(config.invocation_params.args)}`.",
-        f"Campaigns start at seed 0 of each; they have {config.getoption('--budget'):.0f} s together where they run. "
+        f"Campaigns start at seed 0 of each; they have {config.getoption('--budget'):.0f} s together where they run, "
+        f"fuzzing {config.getoption('--fuzz'):.0f} s. "
         "Hypothesis draws its own seeds and prints those that fail.",
     ]
 

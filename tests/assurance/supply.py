@@ -58,7 +58,14 @@ def licence(distribution: metadata.Distribution) -> str:
     about = distribution.metadata
     classifiers = [c.rsplit("::", 1)[-1].strip() for c in about.get_all("Classifier") or [] if c.startswith("License")]
     first_line = next(iter((about.get("License") or "").strip().splitlines()), "")
-    return about.get("License-Expression") or " AND ".join(classifiers) or first_line
+    return about.get("License-Expression") or " AND ".join(classifiers) or first_line or title(distribution)
+
+
+def title(distribution: metadata.Distribution) -> str:
+    """The first words of the licence that the distribution holds, for those whose metadata only names its file."""
+    names = distribution.metadata.get_all("License-File") or []
+    texts = [distribution.read_text(f"licenses/{name}") or "" for name in names]
+    return " AND ".join(next(iter(text.strip().splitlines()), "") for text in texts)
 
 
 def problem(text: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PROPERTY_EXAMPLES = (200, 10_000)  # of a Hypothesis property, per change and per release
-CAMPAIGNS = 6  # tests that take the fixture `campaign_seconds`
+CAMPAIGNS, FUZZERS = 4, 2  # tests that take the fixture `campaign_seconds`, and those that take `fuzz_seconds`
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ ROWS = (
         Measure("honest keys accepted", 200, 400))),
     Row("C3", "fuzz each decoder under coverage guidance, the core under sanitizers", "60 s / 10^8 executions", (
         Measure("decoders", 26, 26), Measure("executions", 10**4, 10**8), Measure("calls of the core", 10**3, 10**3),
-        Measure("calls of the core under sanitizers", None, 10**5),
+        Measure("calls of the core under sanitizers", None, 10**5), Measure("minutes in all", 1, 60),
         Measure("planted faults found", 5, 5, r"test_fuzz\.py::test_(?:a_planted_fault|an_error_that_cannot)"))),
     Row("C4", "header claiming up to 2^63 bytes", "refused, < 1 MiB allocated", (
         Measure("claims", 10, 10, r"test_messages\.py::test_a_(?:header_that_claims|length_beyond|shape_beyond)"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_every_licence_is_a_permissive_one() -> None:
 ])  # fmt: skip
 def test_the_check_of_licences_can_fail(text: str, fine: bool) -> None:
     assert (supply.problem(text) is None) == fine
+
+
+@pytest.mark.parametrize(("text", "fine"), [("\n   Apache License\n", True), ("GNU GENERAL PUBLIC LICENSE\n", False), ("", False)])
+def test_a_licence_that_is_only_a_file_is_read(text: str, fine: bool, tmp_path: Path) -> None:
+    (tmp_path / "x.dist-info" / "licenses").mkdir(parents=True)
+    (tmp_path / "x.dist-info" / "METADATA").write_text("Metadata-Version: 2.4\nName: x\nVersion: 1\nLicense-File: COPYING\n")
+    (tmp_path / "x.dist-info" / "licenses" / "COPYING").write_text(text)
+    assert (supply.problem(supply.licence(Distribution.at(tmp_path / "x.dist-info"))) is None) == fine
 
 
 def test_the_requirements_are_followed() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from assurance.figures import Collector, Figure, fold, show, table_lines, verdict
-from assurance.table import CAMPAIGNS, ROWS, Measure
+from assurance.table import CAMPAIGNS, FUZZERS, ROWS, Measure
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -47,6 +47,7 @@ def test_rows_stand_once_and_in_order() -> None:
 def test_the_budget_is_shared_by_all_campaigns() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
     assert len(re.findall(r"^def test_.*campaign_seconds", sources, re.MULTILINE)) == CAMPAIGNS
+    assert len(re.findall(r"^def test_.*fuzz_seconds", sources, re.MULTILINE)) == FUZZERS
 
 
 def test_values_fold_as_the_measure_says() -> None:

@@ -29,11 +29,7 @@ class Tensor {
         used_[i] = 1;
     }
 
-    // Asks for a bucket's cache lines ahead of their use, into the second level: the first has no room beside a kernel's blocks.
-    void prefetch(std::size_t i) const {
-        constexpr std::size_t line = 64 / sizeof(word);
-        for (std::size_t w = 0; w < row_; w += line) __builtin_prefetch(pair(i) + w, 1, 2);
-    }
+    void ask_for(std::size_t i) const { prefetch<Access::write>(pair(i), row_); }
 
   private:
     std::size_t row_;

@@ -74,7 +74,7 @@ void fill_buckets(const Modulus& m, std::vector<Buckets>& buckets, const std::ve
         }
         for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
             const std::size_t next = jobs[lane].begin + step + PREFETCH_STEPS;
-            if (next < jobs[lane].end) buckets[lane].tensor().prefetch(jobs[lane].block->patterns[next]);
+            if (next < jobs[lane].end) buckets[lane].tensor().ask_for(jobs[lane].block->patterns[next]);
         }
         if (!work) continue;
         k.gather(space.block(0), current.data(), m.row());

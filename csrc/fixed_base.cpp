@@ -3,11 +3,6 @@
 #include "parallel.h"
 
 namespace vfl {
-namespace {
-
-constexpr int LINE = 64 / sizeof(word);
-
-}  // namespace
 
 FixedBase::FixedBase(const Modulus& m, const word* base, int alpha_bits, int window, int threads)
     : window_(window), windows_((alpha_bits + window - 1) / window), alpha_limbs_((alpha_bits + 63) / 64), width_(3 * m.digits),
@@ -44,7 +39,7 @@ int FixedBase::multiply(const Modulus& m, Workspace& space, int from, int to, in
         Rows entries{};
         for (std::size_t lane = 0; lane < static_cast<std::size_t>(k.lanes); ++lane) {
             entries[lane] = entry(j, bits_at(alphas[lane], size, j * window_, window_));
-            for (int w = 0; w < width_; w += LINE) __builtin_prefetch(entries[lane] + w, 0, 2);
+            prefetch<Access::read>(entries[lane], static_cast<std::size_t>(width_));
         }
         return entries;
     };

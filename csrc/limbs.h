@@ -61,6 +61,12 @@ inline void select(word* x, const word* y, word mask, int size) {
     for (int i = 0; i < size; ++i) x[i] ^= mask & (x[i] ^ y[i]);
 }
 
+// ~0 where a = b, else 0. Constant time.
+inline word mask_if_equal(word a, word b) {
+    const word difference = a ^ b;
+    return ((difference | (0 - difference)) >> 63) - 1;
+}
+
 // x += y for a single word y. Constant time.
 inline void increment(word* x, word y, int size) {
     for (int i = 0; i < size; ++i) {

@@ -257,8 +257,7 @@ void scatter(word* const* rows, const word* block, int words) {
 void pick(word* out, const word* table, int entries, std::size_t words, word chosen) {
     std::memset(out, 0, sizeof(word) * words);
     for (int entry = 0; entry < entries; ++entry) {
-        const word difference = static_cast<word>(entry) ^ chosen;
-        const word mask = ((difference | (0 - difference)) >> 63) - 1;  // ~0 when they are equal
+        const word mask = mask_if_equal(static_cast<word>(entry), chosen);
         const word* source = table + static_cast<std::size_t>(entry) * words;
         for (std::size_t w = 0; w < words; ++w) out[w] |= source[w] & mask;
     }

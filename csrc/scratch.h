@@ -12,6 +12,16 @@
 
 namespace vfl {
 
+constexpr std::size_t CACHE_LINE = 64;  // bytes
+
+enum class Access { read, write };
+
+// Asks for words ahead of their use, into the second level of the caches: the first has no room beside a kernel's blocks.
+template <Access access>
+inline void prefetch(const word* first, std::size_t words) {
+    for (std::size_t w = 0; w < words; w += CACHE_LINE / sizeof(word)) __builtin_prefetch(first + w, access == Access::write, 2);
+}
+
 // Zeroed unless `clear` is false; wiped on release when it held a secret.
 class Scratch {
   public:
@@ -29,7 +39,7 @@ class Scratch {
     const word* get() const { return data_.get(); }
 
   private:
-    static constexpr std::size_t CACHE_LINE = 64, LARGE_PAGE = std::size_t{1} << 21;
+    static constexpr std::size_t LARGE_PAGE = std::size_t{1} << 21;
 
     struct Release {
         std::align_val_t alignment;

@@ -182,14 +182,18 @@ def no_machine_flags(root: Path) -> Iterator[str]:
         yield f"setup.py: {match.group()}"
 
 
+IFMA_FILES = {"pair_ifma.cpp", "ifma_products.h"}
+IFMA_INCLUDES = {"immintrin.h", "cstdint", "cstddef", "pair.h", "ifma_products.h"}
+
+
 def ifma_stays_local(root: Path) -> Iterator[str]:
     """A template compiled with AVX-512 could be the copy that the linker keeps for every machine (crypto-core.md §2)."""
     for name, text in native_files(root):
         if match := re.search(r"#\s*pragma\s+(GCC\s+target|clang\s+attribute)[^\n]*", text):
             yield f"csrc/{name}: target for a whole file ({match.group()})"
-        for header in re.findall(r"#\s*include\s*<(.*?)>", text) if name == "pair_ifma.cpp" else ():
-            if header not in {"immintrin.h", "cstdint", "cstddef"}:
-                yield f"csrc/{name}: includes <{header}>"
+        for header in re.findall(r'#\s*include\s*[<"](.*?)[>"]', text):
+            if (name in IFMA_FILES and header not in IFMA_INCLUDES) or (name != "pair_ifma.cpp" and header == "ifma_products.h"):
+                yield f"csrc/{name}: includes {header}"
 
 
 def short_files(root: Path) -> Iterator[str]:
@@ -284,6 +288,8 @@ PLANTED: list[tuple[str, str, str]] = [
     ("no randomness, no sockets", "csrc/paillier.cpp", "#include <random>\n"),
     ("no randomness, no sockets", "csrc/bindings.cpp", "int x = rand();\n"),
     ("ifma stays local", "csrc/pair_ifma.cpp", "#include <vector>\n"),
+    ("ifma stays local", "csrc/ifma_products.h", '#include "lanes.h"\n'),
+    ("ifma stays local", "csrc/pair_portable.cpp", '#include "ifma_products.h"\n'),
     ("ifma stays local", "csrc/pair_ifma.cpp", '#pragma GCC target("avx512ifma")\n'),
     ("one importer of the backends", "vflfast/crypto/keys.py", "from . import fallback\n"),
     ("one importer of the backends", "vflfast/crypto/keys.py", "from .fallback import context\n"),

@@ -111,11 +111,9 @@ def cache_folder() -> Path:
 def measure(key_bits: int) -> Rates:
     """Measure every rate now, on random numbers modulo the square of a fixed n; nothing secret is involved."""
     backend = be.current()
-    p, q = _primes(key_bits)
-    context = backend.public(p * q)
-    wire = lm.from_ints(lm.random_below((p * q) ** 2, ROWS), 2 * context.limbs)
+    context, wire = _random_ciphertexts(key_bits)
     rows = context.load(wire)
-    private = backend.private(p, q)
+    private = backend.private(*_primes(key_bits))
     few = wire[: 4 * be.threads() * backend.lanes]
     plain = lm.random_limbs(len(rows), key_bits - 1)
     logarithm, insert_near, insert_far, collapse = _product_rates(context, rows, backend.lanes)
@@ -163,10 +161,15 @@ def _encryption_rates(context: PublicContext, rows: Vector) -> tuple[float, floa
 
 def _insertion(key_bits: int) -> float:
     """Microseconds of an insertion, as `Rates.insert_near`."""
+    context, wire = _random_ciphertexts(key_bits)
+    return _one_product(context, context.load(wire), NEAR_CLASSES, be.current().lanes)[1]
+
+
+def _random_ciphertexts(key_bits: int) -> tuple[PublicContext, lm.Limbs]:
+    """The fixed key's context, and numbers below n^2 in the form of the wire."""
     p, q = _primes(key_bits)
     context = be.current().public(p * q)
-    rows = context.load(lm.from_ints(lm.random_below((p * q) ** 2, ROWS), 2 * context.limbs))
-    return _one_product(context, rows, NEAR_CLASSES, be.current().lanes)[1]
+    return context, lm.from_ints(lm.random_below((p * q) ** 2, ROWS), 2 * context.limbs)
 
 
 def _product_rates(context: PublicContext, rows: Vector, lanes: int) -> tuple[float, float, float, float]:

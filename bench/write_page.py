@@ -59,7 +59,7 @@ def keep(run: dict[str, Any], remark: str = "") -> dict[str, Any]:
     """Return what matters of a pytest-benchmark file, or of one of bench_peers.py: machine, commit, figures, a remark on circumstances."""
     if "peers" in run:
         machine = {name: run["machine"][name] for name in MACHINE}
-        return {**run, "machine": machine, "remark": remark, "peers": run["peers"]}
+        return {**run, "machine": machine, "remark": remark}
     found = [_figure(one) for one in run["benchmarks"] if "unit" in one["extra_info"]]
     figures = [figure for figure in found if figure["name"] in WORDS]  # others have pages of their own
     facts = run["benchmarks"][0]["extra_info"]

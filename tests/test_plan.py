@@ -14,6 +14,7 @@ from made_jobs import SMALL_KEY, refused, sections, succeeded, vflfast, write_jo
 from vflfast import job as jobs
 from vflfast import jobfile
 from vflfast.cli.plan import parse_link
+from vflfast.crypto.blocks import expected_work
 from vflfast.crypto.calibration import Rates
 from vflfast.errors import InputError
 from vflfast.plan.apart import Link
@@ -149,6 +150,19 @@ def test_encryption_by_hand() -> None:
     wide = work.tables["guest"]
     assert wide.cost(100, 1024) == pytest.approx(103 * 1024 * 8.0 + 100 * (103 * 2.4 + 3.0))
     assert wide.cost(100, 1024) == pytest.approx(100 * (103 * 2.4 + 3.0))
+
+
+def test_few_numbers_take_as_long_as_all_lanes() -> None:
+    """Eight lanes of two threads: one encryption is sixteen, of which one is stored."""
+    wide = dataclasses.replace(RATES, lanes=8)
+    work = Work(flat_shape(100, (20, 160), SETTINGS), wide)
+    one = work.tables["guest"].cost(1, 1024)
+    assert work.tables["guest"].cost(16, 1024) - one == pytest.approx(15 * 3.0 - 256 * 16 * 8.0)  # the table is there
+    few, counts = expected_work(np.full(4, 5), np.full(4, 0.2), 10, 8), np.full(4, 5)
+    assert (few.n_blocks, round(few.buckets), few.used) == (1, 625, 10)
+    assert work.product(counts, few, 10, 4)["collapse"] == pytest.approx((2 * 25 + 4 * 5) * 8 * 3.0)
+    many = dataclasses.replace(few, used=1e4)
+    assert work.product(counts, many, 10, 4)["collapse"] == pytest.approx(7.0 * 1e4)
 
 
 def test_every_rate_counts() -> None:

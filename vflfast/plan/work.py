@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from ..crypto.base_table import BaseTable, n_entries
 from ..crypto.blocks import BlockWork, expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
-from ..crypto.opening import plan_opening
+from ..crypto.opening import WEIGHT_DIGIT_BITS, plan_opening
 from ..crypto.paillier import blinding_factors
 from ..learn.newton import WHOLE_COLUMNS
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
@@ -26,6 +29,8 @@ READ_BYTES = 200e6  # of a table's cells held at a time while it is read
 BASE_MEMORY = 360e6  # the interpreter and its libraries
 CG_STEPS = 60  # of a block too wide for its Gram matrix, at the default alpha
 CHOLESKY_TERM = 4.0  # a term of the factorisation, in double precision on one thread, against one of the product in single
+# What a step takes however few numbers it has, in microseconds: Python, and the arithmetic of a single number (inverses, gcd).
+PER_MESSAGE, PER_CHECK, PER_PRODUCT, PER_GROUPING = 30.0, 600.0, 600.0, 1500.0
 VECTORS_ALIVE = 6  # vectors of n ciphertexts that all parties in one process hold at the peak
 
 
@@ -36,6 +41,12 @@ class Step:
     party: str
     stage: str
     seconds: float
+
+
+def whole(count: int, rates: Rates) -> int:
+    """Return `count` with the lanes and threads that stand still because it does not fill them."""
+    side = rates.lanes * rates.threads
+    return -(-count // side) * side
 
 
 @dataclass
@@ -59,7 +70,7 @@ class Encryptor:
             table.window = wanted
             micros += rates.table_entry * n_entries(bits, wanted)
         window = table.window if rates.table_entry else TABLE_WINDOW
-        return micros + count * (rates.encrypt_bit * TABLE_WINDOW * -(-bits // window) + rates.store)
+        return micros + whole(count, rates) * rates.encrypt_bit * TABLE_WINDOW * -(-bits // window) + count * rates.store
 
     @property
     def n_entries(self) -> int:
@@ -157,25 +168,25 @@ class Work:
         for host in self.hosts:
             self.add("guest", "woe: encrypt labels", self.tables["guest"].cost(n, self.bits // 2))
             self.carry("guest", host.name, n)
-            self.add(host.name, "check ciphertexts", n * (rates.load + rates.multiply))
+            self.check(host.name, n)
             plan = sums_plan(self.shape, host)
             count = plan.n_plaintexts
             product = expected_work(host.class_counts, host.modal_shares, n, rates.lanes)
-            sums = sum(self.product(host, product, n, host.used_classes).values()) + self.pack(plan)
+            sums = sum(self.product(host.class_counts, product, n, host.used_classes).values()) + self.pack(plan)
             self.add(host.name, "woe: class sums", sums + self.tables[host.name].cost(count, self.bits // 2))
             self.carry(host.name, "guest", count)
-            self.add("guest", "check ciphertexts", count * (rates.load + rates.multiply))
+            self.check("guest", count)
             self.add("guest", "woe: mask and open", self.tables["guest"].cost(count, self.full))
             self.open("guest", count)
 
     def round(self) -> None:
         """One round [0101]–[0135]."""
-        n, rates = self.groups, self.rates
+        n = self.groups
         self.predictors(n)
         self.add("guest", "rerandomize", sum(self.tables["guest"].cost(n, self.bits // 2) for _ in self.hosts))
         for host in self.hosts:
             self.carry("guest", host.name, n)
-            self.add(host.name, "check ciphertexts", n * (rates.load + rates.multiply))
+            self.check(host.name, n)
         for party in self.shape.parties:
             self.gradient(party)
             self.add(party.name, "vote", self.tables[party.name].cost(1, self.full))
@@ -186,12 +197,16 @@ class Work:
         for host in self.hosts:
             self.add(host.name, "encrypt", self.tables[host.name].cost(n, self.bits // 2))
             self.carry(host.name, "guest", n)
-            self.add("guest", "check ciphertexts", n * (self.rates.load + self.rates.multiply))
+            self.check("guest", n)
         self.add("guest", "residual", n * (self.rates.add_plain + self.rates.multiply * (len(self.hosts) - 1)))
+
+    def check(self, party: str, count: int) -> None:
+        """Validate received ciphertexts: ranges, and one gcd of the product of all."""
+        self.add(party, "check ciphertexts", count * (self.rates.load + self.rates.multiply) + PER_CHECK)
 
     def gradient(self, party: PartyShape) -> None:
         """The coded product, its opening, and the step."""
-        for stage, micros in self.product(party, self.products[party.name], self.groups, party.n_columns, self.packed).items():
+        for stage, micros in self.product(party.class_counts, self.products[party.name], self.groups, party.n_columns, self.packed).items():
             self.add(party.name, stage, micros)
         plan = opening_plan(self.shape, party)
         self.mask(party.name, plan)
@@ -199,50 +214,51 @@ class Work:
         predict = self.shape.n_rows * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts))
         self.add(party.name, "update", predict + self.newton(party))
 
-    def product(self, party: PartyShape, work: BlockWork, n: int, n_columns: int, parts: int = 1) -> dict[str, float]:
-        """Microseconds of the coded product of a party's codes with `n` ciphertexts, by stage.
+    def product(
+        self, class_counts: npt.NDArray[np.int64], work: BlockWork, n: int, n_columns: int, parts: int = 1
+    ) -> dict[str, float]:  # fmt: skip
+        """Microseconds of the coded product of codes with `n` ciphertexts, by stage.
 
-        Each of the `parts` rows that share a ciphertext has a product of its own with all ciphertexts.
+        A tensor of B buckets is summed over its two halves, and each of these again: some 2·√B + 4·⁴√B products of all lanes even where
+        few buckets are in use. Each of the `parts` rows that share a ciphertext has a product of its own with all ciphertexts.
         """
         rates = self.rates
-        segments = row_segments(work.n_blocks, work.buckets / work.n_blocks, min(n, ROWS_PER_PASS), rates.threads, rates.lanes)
+        size = work.buckets / work.n_blocks
+        segments = row_segments(work.n_blocks, size, min(n, ROWS_PER_PASS), rates.threads, rates.lanes)
+        least = work.n_blocks * (2 * size**0.5 + 4 * size**0.25) * rates.lanes * rates.multiply
         shifts = 0 if parts == 1 else parts * (row_slots(self.shape) + 1)
-        multiplications = parts * (2 * float(party.class_counts.mean()) + 6) + shifts
+        multiplications = parts * (2 * float(class_counts.mean()) + 6) + shifts
         return {
             "logarithms": parts * rates.logarithm * n,
             "bucket": parts * (rates.insert_near * work.near + rates.insert_far * work.far),
-            "collapse": parts * rates.collapse * work.used * segments,
-            "combine": n_columns * multiplications * rates.multiply,
+            "collapse": parts * segments * max(rates.collapse * work.used, least),
+            "combine": n_columns * multiplications * rates.multiply + parts * PER_PRODUCT,
         }
 
     def mask(self, party: str, plan: SlotPlan) -> None:
         """Pack, with the check column's digits, and mask."""
-        masks = self.tables[party].cost(plan.n_plaintexts, self.full) * self.uneven(plan)
-        self.add(party, "pack and mask", self.pack(plan) + masks)
+        self.add(party, "pack and mask", self.pack(plan) + self.tables[party].cost(plan.n_plaintexts, self.full))
 
     def pack(self, plan: SlotPlan) -> float:
-        """Microseconds of packing, with the check column's digits."""
-        rates, digits = self.rates, CHECK_WEIGHT_BITS // 4
-        check = plan.n_values * (rates.logarithm + digits / 2 * rates.insert_near) + digits * 60 * rates.multiply
-        return plan.n_slots * (plan.slot_bits + 1) * rates.multiply * self.uneven(plan) + check
-
-    def uneven(self, plan: SlotPlan) -> float:
-        """Lanes and threads that stand still because the plaintexts do not fill them: their number with those over the true one."""
-        side = self.rates.lanes * self.rates.threads
-        return -(-plan.n_plaintexts // side) * side / plan.n_plaintexts
+        """Microseconds of packing, with the check value: a coded product with the digits of the weights, packed itself."""
+        rates, digits = self.rates, CHECK_WEIGHT_BITS // WEIGHT_DIGIT_BITS
+        counts = np.full(digits, 1 << WEIGHT_DIGIT_BITS)
+        work = expected_work(counts, 1 / counts, plan.n_values, rates.lanes)
+        check = sum(self.product(counts, work, plan.n_values, digits).values()) + PER_GROUPING
+        squared = whole(plan.n_plaintexts, rates) * min(plan.slots, plan.n_slots) * (plan.slot_bits + 1)
+        packed = squared + whole(1, rates) * digits * (WEIGHT_DIGIT_BITS + 1)
+        return check + packed * rates.multiply
 
     def open(self, party: str, count: int) -> None:
         """The arbiter's decryptions: blinded, and one more for the check."""
-        side = self.rates.lanes * self.rates.threads
-        slots = -(-(count + 1) // side) * side
         hiding = count * (2 * self.rates.multiply + self.rates.add_plain + self.rates.store)
         blinding = self.tables["arbiter"].cost(blinding_factors(count), self.bits // 2)
-        self.add("arbiter", "decrypt", slots * self.rates.decrypt + hiding + blinding)
+        self.add("arbiter", "decrypt", whole(count + 1, self.rates) * self.rates.decrypt + hiding + blinding)
         self.carry(party, "arbiter", 2 * count)
 
     def carry(self, sender: str, recipient: str, count: int) -> None:
         """Hash and copy ciphertexts at both ends."""
-        micros = count * self.bits / 4 * self.rates.digest
+        micros = count * self.bits / 4 * self.rates.digest + PER_MESSAGE
         self.add(sender, "serialize", micros)
         self.add(recipient, "parse", micros)
 

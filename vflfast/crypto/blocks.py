@@ -184,7 +184,7 @@ def _grouping(
     """Return the features in the order of their blocks, and where each block starts."""
     order = np.lexsort((shares, class_counts))
     counts, costs = class_counts[order], costs_for(lanes)
-    most = max(MOST_BUCKETS_OF_A_LANE if lanes > 1 else MAX_BUCKETS, int(counts.max()))
+    most = MOST_BUCKETS_OF_A_LANE if lanes > 1 else MAX_BUCKETS  # a feature alone has 256 at most: codes are bytes
     candidates = (_group(counts, budget) for budget in BUDGETS if counts.max() <= budget <= most)
     return order, min(candidates, key=lambda starts: _work(counts, shares[order], starts, n_rows).cost(costs))
 

@@ -53,7 +53,7 @@ $(PEERS)/.installed: pyproject.toml setup.py $(wildcard csrc/*)
 		echo "installation failed; see $(PEERS)/install.log" >&2; exit 1; }
 	@touch $@
 
-# Every test that measures something, the slow ones too, and docs/assurance.md from what they measured: about 80 minutes of two cores.
+# Every test that measures something, the slow ones too, and docs/assurance.md from what they measured: an hour and three quarters on two cores.
 # BUDGET and FUZZ: seconds of the campaigns and of the fuzzing. Work is stolen: tests of half an hour would hold up those behind them.
 assure: $(STAMP)
 	$(VENV)/bin/python -m pytest tests -n auto --dist worksteal -m "slow or not slow" --assure --examples $(EXAMPLES) \

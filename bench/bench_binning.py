@@ -20,8 +20,8 @@ import pyarrow.parquet
 import pytest
 from machine import FULL
 
-from vflfast.data.binning import Binner
-from vflfast.data.tables import read_table
+from vflfast.binning.binner import Binner
+from vflfast.tables.table import read_table
 
 MEMORY_ABOVE_CODES = 600e6  # bytes
 SIZES = {"wide": (66_274, 3_000) if FULL else (20_000, 150), "long": (2_000_000, 30) if FULL else (200_000, 15)}
@@ -29,8 +29,8 @@ CSV_SIZES = {"wide": (66_274, 600) if FULL else (5_000, 60), "long": (2_000_000,
 
 ALONE = """
 import hashlib, json, sys, time
-from vflfast.data.binning import Binner
-from vflfast.data.tables import open_table
+from vflfast.binning.binner import Binner
+from vflfast.tables.table import open_table
 start = time.perf_counter()
 binner, (coded,) = Binner.fit_transform(open_table(sys.argv[1]))
 seconds = time.perf_counter() - start

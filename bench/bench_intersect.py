@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from machine import FULL, facts
 
-from vflfast.data.ids import normalise
-from vflfast.data.intersect import GuestIntersection, HostIntersection
-from vflfast.job import peak_memory
+from vflfast.jobs.job import peak_memory
+from vflfast.matching.intersect import GuestIntersection, HostIntersection
+from vflfast.tables.id_forms import normalise
 
 N_GUEST, N_HOST, OVERLAP = 66_274, 1_000_000, 0.6
 MAX_BYTES = 100  # per id and direction

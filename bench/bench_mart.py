@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from machine import FULL, facts
 
-from vflfast.data.binning import Binner
-from vflfast.data.ids import normalise
-from vflfast.data.mart import build
-from vflfast.data.mart_table import open_mart, rows_of
-from vflfast.data.matching import match_parties
+from vflfast.binning.binner import Binner
+from vflfast.mart.store import build
+from vflfast.mart.table import open_mart, rows_of
+from vflfast.matching.match import match_parties
+from vflfast.tables.id_forms import normalise
 
 N_CUSTOMERS, N_COLUMNS, N_GUEST, OVERLAP = 1_000_000, 300, 66_274, 0.6
 CLASSES = {"credit": 1.0, "payments": 0.8, "web": 0.6}  # share of the customers that each class knows

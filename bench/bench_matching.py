@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from machine import FULL, facts
 
 from vflfast.crypto import storage
-from vflfast.data.matching import match_parties
-from vflfast.data.tables import open_table
+from vflfast.matching.match import match_parties
+from vflfast.tables.table import open_table
 
 OVERLAP, SESSION, KEY = 0.8, bytes(range(32)), bytes(range(16))
 ROWS_AT_A_TIME, WATCH_SECONDS = 50_000, 0.05  # looking takes seconds of the processor too

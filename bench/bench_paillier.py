@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vflfast.crypto import backend as be
-from vflfast.crypto.paillier import PrivateKey, PublicKey
+from vflfast.crypto.paillier.scheme import PrivateKey, PublicKey
 
 KeyOf = Callable[[], PrivateKey]
 COUNTS = {"ifma": 4096, "portable": 1024, "gmpy2": 64}

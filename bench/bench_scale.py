@@ -25,14 +25,14 @@ import numpy as np
 import pytest
 from machine import facts
 
-from vflfast import progress
 from vflfast.crypto import backend as be
 from vflfast.crypto import calibration, engine, storage
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier import PrivateKey, PublicKey, generate_keypair
+from vflfast.crypto.paillier.scheme import PrivateKey, PublicKey, generate_keypair
+from vflfast.jobs import progress
+from vflfast.jobs.progress import StageClock
 from vflfast.plan.predict import predict
 from vflfast.plan.shape import flat_shape
-from vflfast.progress import StageClock
 from vflfast.protocol import inline
 from vflfast.protocol.arbiter import ArbiterInputs
 from vflfast.protocol.block import PartyInputs

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from vflfast.crypto import backend as be
-from vflfast.crypto.keys import generate_primes
-from vflfast.crypto.paillier import PrivateKey
+from vflfast.crypto.paillier.keys import generate_primes
+from vflfast.crypto.paillier.scheme import PrivateKey
 
 pytest_plugins = ["assurance.figures"]
 

@@ -14,8 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 WINGS = [
-    "errors", "crypto", "data", "learn", "protocol", "net", "scale",
-    "model", "progress", "jobfile", "job", "scored", "programs", "party", "preflight", "launch", "plan", "report", "demo",
+    "errors", "crypto", "tables", "binning", "matching", "mart", "learn", "protocol", "net", "scale", "jobs", "plan", "report", "samples",
     "estimator", "handover", "cli", "__main__",
 ]  # fmt: skip
 RANKS = {wing: rank for rank, wing in enumerate(WINGS)} | {"params": 0, "_core": 0}
@@ -336,7 +335,7 @@ def test_the_rule_finds_a_planted_violation(rule: str, file: str, text: str, tmp
 
 
 def test_the_rule_on_length_finds_too_many_long_files(tmp_path: Path) -> None:
-    long = {f"vflfast/data/part{index}.py": "x = 1\n" * 450 for index in range(3)}
+    long = {f"vflfast/tables/part{index}.py": "x = 1\n" * 450 for index in range(3)}
     assert len(list(short_files(build(tmp_path, INNOCENT | long)))) == 1
 
 

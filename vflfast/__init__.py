@@ -9,42 +9,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
+    from .binning.binner import Binner as Binner
     from .crypto.coded import CodedMatrix as CodedMatrix
-    from .crypto.paillier import PrivateKey as PrivateKey
-    from .crypto.paillier import PublicKey as PublicKey
-    from .crypto.paillier import generate_keypair as generate_keypair
+    from .crypto.paillier.scheme import PrivateKey as PrivateKey
+    from .crypto.paillier.scheme import PublicKey as PublicKey
+    from .crypto.paillier.scheme import generate_keypair as generate_keypair
     from .crypto.vector import CipherVector as CipherVector
     from .crypto.vector import WireVector as WireVector
-    from .data.binning import Binner as Binner
-    from .data.tables import Table as Table
-    from .data.tables import read_table as read_table
-    from .data.tables import table_from_frame as table_from_frame
     from .errors import InputError as InputError
     from .errors import VflError as VflError
     from .estimator.classifier import VerticalLogisticRegression as VerticalLogisticRegression
     from .estimator.frame import VerticalFrame as VerticalFrame
     from .protocol.block import PartyInputs as PartyInputs
     from .protocol.settings import Settings as Settings
+    from .tables.table import Table as Table
+    from .tables.table import read_table as read_table
+    from .tables.table import table_from_frame as table_from_frame
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Binner": ".data.binning",
+    "Binner": ".binning.binner",
     "CipherVector": ".crypto.vector",
     "CodedMatrix": ".crypto.coded",
     "InputError": ".errors",
     "PartyInputs": ".protocol.block",
-    "PrivateKey": ".crypto.paillier",
-    "PublicKey": ".crypto.paillier",
+    "PrivateKey": ".crypto.paillier.scheme",
+    "PublicKey": ".crypto.paillier.scheme",
     "Settings": ".protocol.settings",
-    "Table": ".data.tables",
+    "Table": ".tables.table",
     "VerticalFrame": ".estimator.frame",
     "VerticalLogisticRegression": ".estimator.classifier",
     "VflError": ".errors",
     "WireVector": ".crypto.vector",
-    "generate_keypair": ".crypto.paillier",
-    "read_table": ".data.tables",
-    "table_from_frame": ".data.tables",
+    "generate_keypair": ".crypto.paillier.scheme",
+    "read_table": ".tables.table",
+    "table_from_frame": ".tables.table",
 }
 
 __all__ = ["__version__", *_PUBLIC]

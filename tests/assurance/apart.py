@@ -14,15 +14,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from assurance.test_share import AGREED, bank
-from simulator import MemoryJournal
+from support.simulator import MemoryJournal
 
 from vflfast.crypto import backend as be
-from vflfast.crypto.paillier import PublicKey
+from vflfast.crypto.paillier.scheme import PublicKey
 from vflfast.crypto.vector import CipherVector, WireVector
+from vflfast.jobs.progress import StageClock
 from vflfast.net.config import NetConfig
 from vflfast.net.connection import connected
 from vflfast.net.runner import Runner
-from vflfast.progress import StageClock
 from vflfast.protocol import arbiter, guest, host
 from vflfast.protocol.arbiter import ArbiterInputs
 from vflfast.protocol.link import Link

@@ -11,21 +11,23 @@ from typing import Any
 
 import numpy as np
 from assurance.decoding import PLACE, SESSION, SETTINGS, Decoder, P, Q, as_json, each, from_json, put
-from made_jobs import sections, write_job
-from made_tables import table
+from support.jobs import sections, write_job
+from support.tables import table
 
-from vflfast import jobfile, model
+from vflfast.binning.binner import Binner
+from vflfast.binning.saved_rules import rules_from_dict
 from vflfast.crypto import backend as be
-from vflfast.crypto import calibration, keyfile, keys
-from vflfast.data import ids, mart, plain_csv, seal, selection, toml
-from vflfast.data.binning import Binner
-from vflfast.data.saved_rules import rules_from_dict
-from vflfast.data.tables import open_table
+from vflfast.crypto import calibration
+from vflfast.crypto.paillier import keyfile, keys
+from vflfast.jobs import jobfile, model
 from vflfast.learn.scoring import Norm
+from vflfast.mart import store as mart_store
 from vflfast.net import config
 from vflfast.protocol.arbiter import ArbiterModel
 from vflfast.protocol.session import key_context
 from vflfast.protocol.settings import Settings, differences
+from vflfast.tables import id_forms, plain_csv, seal, selection, toml
+from vflfast.tables.table import open_table
 
 CONTEXT = key_context(SESSION)
 
@@ -97,17 +99,17 @@ def catalogue(data: bytes) -> None:
     (folder / "a.parquet").write_bytes(b"PAR1")
 
     def opened(saved: Any) -> None:
-        (folder / mart.CATALOGUE).write_bytes(as_json(saved))
-        mart.open_store(folder).to_dict()
+        (folder / mart_store.CATALOGUE).write_bytes(as_json(saved))
+        mart_store.open_store(folder).to_dict()
 
-    (folder / mart.CATALOGUE).write_bytes(data)
+    (folder / mart_store.CATALOGUE).write_bytes(data)
     each(resealed(data), opened)
 
 
 def catalogue_example() -> bytes:
-    feature = mart.Feature("credit", "a.parquet", "amount", "numeric", 1)
-    store = mart.Store(PLACE, "text", {"credit": 3}, (feature,), {"a.parquet": (4, "0" * 64)}, 1)
-    return as_json(mart._catalogue(store))
+    feature = mart_store.Feature("credit", "a.parquet", "amount", "numeric", 1)
+    store = mart_store.Store(PLACE, "text", {"credit": 3}, (feature,), {"a.parquet": (4, "0" * 64)}, 1)
+    return as_json(mart_store._catalogue(store))
 
 
 def settings(data: bytes) -> None:
@@ -219,7 +221,7 @@ def csv_columns(data: bytes) -> None:
 
 def phones(data: bytes) -> None:
     texts = data.decode("utf-8", "surrogateescape").split("\n")
-    ids.normalise(np.array(texts, dtype=object), "phone")
+    id_forms.normalise(np.array(texts, dtype=object), "phone")
 
 
 CSV = b"id,y,x,job,day\n13800000001,1,0.5,smith,2025-01-02\n13800000002,0,,baker,\n"

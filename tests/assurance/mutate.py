@@ -57,16 +57,20 @@ class Target:
 
 
 TARGETS = {
-    "keys": Target("vflfast/crypto/keys.py", ("test_keys.py", "test_keyfile.py", "attacks/test_bad_keys.py")),
-    "ciphertexts": Target("vflfast/crypto/paillier.py", ("test_paillier.py", "test_pool.py", "test_refusals.py"), (
+    "keys": Target("vflfast/crypto/paillier/keys.py", (
+        "crypto/paillier/test_keys.py", "crypto/paillier/test_keyfile.py", "attacks/test_bad_keys.py")),
+    "ciphertexts": Target("vflfast/crypto/paillier/scheme.py", (
+        "crypto/paillier/test_paillier.py", "crypto/paillier/test_pool.py", "crypto/test_refusals.py"), (
         "parse", "_check_range", "check_bound", "_alpha_bits", "encrypt", "_encrypt_integers", "encrypt_encoded", "encrypt_with", "_open",
         "_randomness",
         "blinding_factors")),
-    "plans": Target("vflfast/crypto/codec.py", ("test_codec.py", "test_opening.py", "test_refusals.py")),
-    "messages": Target("vflfast/protocol/messages.py", ("test_messages.py", "test_link.py", "test_transcript.py")),
-    "leakage": Target("vflfast/protocol/leakage.py", ("test_leakage.py",)),
-    "settings": Target("vflfast/protocol/settings.py", ("test_settings.py", "test_session.py")),
-    "session": Target("vflfast/protocol/session.py", ("test_session.py", "attacks/test_bad_keys.py", "test_transcript.py")),
+    "plans": Target("vflfast/crypto/codec.py", ("crypto/test_codec.py", "crypto/paillier/test_opening.py", "crypto/test_refusals.py")),
+    "messages": Target("vflfast/protocol/messages.py", (
+        "protocol/test_messages.py", "protocol/test_link.py", "protocol/test_transcript.py")),
+    "leakage": Target("vflfast/protocol/leakage.py", ("protocol/test_leakage.py",)),
+    "settings": Target("vflfast/protocol/settings.py", ("protocol/test_settings.py", "protocol/test_session.py")),
+    "session": Target("vflfast/protocol/session.py", (
+        "protocol/test_session.py", "attacks/test_bad_keys.py", "protocol/test_transcript.py")),
 }  # fmt: skip
 
 

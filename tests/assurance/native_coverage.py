@@ -24,8 +24,10 @@ import pybind11
 from vflfast.crypto import backend
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ("test_backend.py", "test_toy.py", "test_coded.py", "test_blocks.py", "test_paillier.py", "test_opening.py", "test_pool.py",
-         "test_factors.py")  # fmt: skip
+TESTS = (
+    "crypto/test_backend.py", "crypto/test_toy.py", "crypto/test_coded.py", "crypto/test_blocks.py", "crypto/test_factors.py",
+    "crypto/paillier/test_paillier.py", "crypto/paillier/test_opening.py", "crypto/paillier/test_pool.py",
+)  # fmt: skip
 IFMA_FILES = ("pair_ifma.cpp", "ifma_products.h")  # without their branches, and only where a processor can run them
 HAS_IFMA = "ifma" in backend.available()
 FUZZ_SECONDS = "10"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 from assurance.figures import Figure
-from made_moduli import SIZES
-from test_backend import Sample, compare
-from test_codec import overflow_case
-from test_simulator import EVERYTHING, CrashAt, check, expected, hashes, messages_of_a_clean_run, programs
+from support.campaign import EVERYTHING, CrashAt, check, expected, hashes, messages_of_a_clean_run, programs
+from support.moduli import SIZES
+from support.overflows import overflow_case
+from support.samples import Sample, compare
 
 pytestmark = pytest.mark.slow
 VICTIMS = ("guest", "host1", "host2", "arbiter")

@@ -18,7 +18,7 @@ import pytest
 from assurance import core_fuzz, file_decoders, wire_decoders
 from assurance.decoding import Decoder, attempt
 from assurance.figures import Figure
-from test_sanitizers import build, under
+from support.sanitizers import build, under
 
 from vflfast.crypto import backend as be
 

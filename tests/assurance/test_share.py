@@ -26,8 +26,8 @@ import pytest
 from assurance.figures import Figure
 
 from vflfast.crypto.coded import CodedMatrix
+from vflfast.jobs.progress import StageClock
 from vflfast.net.transport import free_ports
-from vflfast.progress import StageClock
 from vflfast.protocol import inline
 from vflfast.protocol.block import PartyInputs
 from vflfast.protocol.settings import Settings

@@ -84,7 +84,7 @@ def test_the_lines_show_value_and_verdict() -> None:
 def test_only_passed_tests_count(request: pytest.FixtureRequest) -> None:
     collector = Collector(request.config)
     for outcome in ("passed", "failed"):
-        name = "test_toy.py::test_every_plaintext_under_every_randomness[gmpy2-3-5]"
+        name = "crypto/test_toy.py::test_every_plaintext_under_every_randomness[gmpy2-3-5]"
         report = pytest.TestReport(name, ("", 0, ""), {}, outcome, None, "call", user_properties=[("figure", ["A2", "cases", 7])])  # type: ignore[arg-type]
         collector.pytest_runtest_logreport(report)
     assert collector.values["A2", "cases"] == [7]

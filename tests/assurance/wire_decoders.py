@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from assurance.decoding import PEER, PLACE, SESSION, SETTINGS, Decoder, P, Q, as_json, each, put
 
-from vflfast.crypto import keys
 from vflfast.crypto import limbs as lm
-from vflfast.crypto.paillier import PrivateKey
-from vflfast.data import ids, intersect
+from vflfast.crypto.paillier import keys
+from vflfast.crypto.paillier.scheme import PrivateKey
 from vflfast.errors import ProtocolError
+from vflfast.matching import ids, intersect
 from vflfast.net import board, frames, journal
 from vflfast.params import WIRE_VERSION
 from vflfast.protocol import arbiter, guest, matching, resume, session

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from assurance.figures import Figure
-from made_runs import P, Q, parties, private_key, settings, train
+from support.runs import P, Q, parties, private_key, settings, train
 
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.opening import MaskedOpening
-from vflfast.crypto.paillier import CipherVector, PublicKey, WireVector
+from vflfast.crypto.paillier.opening import MaskedOpening
+from vflfast.crypto.paillier.scheme import CipherVector, PublicKey, WireVector
 
 N = P * Q
 ROOT = pow(N, -1, (P - 1) * (Q - 1))

@@ -12,11 +12,11 @@ from typing import Any
 
 import gmpy2
 import pytest
-from made_runs import Change, P, Q, parties, run, scoring_programs, settings, train, training_programs
+from support.runs import Change, P, Q, parties, run, scoring_programs, settings, train, training_programs
 
 from vflfast.crypto import backend as be
-from vflfast.crypto import keys
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.paillier import keys
 from vflfast.errors import InvalidKeyError, ProtocolError, VflError
 from vflfast.protocol import messages as ms
 from vflfast.protocol.session import key_context

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from made_runs import Parties, parties, settings, train
+from support.runs import Parties, parties, settings, train
 
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import LeakageGuardError

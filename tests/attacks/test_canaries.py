@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import Parties, listen, private_key, scoring_programs, settings, train, training_programs
+from support.runs import Parties, listen, private_key, scoring_programs, settings, train, training_programs
 
+from vflfast.binning.binner import Binner
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.opening import MaskedOpening
-from vflfast.data import ids
-from vflfast.data.binning import Binner
-from vflfast.data.tables import Table, table_from_frame
+from vflfast.crypto.paillier.opening import MaskedOpening
 from vflfast.errors import VflError
 from vflfast.learn.logistic import linear_predictor, sigmoid
+from vflfast.matching import ids
 from vflfast.protocol import inline
 from vflfast.protocol import messages as ms
 from vflfast.protocol.block import Block, PartyInputs
 from vflfast.protocol.settings import Settings
+from vflfast.tables.table import Table, table_from_frame
 
 N_ROWS = 120
 ID = "CANARY-1380013"

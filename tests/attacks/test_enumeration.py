@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from vflfast.data.group import Group
-from vflfast.data.ids import normalise, protect
-from vflfast.data.intersect import GuestIntersection, HostIntersection
+from vflfast.matching.group import Group
+from vflfast.matching.ids import protect
+from vflfast.matching.intersect import GuestIntersection, HostIntersection
+from vflfast.tables.id_forms import normalise
 
 SESSION = bytes(range(16))
 PREFIX, N_NUMBERS = 138_0013_0000, 3_000  # the range that the attacker tries

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from made_runs import Parties, listen, parties, private_key, scoring_programs, settings, train
+from support.runs import Parties, listen, parties, private_key, scoring_programs, settings, train
 
 from vflfast.crypto.limbs import to_ints
 from vflfast.learn.logistic import linear_predictor, sigmoid

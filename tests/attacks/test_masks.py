@@ -14,13 +14,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from assurance.figures import Figure
-from made_runs import P, Parties, Q, listen, parties, private_key, settings, training_programs
-from simulator import MemoryJournal
+from support.runs import P, Parties, Q, listen, parties, private_key, settings, training_programs
+from support.simulator import MemoryJournal
 
 from vflfast.crypto import limbs as lm
-from vflfast.crypto import opening
-from vflfast.crypto.opening import MaskedOpening
-from vflfast.crypto.paillier import CipherVector
+from vflfast.crypto.paillier import opening
+from vflfast.crypto.paillier.opening import MaskedOpening
+from vflfast.crypto.paillier.scheme import CipherVector
 from vflfast.learn.logistic import cross_product, residual_offset
 from vflfast.protocol import messages as ms
 from vflfast.protocol.block import Block

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from made_runs import P, Parties, Q, parties, run, settings, training_programs
+from support.runs import P, Parties, Q, parties, run, settings, training_programs
 
 from vflfast.crypto import limbs as lm
 from vflfast.errors import ProtocolError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import Change, parties, private_key, run, settings, train, training_programs
+from support.runs import Change, parties, private_key, run, settings, train, training_programs
 
 from vflfast.errors import ProtocolError
 from vflfast.protocol import arbiter

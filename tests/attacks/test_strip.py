@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from assurance.figures import Figure
-from made_runs import P, Parties, Q, listen, parties, settings, training_programs
+from support.runs import P, Parties, Q, listen, parties, settings, training_programs
 
 from vflfast.crypto import limbs as lm
-from vflfast.crypto.paillier import CipherVector, PublicKey, WireVector
+from vflfast.crypto.paillier.scheme import CipherVector, PublicKey, WireVector
 from vflfast.learn.logistic import linear_predictor
 from vflfast.protocol import messages as ms
 from vflfast.protocol.block import Block

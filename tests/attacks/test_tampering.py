@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import P, Parties, Q, parties, private_key, refused, replace, run, scoring_programs, settings, train, training_programs
+from support.runs import P, Parties, Q, parties, private_key, refused, replace, run, scoring_programs, settings, train, training_programs
 
 from vflfast.crypto import limbs as lm
 from vflfast.errors import ProtocolError

@@ -12,8 +12,8 @@ import click
 from .common import json_option, match_line, reports_errors
 
 if TYPE_CHECKING:
-    from ..data.binning import Binner
-    from ..job import Prepared
+    from ..binning.binner import Binner
+    from ..jobs.job import Prepared
 
 
 PIPE_WIDTH = 160  # characters, where there is no terminal to ask
@@ -33,10 +33,10 @@ def bins(job_file: Path, party: str | None, as_json: bool) -> None:
     vflfast bins job.toml
     vflfast bins job.toml --party guest --json
     """  # noqa: D301
-    from .. import job as jobs
-    from .. import jobfile
     from ..errors import InputError
-    from ..progress import StageClock
+    from ..jobs import job as jobs
+    from ..jobs import jobfile
+    from ..jobs.progress import StageClock
 
     job = jobfile.read_job(job_file)
     names = ["guest", *(host.name for host in job.hosts)]

@@ -18,7 +18,7 @@ import click
 from ..errors import InputError, VflError
 
 if TYPE_CHECKING:
-    from ..scored import Scored
+    from ..jobs.scored import Scored
 
 EXIT_INPUT, EXIT_FAILED, EXIT_STOPPED = 2, 1, 130
 EXIT_CODES = (

@@ -14,8 +14,8 @@ from .common import json_option, reports_errors
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..data.tables import Table
-    from ..model import SavedParty
+    from ..jobs.model import SavedParty
+    from ..tables.table import Table
 
 FORMATS = ("onnx", "pmml", "scorecard")
 
@@ -127,14 +127,14 @@ def reasons(
 
 
 def _party(path: Path) -> SavedParty:
-    from ..model import SavedParty, read_json
+    from ..jobs.model import SavedParty, read_json
 
     return SavedParty.from_dict(read_json(path))
 
 
 def _table(party: SavedParty, path: Path, label_column: str | None) -> Table:
     """Read a table as the party's training table was read."""
-    from ..data.tables import read_table
+    from ..tables.table import read_table
 
     reading: dict[str, Any] = {name: value for name, value in party.reading.items() if name != "label_column"}
     return read_table(path, **reading, label_column=label_column)

@@ -11,7 +11,7 @@ import click
 from .common import json_option, reports_errors
 
 if TYPE_CHECKING:
-    from ..data.mart import Store
+    from ..mart.store import Store
 
 
 @click.group()
@@ -48,7 +48,7 @@ def build(
     id_format = "phone"            # the same in all classes
     observation_date = "2026-01-01"
     """  # noqa: D301
-    from ..data import mart as marts
+    from ..mart import store as marts
 
     if len(sources) == 1 and sources[0].suffix == ".toml":
         classes = _spec(sources[0])
@@ -67,7 +67,7 @@ def info(store: Path, as_json: bool) -> None:
     \b
     vflfast mart info store
     """  # noqa: D301
-    from ..data import mart as marts
+    from ..mart import store as marts
 
     opened = marts.open_store(store)
     marts.verify(opened)
@@ -90,8 +90,8 @@ def _files(sources: tuple[Path, ...], reading: dict[str, Any]) -> dict[str, dict
 def _spec(path: Path) -> dict[str, dict[str, Any]]:
     import datetime
 
-    from ..data.toml import read_toml
     from ..errors import InputError
+    from ..tables.toml import read_toml
 
     data = read_toml(path)
     classes = data.get("classes")

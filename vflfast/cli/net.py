@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from .common import (
+from .common import (  # fmt: skip
     EXIT_FAILED,
     json_option,
     labels_option,
@@ -23,7 +23,7 @@ from .common import (
     stopped,
     with_scoring,
     with_settings,
-)  # fmt: skip
+)
 
 config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), default=Path("fed.toml"), show_default=True,
                              help="This party's settings.")  # fmt: skip
@@ -79,9 +79,9 @@ def party(
     [network]
     certificates = "certificates"  # ca.pem, guest.pem, guest.key: vflfast certs
     """  # noqa: D301
-    from .. import party as parties
-    from .. import programs
-    from ..progress import Progress
+    from ..jobs import party as parties
+    from ..jobs import programs
+    from ..jobs.progress import Progress
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output, joint)}
@@ -136,7 +136,7 @@ def launch(
     vflfast launch job.toml --folder run --resume              after a stop or a crash
     vflfast launch new_customers.toml --folder run --score     with the models in the folder; labels: run/labels/guest.csv
     """  # noqa: D301
-    from ..launch import launch as start
+    from ..jobs.launch import launch as start
 
     def show(role: str, line: str) -> None:
         click.echo(f"{role:<8}| {line}", err=True)
@@ -190,8 +190,8 @@ def status(role: str, config_file: Path, as_json: bool) -> None:
     \b
     vflfast status --role guest --config fed.toml
     """  # noqa: D301
-    from .. import party as parties
-    from .. import preflight
+    from ..jobs import party as parties
+    from ..jobs import preflight
 
     found = preflight.ask(parties.read_party(config_file, role, task="ask"))
     if as_json:
@@ -225,8 +225,8 @@ def check(
     \b
     vflfast check --role guest --config fed.toml --wait 60
     """  # noqa: D301
-    from .. import party as parties
-    from .. import preflight, programs
+    from ..jobs import party as parties
+    from ..jobs import preflight, programs
 
     given = settings_given(profile, key_bits, max_iter, changes)
     found = preflight.check(parties.read_party(config_file, role, given, task=programs.SCORE if score else programs.TRAIN), wait)

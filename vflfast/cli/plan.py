@@ -64,7 +64,7 @@ def _shape(job_file: Path | None, sizes: dict[str, Any], classes: int, given: di
         for name, size in sizes.items():
             if size:
                 raise InputError(name, "belongs to a plan without a job file")
-        from .. import jobfile
+        from ..jobs import jobfile
 
         return read_shape(jobfile.read_job(job_file, given))
     for name, size in sizes.items():
@@ -87,7 +87,7 @@ def parse_link(text: str) -> Link:
 
 def print_prediction(shape: RunShape, prediction: Prediction) -> None:
     """Show a prediction, for people."""
-    from ..progress import duration
+    from ..jobs.progress import duration
 
     columns = " + ".join(f"{party.n_columns:,}" for party in shape.parties)
     click.echo(f"{shape.n_rows:,} rows × {columns} columns, {shape.settings.key_bits}-bit key, "

@@ -25,7 +25,7 @@ def report(summary_file: Path | None, model: Path | None, out: Path, as_json: bo
     vflfast train job.toml --json > run.json && vflfast report run.json --out report.html
     vflfast report --model models/guest.json --out guest.html
     """  # noqa: D301
-    from ..model import SavedParty, read_json
+    from ..jobs.model import SavedParty, read_json
     from ..report import data, page
 
     if (summary_file is None) == (model is None):
@@ -37,7 +37,7 @@ def report(summary_file: Path | None, model: Path | None, out: Path, as_json: bo
 
 
 def _run_report(file: str) -> dict[str, Any]:
-    from ..model import read_json
+    from ..jobs.model import read_json
     from ..report import data
 
     try:
@@ -52,7 +52,7 @@ def _run_report(file: str) -> dict[str, Any]:
 
 def _saved_parties(paths: object) -> list[Any]:
     """The data parties' models of the run, those that are still there."""
-    from ..model import SavedParty, read_json
+    from ..jobs.model import SavedParty, read_json
 
     files = [Path(path) for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
     return [SavedParty.from_dict(read_json(path)) for path in files if path.name != "arbiter.json" and path.exists()]

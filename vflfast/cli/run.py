@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from .common import (
+from .common import (  # fmt: skip
     json_option,
     labels_option,
     match_line,
@@ -21,7 +21,7 @@ from .common import (
     stopped,
     with_scoring,
     with_settings,
-)  # fmt: skip
+)
 
 report_option = click.option("--report", type=click.Path(path_type=Path), help="HTML file for a page about the run.")
 
@@ -51,10 +51,10 @@ def demo(
     vflfast demo --preset patent --profile patent
     vflfast demo --hosts 2 --json
     """  # noqa: D301
-    from .. import demo as demos
-    from ..progress import Progress
+    from ..jobs.progress import Progress
     from ..protocol.settings import Settings
     from ..report import page
+    from ..samples import demo as demos
 
     given = settings_given(profile, key_bits, max_iter, changes)
     if report:
@@ -118,10 +118,10 @@ def train(
     [settings]              # command line wins
     key_bits = 2048
     """  # noqa: D301
-    from .. import job as jobs
-    from .. import jobfile
+    from ..jobs import job as jobs
+    from ..jobs import jobfile
+    from ..jobs.progress import Progress
     from ..plan import run as planned
-    from ..progress import Progress
     from ..report import data, page
     from ..scale.resources import with_choice
 
@@ -166,9 +166,9 @@ def score(job_file: Path, models: Path, out: Path | None, output: str | None, jo
     \b
     vflfast score new_customers.toml --models models --out labels.csv
     """  # noqa: D301
-    from .. import job as jobs
-    from .. import jobfile, scored
-    from ..progress import Progress
+    from ..jobs import job as jobs
+    from ..jobs import jobfile, scored
+    from ..jobs.progress import Progress
 
     if out:
         scored.check_target(out)

@@ -12,7 +12,7 @@ import click
 from .common import json_option, reports_errors
 
 if TYPE_CHECKING:
-    from ..data.select import Selected
+    from ..tables.select import Selected
 
 
 @click.command()
@@ -42,8 +42,8 @@ def select(specification: Path, out: Path, as_json: bool) -> None:
     where = "product = 'loan'"
     window_days = 90
     """  # noqa: D301
-    from ..data.select import select as run
-    from ..data.selection import read_selection
+    from ..tables.select import select as run
+    from ..tables.selection import read_selection
 
     selection = read_selection(specification)
     found = run(selection, out)
@@ -58,9 +58,9 @@ def _suspects(reading: dict[str, Any], found: Selected) -> dict[str, float]:
     """Bin the selected table as training would; return what separates the labels alone."""
     import numpy as np
 
-    from .. import job as jobs
-    from ..data.binning import Binner
-    from ..data.tables import open_table
+    from ..binning.binner import Binner
+    from ..jobs import job as jobs
+    from ..tables.table import open_table
 
     table = open_table(found.path, **reading)
     binner, (matrix,) = Binner.fit_transform(table, np.arange(table.n_rows))

@@ -23,7 +23,7 @@ def keygen(out: Path, key_bits: int, as_json: bool) -> None:
     \b
     vflfast keygen --out arbiter.key --key-bits 3072
     """  # noqa: D301
-    from ..crypto import keyfile, keys
+    from ..crypto.paillier import keyfile, keys
 
     p, q = keys.generate_primes(key_bits)
     keyfile.save_private_key(out, p, q)

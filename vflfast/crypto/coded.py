@@ -19,7 +19,7 @@ from .context import PublicContext, Seconds, Vector
 from .vector import CipherVector
 
 if TYPE_CHECKING:
-    from .paillier import PublicKey
+    from .paillier.scheme import PublicKey
 
 Codes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]

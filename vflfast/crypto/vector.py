@@ -15,7 +15,7 @@ from .context import SMALL_SUM_BITS, Vector
 from .limbs import Limbs
 
 if TYPE_CHECKING:
-    from .paillier import PublicKey
+    from .paillier.scheme import PublicKey
 
 
 class CipherVector:

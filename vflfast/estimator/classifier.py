@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .. import model as saved
+from ..binning.binner import Binner
 from ..crypto.coded import CodedMatrix
-from ..data.binning import Binner
-from ..data.tables import Table
 from ..errors import InputError
+from ..jobs import model as saved
 from ..learn.logistic import sigmoid
 from ..learn.watch import JOINT, RoundWatch
 from ..learn.weights import combined_weights, in_units, natural_unit
@@ -32,6 +31,7 @@ from ..params import (
 )
 from ..protocol.block import PartyInputs
 from ..protocol.settings import Settings
+from ..tables.table import Table
 from . import files, trial
 from .frame import VerticalFrame, feature_table
 from .labels import aligned_labels, check_frame, coded_class_weight, curve_frame

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .. import model as saved
 from ..errors import InputError, ModelError
+from ..jobs import model as saved
 from ..protocol.arbiter import ArbiterModel
 from .labels import curve_frame
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..data.tables import Table, table_from_frame
 from ..errors import DataError, InputError
+from ..tables.table import Table, table_from_frame
 
 
 class VerticalFrame:

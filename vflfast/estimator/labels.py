@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..data.columns import read_labels
 from ..errors import DataError, InputError
+from ..tables.columns import read_labels
 from .frame import VerticalFrame
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from ..crypto.coded import CodedMatrix
 from ..errors import DataError, InputError, ModelError
+from ..jobs.model import SavedParty
 from ..learn.logistic import linear_predictor, sigmoid
 from ..learn.scoring import calibrate, combine
-from ..model import SavedParty
 from ..protocol.arbiter import ArbiterModel
 from .conventions import Estimator
 from .frame import VerticalFrame, feature_table

@@ -13,9 +13,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from ..data.rules import CategoryRule, NumericRule
+from ..binning.rules import CategoryRule, NumericRule
 from ..errors import InputError, ModelError
-from ..model import SavedParty
+from ..jobs.model import SavedParty
 
 Floats = npt.NDArray[np.float64]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..data.tables import Table
 from ..errors import InputError
+from ..jobs.model import SavedParty
 from ..learn.stability import population_stability, verdict
-from ..model import SavedParty
+from ..tables.table import Table
 
 
 def drift(party: SavedParty, table: Table) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from ..errors import DataError, InputError
 from ..estimator.conventions import Estimator
 from ..estimator.frame import feature_table
-from ..model import SavedParty
+from ..jobs.model import SavedParty
 from .classes import class_model
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..data.tables import Table
 from ..errors import InputError
+from ..jobs.model import SavedParty
 from ..learn import checks
-from ..model import SavedParty
+from ..tables.table import Table
 from .classes import class_model
 
 DIRECTIONS = ("up", "down", "both")

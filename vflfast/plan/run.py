@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from .. import job as jobs
 from ..crypto import calibration, storage
 from ..crypto.blocks import use_costs
-from ..jobfile import Job
-from ..progress import StageClock
+from ..jobs import job as jobs
+from ..jobs.jobfile import Job
+from ..jobs.progress import StageClock
 from ..protocol.resume import Journal
 from .predict import Prediction, predict
 from .shape import RunShape, job_shape

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..data.rules import CategoryRule, NumericRule
+from ..binning.rules import CategoryRule, NumericRule
 from ..errors import InputError
-from ..job import Prepared
-from ..jobfile import Job
+from ..jobs.job import Prepared
+from ..jobs.jobfile import Job
 from ..params import MAX_CLASSES, MAX_COUNT
 from ..protocol.inline import party_names
 from ..protocol.settings import Settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..crypto.codec import SlotPlan
-from ..crypto.opening import plan_opening
+from ..crypto.paillier.opening import plan_opening
 from ..protocol import messages as ms
 from ..protocol.forward import pieces, residual_bound
 from ..protocol.packing import agreed_packing

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ..crypto.base_table import BaseTable, n_entries
 from ..crypto.blocks import BlockWork, expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
-from ..crypto.opening import WEIGHT_DIGIT_BITS, plan_opening
-from ..crypto.paillier import blinding_factors
+from ..crypto.paillier.base_table import BaseTable, n_entries
+from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, plan_opening
+from ..crypto.paillier.scheme import blinding_factors
 from ..learn.newton import WHOLE_COLUMNS
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
 from ..protocol.forward import predictor_bound

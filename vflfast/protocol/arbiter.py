@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.limbs import to_ints
-from ..crypto.opening import plan_opening
-from ..crypto.paillier import PrivateKey, PublicKey, blinding_factors, generate_keypair
+from ..crypto.paillier.opening import plan_opening
+from ..crypto.paillier.scheme import PrivateKey, PublicKey, blinding_factors, generate_keypair
 from ..errors import CheckError, InputError, ProtocolError
 from ..learn.scoring import calibrate, classify, combine, powers_from_auc
 from . import messages as ms

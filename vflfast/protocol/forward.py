@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.codec import encode
-from ..crypto.paillier import PublicKey
+from ..crypto.paillier.scheme import PublicKey
 from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
 from ..params import MAX_EARLY_MESSAGES, ROWS_PER_MESSAGE

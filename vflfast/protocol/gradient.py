@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..crypto.coded import CodedMatrix
-from ..crypto.opening import MaskedOpening, plan_opening
-from ..crypto.paillier import PublicKey
+from ..crypto.paillier.opening import MaskedOpening, plan_opening
+from ..crypto.paillier.scheme import PublicKey
 from ..crypto.vector import CipherVector
 from ..errors import CheckError, ProtocolError
 from . import messages as ms

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.codec import encode
-from ..crypto.paillier import PublicKey
+from ..crypto.paillier.scheme import PublicKey
 from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid

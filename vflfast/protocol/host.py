@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from ..crypto.paillier import PublicKey
+from ..crypto.paillier.scheme import PublicKey
 from ..errors import ProtocolError
 from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc

@@ -1,7 +1,7 @@
 """Matching before training: guest and hosts find their common rows by exchanging protected ids (protocol §2, [0095]–[0098]).
 
 By tokens: each host sends its own, sorted so that its row order stays with it; the guest intersects all and returns the common ones.
-By private set intersection: the messages of `data.intersect`. The arbiter takes no part.
+By private set intersection: the messages of `matching.intersect`. The arbiter takes no part.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto import storage
-from ..data import ids
-from ..data.id_texts import Ids, IdTexts
-from ..data.intersect import Common, CommonRows, GuestIntersection, HostIntersection, Reply, Request, session_of
-from ..data.sorting import in_order
 from ..errors import DataError, ProtocolError
+from ..matching import ids
+from ..matching.intersect import Common, CommonRows, GuestIntersection, HostIntersection, Reply, Request, session_of
 from ..params import MAX_IDS, POINT_BYTES, TOKEN_BYTES
+from ..tables.id_texts import Ids, IdTexts
+from ..tables.sorting import in_order
 from . import messages as ms
 from .link import Link, Observer
 from .steps import START, Table

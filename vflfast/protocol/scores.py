@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.codec import SlotPlan
-from ..crypto.paillier import PublicKey
+from ..crypto.paillier.scheme import PublicKey
 from ..errors import InputError
 from ..learn.scoring import Norm
 from . import messages as ms

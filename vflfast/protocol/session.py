@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..crypto import keys
 from ..crypto import limbs as lm
-from ..crypto.paillier import PrivateKey, PublicKey
+from ..crypto.paillier import keys
+from ..crypto.paillier.scheme import PrivateKey, PublicKey
 from ..errors import InputError, ProtocolError
 from ..params import KEY_BITS, MAX_COUNT
 from . import messages as ms

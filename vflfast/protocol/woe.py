@@ -22,11 +22,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from ..binning.woe import LARGEST_WOE, weight_of_evidence
 from ..crypto.coded import CodedMatrix
-from ..crypto.opening import MaskedOpening, pack_checked, plan_opening
-from ..crypto.paillier import PublicKey
+from ..crypto.paillier.opening import MaskedOpening, pack_checked, plan_opening
+from ..crypto.paillier.scheme import PublicKey
 from ..crypto.vector import CipherVector
-from ..data.woe import LARGEST_WOE, weight_of_evidence
 from ..errors import CheckError, InputError, LeakageGuardError, ProtocolError
 from ..params import CHECK_WEIGHT_BITS, MAX_CLASSES, MIN_WOE_CLASS
 from .block import PartyInputs

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import __version__
-from ..data.rules import CategoryRule, NumericRule
+from ..binning.rules import CategoryRule, NumericRule
 from ..errors import InputError, LeakageGuardError
-from ..job import TrainedJob
+from ..jobs.job import TrainedJob
+from ..jobs.model import SavedParty
 from ..learn.logistic import sigmoid
-from ..model import SavedParty
 from ..protocol.block import PartyInputs
 
 REPORT_VERSION = 1

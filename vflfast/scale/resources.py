@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..crypto import engine, storage
-from ..data.toml import known, text
 from ..errors import ClusterError, InputError
 from ..net.config import is_loopback, split_address
+from ..tables.toml import known, text
 
 FILES = ("ca", "certificate", "key")
 SETTINGS = {"workers", "scheduler", "plaintext", "scratch", *FILES}

@@ -17,7 +17,7 @@ from ..crypto import blocks as planner
 from ..crypto.coded import CodedMatrix
 from ..crypto.context import Block
 from ..crypto.limbs import Limbs
-from ..crypto.paillier import PublicKey
+from ..crypto.paillier.scheme import PublicKey
 from ..learn import logistic
 
 Ints = npt.NDArray[np.int64]

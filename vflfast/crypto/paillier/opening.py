@@ -1,0 +1,107 @@
+"""Opening encrypted numbers with the key holder's help, without the key holder learning them (crypto-core §5, [0104]–[0107]).
+
+The owner packs the numbers, adds a mask uniform modulo n to every packed plaintext, re-randomises with full entropy and sends; the key
+holder decrypts and returns; the owner takes the mask off and checks a secretly weighted sum that travelled in a slot of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import CheckError, InputError
+from ...params import CHECK_WEIGHT_BITS
+from .. import codec
+from .. import limbs as lm
+from ..coded import CodedMatrix
+from ..limbs import Limbs
+from ..vector import CipherVector, WireVector
+
+if TYPE_CHECKING:
+    from .scheme import PublicKey
+
+WEIGHT_DIGIT_BITS = 4  # the weights ρ are split into base-16 digits: a coded matrix of 16 classes
+
+
+def plan_opening(n_values: int, bound: int, n_bits: int) -> codec.SlotPlan:
+    """Return the slot plan for `n_values` numbers of magnitude ≤ `bound`; both sides can compute it."""
+    return codec.SlotPlan.prove(n_values, bound, bound * n_values << CHECK_WEIGHT_BITS, n_bits)
+
+
+def pack_checked(values: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> np.ndarray:
+    """Return the values and their check value [[Σ_j ρ_j·v_j]] packed by `plan`, without its offsets."""
+    context = values.public.context
+    gap = context.one(plan.check_at - plan.n_values)
+    tail = context.one(plan.check_slots - 1)
+    rows = np.concatenate([values.vector, gap, _check(values, weights), tail])
+    return context.pack(rows, plan.slots, plan.slot_bits)
+
+
+def _check(values: CipherVector, weights: list[int]) -> np.ndarray:
+    """[[Σ_j ρ_j·v_j]]: one coded column per base-16 digit of ρ, then Horner's rule over the digits."""
+    digits = CHECK_WEIGHT_BITS // WEIGHT_DIGIT_BITS
+    base = (1 << WEIGHT_DIGIT_BITS) - 1
+    codes = np.array([[w >> (WEIGHT_DIGIT_BITS * d) & base for w in weights] for d in range(digits)], dtype=np.uint8)
+    columns, _ = CodedMatrix(codes, np.full(digits, base + 1)).product(values)
+    return values.public.context.pack(columns.vector, digits, WEIGHT_DIGIT_BITS)
+
+
+class MaskedOpening:
+    """One opening of `values`: `request` goes to the key holder, `open` takes the answer, once; InputError for no vector.
+
+    Attributes
+    ----------
+    request
+        WireVector of packed, masked, freshly randomised plaintexts.
+    """
+
+    def __init__(self, values: CipherVector) -> None:
+        if not isinstance(values, CipherVector):
+            raise InputError("values", "must be a CipherVector")
+        plan = plan_opening(len(values), values.bound, values.public.key_bits)
+        weights = [secrets.randbits(CHECK_WEIGHT_BITS) | 1 for _ in range(len(values))]
+        self._mask(values.public, pack_checked(values, plan, weights), plan, weights)
+
+    @classmethod
+    def of_packed(cls, packed: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> MaskedOpening:
+        """Return an opening of what another party packed by `pack_checked` with the same plan and weights; InputError for a wrong count."""
+        if not isinstance(packed, CipherVector) or len(packed) != plan.n_plaintexts:
+            raise InputError("packed", f"must be a CipherVector of {plan.n_plaintexts} packed plaintexts")
+        opening = cls.__new__(cls)
+        opening._mask(packed.public, packed.vector, plan, weights)
+        return opening
+
+    def _mask(self, public: PublicKey, packed: np.ndarray, plan: codec.SlotPlan, weights: list[int]) -> None:
+        self._n, self.plan, self._weights = public.n, plan, weights
+        self._masks: list[int] | None = lm.random_below(public.n, len(packed))
+        plus = [(mask + offset) % public.n for mask, offset in zip(self._masks, plan.offsets(), strict=True)]
+        # declared bound: a mask is anything modulo n
+        masked = CipherVector(public, packed, 0, public.n // 2 - 1)
+        self.request: WireVector = public.rerandomize(
+            masked, alpha_bits=public.full_alpha_bits, plus=lm.from_ints(plus, public.context.limbs)
+        )
+
+    def open(self, answer: Limbs) -> list[int]:
+        """Return the numbers from the key holder's decryptions, shape (count, limbs).
+
+        Raises
+        ------
+        CheckError
+            Overflow, corruption or tampering.
+        InputError
+            A second opening: a mask serves once.
+        """
+        if self._masks is None:
+            raise InputError("answer", "this opening is done; a mask serves once")
+        if not isinstance(answer, np.ndarray) or answer.dtype != np.uint64 or answer.ndim != 2:
+            raise InputError("answer", "must be a uint64 array of shape (count, limbs)")
+        masks, self._masks = self._masks, None
+        opened = lm.to_ints(answer)
+        if len(opened) != len(masks) or any(m >= self._n for m in opened):
+            raise CheckError(f"opening: expected {len(masks)} numbers below n")
+        values, check = self.plan.unpack([(m - mask) % self._n for m, mask in zip(opened, masks, strict=True)])
+        if sum(w * v for w, v in zip(self._weights, values, strict=True)) != check:
+            raise CheckError("opening: the check column does not agree; overflow, corruption or tampering")
+        return values

@@ -1,1 +1,0 @@
-"""Tables, binning, protected ids, synthetic data."""

@@ -1,0 +1,389 @@
+"""A job: from raw files to models, and from models to labels. What `vflfast train`, `score` and `demo` do."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import resource
+import secrets
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..binning.binner import Binner
+from ..crypto import storage
+from ..crypto.coded import CodedMatrix
+from ..crypto.paillier import keyfile
+from ..crypto.paillier.scheme import PrivateKey
+from ..errors import InputError, LeakageGuardError, ModelError
+from ..learn import metrics
+from ..learn.curves import curves
+from ..learn.logistic import sigmoid
+from ..learn.separation import suspects
+from ..learn.watch import JOINT, RoundWatch
+from ..learn.weights import class_weights, in_units
+from ..mart.table import rows_of
+from ..matching import ids
+from ..matching.match import match_parties
+from ..net.journal import ID_KEY, FileJournal, begin_anew, journals_of
+from ..params import KEY_BITS
+from ..protocol import inline
+from ..protocol.arbiter import ArbiterInputs
+from ..protocol.block import PartyInputs
+from ..protocol.guest import ScoringResult
+from ..protocol.matching import matching_session
+from ..protocol.resume import Journal
+from ..protocol.settings import Settings
+from ..tables.id_texts import Ids, IdTexts, passes
+from ..tables.table import OpenTable, Table
+from . import model as saved
+from .jobfile import ID_KEY_BYTES, Job, Part, PartyPlan, kept_id_key
+from .progress import StageClock
+
+log = logging.getLogger("vflfast")
+
+
+@dataclass
+class Matched:
+    """The parties' rows in one common order."""
+
+    positions: list[npt.NDArray[np.int64]]
+    commitment_tokens: npt.NDArray[np.uint8]
+    report: dict[str, Any]
+
+    def rows(self, keep: npt.NDArray[np.bool_]) -> tuple[list[npt.NDArray[np.int64]], bytes]:
+        """Return each party's positions of the kept rows, and the commitment to their order."""
+        return [storage.take(p, keep) for p in self.positions], ids.commitment(storage.take(self.commitment_tokens, keep))
+
+
+@dataclass
+class TrainedJob:
+    """Everything an inline training run leaves behind; each party's own part is separate."""
+
+    result: inline.TrainingResult
+    parties: list[saved.SavedParty]
+    match: dict[str, Any]
+    n_train: int
+    test: TestPart | None
+    watch: RoundWatch | None = None
+
+
+@dataclass
+class TestPart:
+    """Customers kept out of training."""
+
+    matrices: list[CodedMatrix]
+    labels: npt.NDArray[np.int8]
+    commitment: bytes
+
+
+@dataclass
+class Prepared:
+    """Matched and coded tables, before anything is encrypted; `suspects`: features of the guest that separate the labels alone, by AUC."""
+
+    inputs: list[PartyInputs]
+    binners: list[Binner]
+    match: dict[str, Any]
+    test: TestPart | None
+    suspects: dict[str, float] = field(default_factory=dict)
+
+
+def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob:
+    """Read, match, bin and train with all parties in this process.
+
+    Everything that is fitted (bins, edges, levels, weights, normalisation, τ) sees training rows only.
+    """
+    with job.resources.in_use():
+        return train_prepared(prepare(job, observer), job, observer, verify=verify)
+
+
+def train_prepared(
+    ready: Prepared, job: Job, observer: StageClock, *, verify: bool = False, journals: Mapping[str, Journal] | None = None
+) -> TrainedJob:
+    """Train on tables that are read and coded; with `journals`, go on where an interrupted run ended."""
+    watch = _watch(ready, job, observer) if ready.test is not None else None
+    inputs = ready.inputs if watch is None else [
+        dataclasses.replace(one, after_round=watch.of(name)) for one, name in zip(ready.inputs, watch.rounds, strict=True)
+    ]  # fmt: skip
+    result = inline.train(
+        inputs[0], inputs[1:], job.settings, arbiter_inputs(job), observer=observer, verify=verify, journals=journals
+    )
+    models, plans = [result.guest, *result.hosts], (job.guest, *job.hosts)
+    parties = [saved.saved_party(m, b, {**p.reading, "kinds": b.kinds}) for m, b, p in zip(models, ready.binners, plans, strict=True)]
+    test = ready.test
+    if test is not None:  # coded before training gave the hosts their WOE values
+        test = dataclasses.replace(test, matrices=[p.binner.recode(m) for p, m in zip(parties, test.matrices, strict=True)])
+    return TrainedJob(result, parties, ready.match, ready.inputs[0].matrix.n_rows, test, watch)
+
+
+def _watch(ready: Prepared, job: Job, observer: StageClock) -> RoundWatch:
+    """Keep every round's weights; show the joint AUC as they come, if the hosts' columns are known before training and there is one."""
+    names = list(inline.party_names(len(job.hosts))[1:])
+    test = ready.test
+    if test is None or job.settings.host_woe or len(np.unique(test.labels)) < 2:
+        return RoundWatch(names)
+    matrices = dict(zip(names, test.matrices, strict=True))
+    return RoundWatch(names, lambda watch: observer.tell("all", "AUC", watch.joint_auc(matrices, test.labels)))
+
+
+@contextmanager
+def kept(job: Job, folder: Path, *, resume: bool) -> Iterator[tuple[Job, dict[str, FileJournal]]]:
+    """Give the job and one journal a party in `folder`, so that an interrupted run can go on; they are taken away at its end.
+
+    Raises
+    ------
+    InputError
+        The folder holds an unfinished run and `resume` is not set.
+    JournalError
+        The folder cannot be used.
+    """
+    roles = inline.party_names(len(job.hosts))
+    if not resume:
+        begin_anew(folder, roles)
+    with journals_of(folder, roles) as journals:
+        if job.id_method == "hmac" and job.id_key is None:
+            job = dataclasses.replace(job, id_key=kept_id_key(folder / "guest" / ID_KEY))
+        yield job, journals
+
+
+def prepare(job: Job, observer: StageClock) -> Prepared:
+    """Read, match and bin the tables: all of a job that comes before the first ciphertext; InputError without labels."""
+    plans = (job.guest, *job.hosts)
+    if job.guest.reading.get("label_column") is None:
+        raise InputError("label_column", "the guest's section must name it")
+    with observer.stage("read tables"):
+        tables = [plan.open() for plan in plans]
+    with observer.stage("match ids"):
+        matched = match_tables(tables, job)
+        tables = narrowed(tables, matched)
+    is_test = _in_test(tables[0].ids, matched.positions[0], job.test_share)
+    positions, commitment = matched.rows(~is_test)
+    labels = tables[0].labels
+    if labels is None:
+        raise InputError("label_column", "the guest's table has no labels")
+    binners, train_parts, test_parts = [], [], []
+    with observer.stage("bin"):
+        for i, plan in enumerate(plans):
+            test_rows = matched.positions[i][is_test] if is_test.any() else None
+            binner, parts = Binner.fit_transform(tables.pop(0), positions[i], test_rows, **plan.binning)
+            binners.append(binner)
+            train_parts.append(parts[0])
+            test_parts += parts[1:]
+    inputs = [PartyInputs(part, commitment, plan.organisation) for part, plan in zip(train_parts, plans, strict=True)]
+    own = labels[positions[0]]
+    inputs[0] = dataclasses.replace(inputs[0], labels=own, row_weights=row_weights(own, job.guest, job.settings))
+    test = None
+    if test_parts:
+        test = TestPart(test_parts, labels[matched.positions[0][is_test]], matched.rows(is_test)[1])
+    return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own))
+
+
+def leakage_suspects(binner: Binner, matrix: CodedMatrix, labels: npt.NDArray[np.int8]) -> dict[str, float]:
+    """Return the features that separate the labels alone, by AUC; a warning is logged for each: it may have been made after the label."""
+    found = suspects(matrix, [rule.feature for rule in binner.rules], labels)
+    for name, auc in found.items():
+        log.warning("guest: %s alone separates the labels, AUC %.3f; was it known before the observation date?", name, auc)
+    return found
+
+
+def row_weights(labels: npt.NDArray[np.int8], plan: PartyPlan, settings: Settings) -> npt.NDArray[np.int64] | None:
+    """Return the training rows' weights in the agreed unit, by the guest's `class_weight`.
+
+    Raises
+    ------
+    InputError
+        They are above the agreed ``max_weight``.
+    """
+    if plan.class_weight is None:
+        return None
+    weights = in_units(class_weights(labels, plan.class_weight), settings.weight_unit)
+    if int(weights.max()) > settings.max_weight:
+        raise InputError("max_weight", f"class_weight needs {int(weights.max())} in [settings] of all parties (in units of weight_unit)")
+    return weights
+
+
+def save_models(trained: TrainedJob, folder: str | Path) -> list[Path]:
+    """Write each party's model as its own JSON file; return the paths."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    return saved.write_models(target, trained.parties, trained.result.arbiter)
+
+
+def score_models(
+    parties: Sequence[saved.SavedParty],
+    arbiter_model: Any,
+    matrices: Sequence[CodedMatrix],
+    commitment: bytes,
+    job: Job,
+    settings: Settings,
+    observer: StageClock | None = None,
+) -> tuple[ScoringResult, inline.Traffic]:
+    """Score rows that are matched and coded already, with all parties in this process; ModelError if they come from different runs."""
+    if len({party.session for party in parties} | {arbiter_model.session}) != 1:
+        raise ModelError("session", "the parties' models come from different training runs")
+    plans = (job.guest, *job.hosts)
+    inputs = [
+        party.to_score(PartyInputs(matrix, commitment, plan.organisation))
+        for party, matrix, plan in zip(parties, matrices, plans, strict=True)
+    ]
+    return inline.score(inputs[0], inputs[1:], arbiter_model, settings, arbiter_inputs(job), observer=observer)
+
+
+def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
+    """Read new customers, match, code by the saved bins and score; return the guest's matched table, result, match report, τ.
+
+    Of the job's resources only the scratch folder is used.
+    """
+    with storage.use_scratch(job.resources.scratch):
+        return _score(job, folder, settings, observer)
+
+
+def _score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
+    plans = (job.guest, *job.hosts)
+    parties = [saved.SavedParty.from_dict(saved.read_json(Path(folder) / f"{plan.name}.json"), plan.name) for plan in plans]
+    arbiter_model = saved.arbiter_from_dict(saved.read_json(Path(folder) / "arbiter.json"))
+    with observer.stage("read tables"):
+        tables = [read_like(plan, party) for plan, party in zip(plans, parties, strict=True)]
+    with observer.stage("match ids"):
+        matched = match_tables(tables, job)
+        tables = narrowed(tables, matched)
+    guest_table = tables[0].load()
+    everything = np.ones(len(matched.positions[0]), dtype=bool)
+    positions, commitment = matched.rows(everything)
+    coded: list[Table | OpenTable] = [guest_table, *tables[1:]]
+    with observer.stage("bin"):
+        matrices = [
+            party.binner.transform(table, p) for party, table, p in zip(parties, coded, positions, strict=True)
+        ]
+    result, _ = score_models(parties, arbiter_model, matrices, commitment, job, settings, observer)
+    return guest_table.take(positions[0]), result, matched.report, arbiter_model
+
+
+def match_tables(tables: Sequence[Table | OpenTable], job: Job) -> Matched:
+    """Match the parties' ids by the job's method; all end with the same order."""
+    party_ids = [table.ids for table in tables]
+    key = secrets.token_bytes(ID_KEY_BYTES) if job.id_method == "hmac" and job.id_key is None else job.id_key
+    session = matching_session(job.settings.to_json())
+    return Matched(*match_parties(party_ids, method=job.id_method, key=key, max_ids=job.max_ids, session=session))
+
+
+def narrowed(tables: Sequence[OpenTable], matched: Matched) -> list[OpenTable]:
+    """Return the tables with every mart cut to its matched rows, and set their positions."""
+    pairs = list(rows_of(tables, matched.positions))
+    matched.positions = [rows for _, rows in pairs]
+    return [table for table, _ in pairs]
+
+
+def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, Any]:
+    """AUC, KS and lift of the test part: each side alone, F, and the joint score. Only where one place may know all of them: a trial.
+
+    Raises
+    ------
+    LeakageGuardError
+        Elsewhere.
+    """
+    if trained.test is None:
+        return {}
+    if not job.settings.simulation:
+        raise LeakageGuardError("evaluate: comparing every side's scores needs them in one place; only a simulation has that")
+    settings = dataclasses.replace(job.settings, output="scores", joint=True)
+    test = trained.test
+    result, _ = score_models(trained.parties, trained.result.arbiter, test.matrices, test.commitment, job, settings, observer)
+    scores = {"guest alone": result.own_probability}
+    for party, matrix in zip(trained.parties[1:], test.matrices[1:], strict=True):
+        inputs = party.to_score(PartyInputs(matrix, test.commitment, ""))
+        scores[f"{party.role} alone"] = sigmoid(inputs.predictor())
+    scores |= {"combined F": result.scores, "joint": result.joint_probability}  # type: ignore[dict-item]
+    return {
+        "rows": len(test.labels),
+        "positive_share": float((test.labels > 0).mean()),
+        "flagged_share": float((result.labels > 0).mean()),
+        "rounds": _by_round(trained),
+        "curves": {name: curves(test.labels, values) for name, values in scores.items()},
+        "scores": {
+            name: {
+                "auc": metrics.roc_auc(test.labels, values),
+                "ks": metrics.ks(test.labels, values),
+                "lift_10": metrics.lift(test.labels, values, 0.1),
+            }
+            for name, values in scores.items()
+        },
+    }
+
+
+def _by_round(trained: TrainedJob) -> dict[str, Any]:
+    """AUC and KS of the test part by round, and the first round of which they are known: a run that went on has not the ones before."""
+    test, watch, last = trained.test, trained.watch, trained.result.guest.n_iter
+    if test is None or watch is None:
+        return {}
+    found = watch.curves(dict(zip(watch.rounds, test.matrices, strict=True)), test.labels)
+    return {"first": last - len(found[JOINT]["auc"]) + 1, "scores": found}
+
+
+def summary(trained: TrainedJob, evaluation: dict[str, Any], clock: StageClock) -> dict[str, Any]:
+    """Return what a run showed, ready for JSON."""
+    result = trained.result
+    models = (result.guest, *result.hosts)
+    return {
+        "match": trained.match,
+        "training_rows": trained.n_train,
+        "columns": {m.name: len(m.weights) for m in models},
+        "bins": {party.role: party.binner.to_records() for party in trained.parties},
+        "alpha": result.guest.alpha,
+        "rounds": result.guest.n_iter,
+        "stopped_by_rule": all(m.stopped for m in models),
+        "losses": {m.name: m.losses for m in models},
+        "evaluation": evaluation,
+        "threshold": result.arbiter.threshold,
+        "flagged_share_in_training": result.arbiter.flagged_share,
+        "bytes": result.traffic.total_bytes,
+        "bytes_by_message": result.traffic.n_bytes,
+        "seconds": clock.total(),
+        "seconds_by_stage": dict(sorted(clock.seconds.items(), key=lambda item: -item[1])),
+        "seconds_by_round": clock.round_seconds,
+        "timeline": [span._asdict() for span in clock.spans],
+        "peak_memory_bytes": peak_memory(),
+        "settings": dataclasses.asdict(result.guest.settings),
+        "weight_hash": result.weight_hash,
+        "verified_rounds": result.verified_rounds,
+        "leak_ledger": [entry for m in models for entry in m.ledger.to_list()],
+    }
+
+
+def peak_memory() -> int:
+    """Return the largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def arbiter_inputs(job: Job | Part) -> ArbiterInputs:
+    """Return what the arbiter brings: the key of its file, or none, for a fresh one per session."""
+    if job.key_file is None:
+        return ArbiterInputs(job.arbiter)
+    test = job.settings.key_bits not in KEY_BITS
+    return ArbiterInputs(job.arbiter, PrivateKey(*keyfile.load_private_key(job.key_file, test_sizes=test), test_sizes=test))
+
+
+def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
+    """Read a table as the training table was read; labels are optional now."""
+    reading = {**party.reading, **{k: v for k, v in plan.reading.items() if k != "kinds"}}
+    if "label_column" not in plan.reading:
+        reading.pop("label_column", None)
+    return plan.open(reading)
+
+
+def _in_test(customer_ids: Ids | IdTexts, rows: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.bool_]:
+    """Choose the test part of some rows by a hash of the id alone, the same on every machine and in every order."""
+    chosen = np.zeros(len(rows), dtype=bool)
+    for part, out in zip(passes(rows), passes(chosen), strict=True):
+        if share:
+            digests = [hashlib.sha256(b"vflfast-split-v1:" + text.encode()).digest()[:4] for text in customer_ids[part]]
+            out[:] = [int.from_bytes(d, "big") / 2**32 < share for d in digests]
+    return chosen

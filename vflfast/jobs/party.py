@@ -1,0 +1,123 @@
+"""One party of a run in its own process: its section of fed.toml, its tables, its program over the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..net.board import Board
+from ..net.config import NetConfig, net_config
+from ..net.connection import connected
+from ..net.journal import FileJournal
+from ..net.runner import Runner
+from ..protocol.link import Observer
+from ..tables.toml import read_toml
+from . import jobfile
+from .programs import SCORE, TRAIN, PartyJob, PartyResult, Programs, programs_of
+from .scored import check_target
+
+if TYPE_CHECKING:
+    from ..net.certs import Credentials
+
+
+def read_party(
+    path: str | Path, role: str, changes: Mapping[str, Any] | None = None, *, task: str = TRAIN, out: Path | None = None
+) -> PartyJob:
+    """Return a party's part of a fed.toml file.
+
+    Parameters
+    ----------
+    role
+        guest, host1, host2, …, mart or arbiter; ``host`` where there is one. The mart is a host whose certificate, model and place in
+        every message, status and error are named mart; its table is the store that ``[mart]`` names ([0095]).
+    changes
+        To ``[settings]``; they win.
+    task
+        "train", or "score": new customers, by the models that training left.
+    out
+        CSV file for the labels of a recipient.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or something in it is unknown, missing or wrong; `out` where no labels arrive.
+    """
+    data, folder = read_toml(path), Path(path).parent
+    config = net_config(data, folder, role)
+    party = PartyJob(config, jobfile.part_from_mapping(data, config.role, folder, changes), task, out)
+    plan = party.part.plan
+    if config.role == "guest" and task == TRAIN and plan is not None and plan.reading.get("label_column") is None:
+        raise InputError("label_column", "the guest's section must name it")
+    if plan and party.part.id_method == "hmac" and party.part.id_key is None:
+        raise InputError("ids.key_file", "is needed: guest and hosts share one key between their machines")
+    if out is not None:
+        if task != SCORE or not party.is_recipient:
+            raise InputError("out", f"{config.role} gets no labels here; they go to the guest, and in profile patent to the hosts")
+        check_target(out)
+    return party
+
+
+def run_party(party: PartyJob, observer: Observer) -> PartyResult:
+    """Take a party's part in a run, from its tables to its saved model, or from its model to the labels.
+
+    Raises
+    ------
+    VflError
+        Whatever its program, a peer or the network brings, with the `place` where it did; the run can go on by starting again.
+    """
+    config = party.config
+    with ExitStack() as stack:
+        stack.enter_context(party.part.resources.in_use())
+        journal = _journal(party)
+        stack.callback(journal.close)
+        board, peers = stack.enter_context(connected(config, credentials(config), party.settings.to_json(), party.task))
+        observe = _Observer(board, observer)
+
+        @cache
+        def programs() -> Programs:  # made inside the run, so that the peers hear of a table that cannot be read
+            return programs_of(party, observe, journal)
+
+        kept: list[PartyResult] = []
+
+        def keep(result: Any) -> None:
+            observe(config.role, board.status().round, "save")
+            kept[:] = [programs().keep(result)]
+
+        Runner(board, peers, config, lambda attempt: programs().make(attempt), journal).run(keep)
+    return kept[0]
+
+
+def credentials(config: NetConfig) -> Credentials | None:
+    """Return the party's checked certificates; None for plaintext."""
+    if config.plaintext:
+        return None
+    from ..net.certs import read_credentials
+
+    return read_credentials(config.certificates, config.role)
+
+
+def _journal(party: PartyJob) -> FileJournal:
+    """Return the journal of the rounds; in scoring one that counts attempts only, beside that of a training run that may go on."""
+    config = party.config
+    if party.task == SCORE:
+        return FileJournal(config.journal.with_name(f"{config.role}.score"), config.role)
+    config.models.mkdir(parents=True, exist_ok=True)
+    return FileJournal(config.journal, config.role)
+
+
+class _Observer:
+    """Tells the board, which answers `vflfast status`, and the run's own observer."""
+
+    def __init__(self, board: Board, observer: Observer) -> None:
+        self._board, self._observer = board, observer
+        for name in ("tell", "divide"):  # what an observer may have besides
+            if hasattr(observer, name):
+                setattr(self, name, getattr(observer, name))
+
+    def __call__(self, party: str, round_: int, stage: str) -> None:
+        self._board.tell(round=round_, stage=stage)
+        self._observer(party, round_, stage)

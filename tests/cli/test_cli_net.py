@@ -26,7 +26,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         show("guest", "a line of the guest's")
         return SCORED if options["score"] else TRAINED
 
-    monkeypatch.setattr(vflfast.launch, "launch", start)
+    monkeypatch.setattr(vflfast.jobs.launch, "launch", start)
     return tmp_path / "job.toml"
 
 
@@ -64,8 +64,8 @@ GUEST, ARBITER = "guest: 3 rounds; model: m.json\nhash of the own weights ab\n",
 def test_a_party_tells_what_it_has(
     options: list[str], result: PartyResult, out: str, err: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vflfast.party, "read_party", lambda *_, **__: SimpleNamespace(settings=Settings()))
-    monkeypatch.setattr(vflfast.party, "run_party", lambda own, progress: result)
+    monkeypatch.setattr(vflfast.jobs.party, "read_party", lambda *_, **__: SimpleNamespace(settings=Settings()))
+    monkeypatch.setattr(vflfast.jobs.party, "run_party", lambda own, progress: result)
     shown = succeeded("party", "--role", result.role, "--config", "fed.toml", *options)
     assert shown.stdout == out
     assert shown.stderr.endswith(err)

@@ -1,6 +1,6 @@
 """The network's part of fed.toml: where everyone is, this party's certificates and folders, timeouts and limits.
 
-The other sections (tables, ids, settings) are those of a job file; `vflfast.party` puts both together.
+The other sections (tables, ids, settings) are those of a job file; `vflfast.jobs.party` puts both together.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ TARGETS = {
     "plans": Target("vflfast/crypto/codec.py", ("crypto/test_codec.py", "crypto/paillier/test_opening.py", "crypto/test_refusals.py")),
     "messages": Target("vflfast/protocol/messages.py", (
         "protocol/test_messages.py", "protocol/test_link.py", "protocol/test_transcript.py")),
+    "fields": Target("vflfast/protocol/fields.py", ("protocol/test_messages.py", "protocol/test_link.py", "protocol/test_transcript.py")),
     "leakage": Target("vflfast/protocol/leakage.py", ("protocol/test_leakage.py",)),
     "settings": Target("vflfast/protocol/settings.py", ("protocol/test_settings.py", "protocol/test_session.py")),
     "session": Target("vflfast/protocol/session.py", (

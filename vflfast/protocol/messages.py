@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ProtocolError
-from ..params import MAX_BODY_BYTES, MAX_COUNT, WIRE_VERSION
+from ..params import MAX_BODY_BYTES, WIRE_VERSION
+from .fields import DECODERS, ENCODERS, Limbs, Reader
 
 MAGIC = b"VFLF"
 HEADER = struct.Struct("<4sHH32sII16s16sQ")
@@ -25,8 +26,6 @@ DIGEST_BYTES = 32
 SESSION_BYTES = 32
 NO_SESSION = bytes(SESSION_BYTES)
 MAX_NAME_BYTES = 16
-
-Limbs = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -298,7 +297,7 @@ class Envelope:
 
 def to_bytes(message: Message, envelope: Envelope) -> bytes:
     """Return the binary form of a message."""
-    body = b"".join(_ENCODERS[field.type](getattr(message, field.name)) for field in dataclasses.fields(message))
+    body = b"".join(ENCODERS[field.type](getattr(message, field.name)) for field in dataclasses.fields(message))
     header = HEADER.pack(
         MAGIC, WIRE_VERSION, message.kind, envelope.session, envelope.round, envelope.attempt,
         _name(envelope.sender), _name(envelope.recipient), len(body),
@@ -327,8 +326,8 @@ def from_bytes(data: bytes, peer: str, kinds: Mapping[int, type[Message]] = KIND
     if kind not in kinds:
         raise ProtocolError(peer, "parse", f"unknown kind of message {kind}")
     cls = kinds[kind]
-    reader = _Reader(memoryview(data)[HEADER.size : -DIGEST_BYTES], peer, cls.__name__)
-    values = {field.name: _DECODERS[field.type](reader) for field in dataclasses.fields(cls)}
+    reader = Reader(memoryview(data)[HEADER.size : -DIGEST_BYTES], peer, cls.__name__)
+    values = {field.name: DECODERS[field.type](reader) for field in dataclasses.fields(cls)}
     reader.finish()
     return cls(**values), Envelope(session, round_, attempt, _text(sender, peer), _text(recipient, peer))
 
@@ -345,79 +344,3 @@ def _text(field: bytes, peer: str) -> str:
         return field.rstrip(b"\0").decode("ascii")
     except UnicodeDecodeError:
         raise ProtocolError(peer, "parse", "a party name is not ASCII") from None
-
-
-class _Reader:
-    """Takes fields off a body; never reads past its end."""
-
-    def __init__(self, body: memoryview, peer: str, step: str) -> None:
-        self.body, self.peer, self.step, self.position = body, peer, step, 0
-
-    def take(self, n_bytes: int) -> memoryview:
-        if n_bytes > len(self.body) - self.position:
-            raise ProtocolError(self.peer, self.step, "a field is longer than the message")
-        part = self.body[self.position : self.position + n_bytes]
-        self.position += n_bytes
-        return part
-
-    def count(self) -> int:
-        return int.from_bytes(self.take(8), "little")
-
-    def blob(self) -> bytes:
-        return bytes(self.take(self.count()))
-
-    def text(self) -> str:
-        try:
-            return self.blob().decode("utf-8")
-        except UnicodeDecodeError:
-            raise ProtocolError(self.peer, self.step, "a text is not UTF-8") from None
-
-    def real(self) -> float:
-        return float(struct.unpack("<d", self.take(8))[0])
-
-    def limbs(self) -> Limbs:
-        rows, width = self.count(), self.count()
-        if not 0 < width <= MAX_COUNT or rows * width * 8 > len(self.body) - self.position:
-            raise ProtocolError(self.peer, self.step, "an array is larger than the message")
-        return np.frombuffer(self.take(rows * width * 8), dtype="<u8").reshape(rows, width).astype(np.uint64)
-
-    def reals(self) -> npt.NDArray[np.float64]:
-        count = self.count()
-        if count * 8 > len(self.body) - self.position:
-            raise ProtocolError(self.peer, self.step, "an array is larger than the message")
-        return np.frombuffer(self.take(count * 8), dtype="<f8").astype(np.float64)
-
-    def finish(self) -> None:
-        if self.position != len(self.body):
-            raise ProtocolError(self.peer, self.step, "bytes left over after the last field")
-
-
-def _count(value: int) -> bytes:
-    return int(value).to_bytes(8, "little")
-
-
-def _blob(value: bytes) -> bytes:
-    return _count(len(value)) + value
-
-
-def _limbs(value: Limbs) -> bytes:
-    return _count(value.shape[0]) + _count(value.shape[1]) + np.ascontiguousarray(value, dtype="<u8").tobytes()
-
-
-# Annotations are text here (postponed evaluation): a closed list, so that no type is looked up by a name from outside.
-_ENCODERS: dict[Any, Callable[[Any], bytes]] = {
-    "int": _count,
-    "float": lambda value: struct.pack("<d", value),
-    "str": lambda value: _blob(value.encode("utf-8")),
-    "bytes": _blob,
-    "Limbs": _limbs,
-    "npt.NDArray[np.float64]": lambda value: _count(value.size) + np.ascontiguousarray(value, dtype="<f8").tobytes(),
-}
-_DECODERS: dict[Any, Callable[[_Reader], Any]] = {
-    "int": _Reader.count,
-    "float": _Reader.real,
-    "str": _Reader.text,
-    "bytes": _Reader.blob,
-    "Limbs": _Reader.limbs,
-    "npt.NDArray[np.float64]": _Reader.reals,
-}

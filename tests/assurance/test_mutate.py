@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 from assurance import mutate
+from assurance.mutants import mutants
 
 SOURCE = """
 LIMIT = 3
@@ -26,7 +27,7 @@ class Box:
 
 
 def test_every_place_is_changed_in_its_own_way() -> None:
-    made = [(mutant.function, mutant.patch, mutant.after) for mutant in mutate.mutants(SOURCE)]
+    made = [(mutant.function, mutant.patch, mutant.after) for mutant in mutants(SOURCE)]
     put = "Box.put", "Box.put"
     assert made == [
         ("module", "", "LIMIT = 4"), ("module", "", "LIMIT = 2"),
@@ -37,11 +38,11 @@ def test_every_place_is_changed_in_its_own_way() -> None:
         (*put, "return [count + 1][+1]"), (*put, "return [count + 1][-2]"), (*put, "return [count + 1][-0]"),
     ]  # fmt: skip
     whole = ast.unparse(ast.parse(SOURCE))
-    for mutant in mutate.mutants(SOURCE):
+    for mutant in mutants(SOURCE):
         assert ast.unparse(mutant.tree) != whole
         assert mutant.after in ast.unparse(mutant.tree)
         assert ast.unparse(dataclasses.replace(mutant, place=None).tree) == whole
-    assert [*mutate.mutants(SOURCE, ["another"])] == []
+    assert [*mutants(SOURCE, ["another"])] == []
 
 
 @pytest.mark.parametrize(("call", "said"), [
@@ -67,6 +68,6 @@ def test_every_reason_is_of_a_mutant_that_there_is() -> None:
     assert set(reasons) <= set(mutate.TARGETS)
     for name, texts in reasons.items():
         target = mutate.TARGETS[name]
-        made = {mutant.name for mutant in mutate.mutants((mutate.ROOT / target.path).read_text(encoding="utf-8"), target.functions)}
+        made = {mutant.name for mutant in mutants((mutate.ROOT / target.path).read_text(encoding="utf-8"), target.functions)}
         assert set(texts) <= made
         assert all(texts.values())

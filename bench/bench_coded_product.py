@@ -12,7 +12,8 @@ from machine import FULL
 from vflfast.crypto import backend as be
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.opening import MaskedOpening
-from vflfast.crypto.paillier.scheme import CipherVector, PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
+from vflfast.crypto.vector import CipherVector
 
 KeyOf = Callable[[], PrivateKey]
 DISTINCT = 512  # ciphertexts that are encrypted; the others repeat them

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from machine import FULL, facts
 
-from vflfast.jobs.job import peak_memory
+from vflfast.jobs.evaluation import peak_memory
 from vflfast.matching.intersect import GuestIntersection, HostIntersection
 from vflfast.tables.id_forms import normalise
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from vflfast.crypto import backend as be
-from vflfast.crypto.paillier.scheme import PrivateKey, PublicKey
+from vflfast.crypto.paillier.private import PrivateKey
+from vflfast.crypto.paillier.public import PublicKey
 
 KeyOf = Callable[[], PrivateKey]
 COUNTS = {"ifma": 4096, "portable": 1024, "gmpy2": 64}

@@ -50,7 +50,7 @@ class Vflfast(Peer):
     def __init__(self) -> None:
         from vflfast.crypto import backend
         from vflfast.crypto.coded import CodedMatrix
-        from vflfast.crypto.paillier.scheme import generate_keypair
+        from vflfast.crypto.paillier.private import generate_keypair
 
         self.note = f"{backend.current().name}, randomness of |n|/2 bits, decryption blinded and fault checked"
         self.key = generate_keypair(KEY_BITS)

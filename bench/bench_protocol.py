@@ -11,7 +11,7 @@ import numpy as np
 from machine import FULL
 
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.protocol import inline
 from vflfast.protocol.arbiter import ArbiterInputs
 from vflfast.protocol.block import PartyInputs

@@ -28,7 +28,8 @@ from machine import facts
 from vflfast.crypto import backend as be
 from vflfast.crypto import calibration, engine, storage
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier.scheme import PrivateKey, PublicKey, generate_keypair
+from vflfast.crypto.paillier.private import PrivateKey, generate_keypair
+from vflfast.crypto.paillier.public import PublicKey
 from vflfast.jobs import progress
 from vflfast.jobs.progress import StageClock
 from vflfast.plan.predict import predict

@@ -20,7 +20,7 @@ from machine import facts
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from vflfast.crypto import backend as be
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 
 KEY_FILE = Path(__file__).resolve().parents[1] / "tests" / "vectors" / "test_key_2048.json"
 BACKENDS = ("ifma", "portable")

@@ -10,7 +10,7 @@ import pytest
 
 from vflfast.crypto import backend as be
 from vflfast.crypto.paillier.keys import generate_primes
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 
 pytest_plugins = ["assurance.figures"]
 

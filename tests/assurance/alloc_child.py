@@ -18,7 +18,8 @@ import numpy as np
 from vflfast.crypto import backend as be
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier.scheme import PrivateKey, PublicKey
+from vflfast.crypto.paillier.private import PrivateKey
+from vflfast.crypto.paillier.public import PublicKey
 
 P = 92182819389432873402564669719188009182104278287108377161916220106735871848627
 Q = 94470372559683736749498060197853054059604842534265408683886548358876904436027

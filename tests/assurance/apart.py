@@ -17,7 +17,7 @@ from assurance.test_share import AGREED, bank
 from support.simulator import MemoryJournal
 
 from vflfast.crypto import backend as be
-from vflfast.crypto.paillier.scheme import PublicKey
+from vflfast.crypto.paillier.public import PublicKey
 from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.jobs.progress import StageClock
 from vflfast.net.config import NetConfig

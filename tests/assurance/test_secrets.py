@@ -20,7 +20,7 @@ from assurance.figures import Figure
 from vflfast.crypto import backend as be
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.backend import NativePrivate
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("paillier.cpp", "fixed_base.cpp", "pair_portable.cpp")

@@ -26,7 +26,7 @@ from assurance.figures import Figure
 from vflfast.crypto import backend as be
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.paillier.keys import generate_primes
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 
 LIMIT = 4.5
 N_KEYS = 24

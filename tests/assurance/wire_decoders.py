@@ -13,13 +13,14 @@ from assurance.decoding import PEER, PLACE, SESSION, SETTINGS, Decoder, P, Q, as
 
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.paillier import keys
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.errors import ProtocolError
 from vflfast.matching import ids, intersect
 from vflfast.net import board, frames, journal
 from vflfast.params import WIRE_VERSION
 from vflfast.protocol import arbiter, guest, matching, resume, session
 from vflfast.protocol import messages as ms
+from vflfast.protocol.scores import SCORE_BOUND
 
 KINDS = {**ms.KINDS, **{cls.kind: cls for lane in matching.TABLE.values() for follow in lane.values() for cls in follow}}
 CONTEXT = session.key_context(SESSION)
@@ -62,8 +63,7 @@ def envelope() -> ms.Envelope:
 def messages() -> list[ms.Message]:
     """One of each kind that this module's programs take."""
     one = private().public.encrypt(np.array([1]), alpha_bits=private().public.full_alpha_bits).limbs
-    plan = arbiter.score_plan(2, 256)
-    share = private().public.encrypt_encoded(np.array(plan.pack([3, 4], 7), dtype=object), frac_bits=0, bound=private().public.n // 2)
+    share = private().public.pack_to_holder([3, 4], SCORE_BOUND)
     proof = keys.prove_square_free(P, Q, CONTEXT)
     return [
         ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3), ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3, SESSION, 2, 1),

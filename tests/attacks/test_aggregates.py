@@ -18,7 +18,8 @@ from support.runs import P, Q, parties, private_key, settings, train
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.opening import MaskedOpening
-from vflfast.crypto.paillier.scheme import CipherVector, PublicKey, WireVector
+from vflfast.crypto.paillier.public import PublicKey
+from vflfast.crypto.vector import CipherVector, WireVector
 
 N = P * Q
 ROOT = pow(N, -1, (P - 1) * (Q - 1))
@@ -119,7 +120,7 @@ def without_randomness(self: PublicKey, vector: CipherVector, *, alpha_bits: int
 def test_the_control_shows_relations_of_packed_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     values, slots = pieces()
     monkeypatch.setattr(PublicKey, "rerandomize", without_randomness)
-    opening = MaskedOpening(values)
+    opening = MaskedOpening(values.public, values)
     assert opening.plan.slots == slots
     found = relations(randomness(opening.request.limbs[:4]))
     assert {("equal", 0, 1), ("double", 0, 2), ("double", 1, 2), ("zero", 3, 3)} <= found
@@ -127,12 +128,12 @@ def test_the_control_shows_relations_of_packed_requests(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_packed_requests_show_none(attempt: int) -> None:
-    assert relations(randomness(MaskedOpening(pieces()[0]).request.limbs)) == set()
+    assert relations(randomness(MaskedOpening(pieces()[0].public, pieces()[0]).request.limbs)) == set()
 
 
 def test_two_requests_of_the_same_numbers_share_nothing() -> None:
     values = pieces()[0]
-    r = [r for _ in range(20) for r in randomness(MaskedOpening(values).request.limbs)]
+    r = [r for _ in range(20) for r in randomness(MaskedOpening(values.public, values).request.limbs)]
     assert len(set(r)) == len(r)
 
 

@@ -253,7 +253,7 @@ def class_counts(planted: Planted) -> CodedMatrix:
 
 
 def failing_opening(_: Planted) -> Any:
-    return MaskedOpening(private_key().public.encrypt([1, 2], bound=9)).open(np.zeros((1, 8), dtype=np.uint64))
+    return MaskedOpening(private_key().public, private_key().public.encrypt([1, 2], bound=9)).open(np.zeros((1, 8), dtype=np.uint64))
 
 
 MISTAKES: dict[str, Callable[[Planted], Any]] = {

@@ -13,11 +13,10 @@ import numpy.typing as npt
 import pytest
 from support.runs import Parties, listen, parties, private_key, scoring_programs, settings, train
 
-from vflfast.crypto.limbs import to_ints
 from vflfast.learn.logistic import linear_predictor, sigmoid
 from vflfast.protocol import guest, host
 from vflfast.protocol import messages as ms
-from vflfast.protocol.scores import UNIT, score_plan
+from vflfast.protocol.scores import SCORE_BOUND, UNIT
 
 Floats = npt.NDArray[np.float64]
 N_ROWS = 400
@@ -38,7 +37,7 @@ def opened(share: ms.ScoreShare) -> Floats:
     """What the arbiter has of a party's scores."""
     private = private_key()
     vector = private.public.parse(share.ciphertexts, frac_bits=0, bound=private.public.n // 2 - 1)
-    return np.array(score_plan(share.n_rows, 512).unpack(to_ints(private.decrypt_residues(vector)))[0]) / UNIT
+    return np.array(private.read_packed(vector, share.n_rows, SCORE_BOUND)) / UNIT
 
 
 def arbiter_view(made: Parties, trained: Any, agreed: Any = AGREED) -> dict[str, Floats]:

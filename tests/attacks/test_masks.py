@@ -20,7 +20,7 @@ from support.simulator import MemoryJournal
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.paillier import opening
 from vflfast.crypto.paillier.opening import MaskedOpening
-from vflfast.crypto.paillier.scheme import CipherVector
+from vflfast.crypto.vector import CipherVector
 from vflfast.learn.logistic import cross_product, residual_offset
 from vflfast.protocol import messages as ms
 from vflfast.protocol.block import Block
@@ -84,12 +84,12 @@ def test_the_test_of_uniformity_can_fail() -> None:
 
 def test_what_the_arbiter_opens_is_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
     values = zeros()
-    seen = opened(MaskedOpening(values).request.limbs)
+    seen = opened(MaskedOpening(values.public, values).request.limbs)
     assert len(seen) > 400
     assert len(set(seen)) == len(seen)
     assert looks_uniform(seen)
     monkeypatch.setattr(opening, "lm", constant_masks([0] * len(seen)))  # the control: no mask at all
-    bare = opened(MaskedOpening(values).request.limbs)
+    bare = opened(MaskedOpening(values.public, values).request.limbs)
     assert len(set(bare)) < 5
     assert not looks_uniform(bare)
 
@@ -160,7 +160,7 @@ def test_a_mask_used_twice_would_show_how_the_gradient_moves(monkeypatch: pytest
 
 def test_a_new_attempt_at_the_same_opening_has_new_masks() -> None:
     values = zeros(60)
-    seen = [number for _ in range(30) for number in opened(MaskedOpening(values).request.limbs)]
+    seen = [number for _ in range(30) for number in opened(MaskedOpening(values.public, values).request.limbs)]
     assert len(set(seen)) == len(seen)
 
 

@@ -99,7 +99,7 @@ def without_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 async def open_anything(link: Link, party: str, private: Any, quota: int, _: Any) -> None:
     message = await link.receive(party, ms.MaskedGradient)
     assert len(message.ciphertexts) <= quota
-    plaintexts = arbiter._decrypt(link, private, message.ciphertexts, len(message.ciphertexts), party, "MaskedGradient")
+    plaintexts = arbiter._answer(link, private, message.ciphertexts, len(message.ciphertexts), party, "MaskedGradient")
     await link.send(party, ms.OpenedGradient(plaintexts))
 
 

@@ -15,7 +15,8 @@ from assurance.figures import Figure
 from support.runs import P, Parties, Q, listen, parties, settings, training_programs
 
 from vflfast.crypto import limbs as lm
-from vflfast.crypto.paillier.scheme import CipherVector, PublicKey, WireVector
+from vflfast.crypto.paillier.public import PublicKey
+from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.learn.logistic import linear_predictor
 from vflfast.protocol import messages as ms
 from vflfast.protocol.block import Block

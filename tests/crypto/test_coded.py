@@ -16,7 +16,8 @@ from support.tables import dense
 from vflfast.crypto import backend as be
 from vflfast.crypto.blocks import BlockPlan
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier.scheme import CipherVector, PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
+from vflfast.crypto.vector import CipherVector
 from vflfast.errors import BoundError, InputError
 from vflfast.params import MAX_COLUMN_VALUE
 

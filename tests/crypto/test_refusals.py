@@ -13,7 +13,9 @@ import pytest
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.opening import MaskedOpening
-from vflfast.crypto.paillier.scheme import CipherVector, PrivateKey, PublicKey, generate_keypair
+from vflfast.crypto.paillier.private import PrivateKey, generate_keypair
+from vflfast.crypto.paillier.public import PublicKey
+from vflfast.crypto.vector import CipherVector
 from vflfast.errors import BoundError, CiphertextError, InputError, InvalidKeyError
 
 Case = tuple[Callable[[Any], object], str]
@@ -27,7 +29,7 @@ def here(key_of: Callable[[int], PrivateKey]) -> SimpleNamespace:
     return SimpleNamespace(
         private=private, public=private.public, n=private.public.n, p=p, q=q, other=other,
         c=private.public.encrypt([1, 2, 3]), real=private.public.encrypt([0.5, 1.5, 2.5]), foreign=other.public.encrypt([1, 2, 3]),
-        opening=MaskedOpening(private.public.encrypt([1])),
+        opening=MaskedOpening(private.public, private.public.encrypt([1])),
     )  # fmt: skip
 
 

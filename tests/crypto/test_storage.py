@@ -13,7 +13,7 @@ from support.runs import P, Parties, Q, parties, settings, train
 
 from vflfast.crypto import blocks, storage
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.errors import InputError
 
 

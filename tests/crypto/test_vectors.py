@@ -11,7 +11,9 @@ import pytest
 
 from vflfast.crypto import backend as be
 from vflfast.crypto import limbs as lm
-from vflfast.crypto.paillier.scheme import CipherVector, PrivateKey, PublicKey, WireVector
+from vflfast.crypto.paillier.private import PrivateKey
+from vflfast.crypto.paillier.public import PublicKey
+from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.errors import CheckError, InputError, InvalidKeyError
 
 HERE = Path(__file__).parents[1] / "vectors"

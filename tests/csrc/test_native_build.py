@@ -15,7 +15,7 @@ core = pytest.importorskip("vflfast._core", reason="this build has no native cor
 CHILD = """
 import numpy as np
 from vflfast.crypto import backend
-from vflfast.crypto.paillier.scheme import generate_keypair
+from vflfast.crypto.paillier.private import generate_keypair
 assert backend.current().name == "portable", backend.current().name
 assert "ifma" in backend.current().reason
 key = generate_keypair(256, test_sizes=True)

@@ -27,7 +27,7 @@ from support.runs import Tampered, parties, private_key, settings, train
 
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.paillier.keys import generate_primes
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.errors import PeerAbortError, ProtocolError
 from vflfast.net import service
 from vflfast.net.board import Board, Status

@@ -11,7 +11,7 @@ from support.network import configs, run_all, run_party
 from support.runs import parties, private_key, run, settings, train, training_programs
 from support.simulator import Faults, MakeProgram, Simulation
 
-from vflfast.crypto.paillier.scheme import PublicKey
+from vflfast.crypto.paillier.public import PublicKey
 from vflfast.errors import ProtocolError
 from vflfast.params import MAX_EARLY_MESSAGES, ROWS_PER_MESSAGE
 from vflfast.protocol import arbiter, forward, guest, host

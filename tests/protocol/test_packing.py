@@ -11,7 +11,7 @@ import pytest
 from support.runs import Parties, parties, settings, train
 
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.errors import InputError, LeakageGuardError
 from vflfast.protocol.arbiter import ArbiterInputs
 from vflfast.protocol.inline import train as train_inline
@@ -33,7 +33,7 @@ def test_the_middle_digit_is_the_product(rows: int, n_rows: int, key_of: Callabl
     encrypted = private.public.encrypt(packing.pack(residual), bound=packing.bound(1 << 20))
     assert len(encrypted) == packing.groups(n_rows)
     parts = packing.split(matrix)
-    product = packing.combine(parts, packing.sums(parts, encrypted))
+    product = packing.combine(private.public, parts, packing.sums(parts, encrypted))
     cells = np.stack([values[j][matrix.codes[j]] for j in range(2)])
     expected = [*(cells @ residual).tolist(), int(residual.sum())]
     assert packing.middle([int(v) for v in private.decrypt(product)]) == expected
@@ -49,7 +49,7 @@ def test_the_digits_at_their_bounds_do_not_touch(key_of: Callable[[int], Private
         for candidate, right in ((packing, True), (dataclasses.replace(packing, slot_bits=packing.slot_bits - 2), False)):
             repacked = encrypted if right else key_of(1024).public.encrypt(candidate.pack(np.full(n_rows, sign * bound)))
             parts = candidate.split(matrix)
-            values = [int(v) for v in key_of(1024).decrypt(candidate.combine(parts, candidate.sums(parts, repacked)))]
+            values = [int(v) for v in key_of(1024).decrypt(candidate.combine(key_of(1024).public, parts, candidate.sums(parts, repacked)))]
             assert (candidate.middle(values)[0] == sign * bound * value * n_rows) is right
 
 

@@ -215,12 +215,12 @@ def test_a_bad_message_is_refused_by_name(liar: str, change: Change, named: str,
 
 def test_sums_of_other_labels_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that puts the first customer's label in everybody's place: each sum fits its class."""
-    honest = woe._packed_sums
+    honest = woe._class_sums
 
-    def lying(matrix: CodedMatrix, rows: np.ndarray, labels: CipherVector, seed: bytes) -> CipherVector:
-        return honest(matrix, rows, CipherVector(labels.public, labels.vector[np.zeros(len(labels), dtype=int)], 0, 1), seed)
+    def lying(matrix: CodedMatrix, rows: np.ndarray, labels: CipherVector) -> CipherVector:
+        return honest(matrix, rows, CipherVector(labels.public, labels.vector[np.zeros(len(labels), dtype=int)], 0, 1))
 
-    monkeypatch.setattr(woe, "_packed_sums", lying)
+    monkeypatch.setattr(woe, "_class_sums", lying)
     with pytest.raises(ProtocolError, match="do not add up to all positives") as caught:
         run(training_programs(coarse(), AGREED))
     assert (caught.value.party, caught.value.step) == ("host1", "ClassSums")

@@ -9,6 +9,7 @@ import pytest
 from support.runs import private_key, settings
 
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.codec import SlotPlan
 from vflfast.errors import InputError
 from vflfast.learn.scoring import Norm, calibrate, classify, combine
 from vflfast.protocol import messages as ms
@@ -75,7 +76,9 @@ def test_the_arbiter_cannot_tell_the_probabilities() -> None:
 def opened(share: ms.ScoreShare) -> list[int]:
     private = private_key()
     vector = private.public.parse(share.ciphertexts, frac_bits=0, bound=private.public.n // 2 - 1)
-    values, check = sc.score_plan(share.n_rows, private.public.key_bits).unpack(lm.to_ints(private.decrypt_residues(vector)))
+    values, check = SlotPlan.prove(share.n_rows, sc.SCORE_BOUND, sc.SCORE_BOUND * share.n_rows, private.public.key_bits).unpack(
+        lm.to_ints(private.decrypt_residues(vector))
+    )
     assert sum(values) == check
     return values
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.errors import ProtocolError
 from vflfast.learn.scoring import Norm
 from vflfast.protocol import arbiter, guest, host, inline

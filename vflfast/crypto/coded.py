@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,22 +16,45 @@ from . import blocks, codec, engine, storage
 from . import limbs as lm
 from .blocks import BlockPlan, make_plan
 from .context import PublicContext, Seconds, Vector
-from .vector import CipherVector
-
-if TYPE_CHECKING:
-    from .paillier.scheme import PublicKey
 
 Codes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
+Made_co = TypeVar("Made_co", covariant=True)
+Made = TypeVar("Made")
+
+
+class Holder(Protocol):
+    """What the product needs of a vector's key."""
+
+    context: PublicContext
+
+    def check_bound(self, bound: int) -> None:
+        """Refuse a bound that a plaintext cannot hold with its sign; BoundError."""
+
+
+@runtime_checkable
+class Encrypted(Protocol[Made_co]):
+    """What the product needs of a vector of ciphertexts."""
+
+    vector: Vector
+    bound: int
+
+    @property
+    def public(self) -> Holder:
+        """The key."""
+
+    def __len__(self) -> int: ...
+
+    def like(self, vector: Vector, bound: int) -> Made_co:
+        """Return a vector under the same key and scale."""
 
 
 @dataclass(frozen=True)
-class ClassSums:
-    """Encrypted class sums of a coded matrix, and the wall time of the phases that made them."""
+class ClassSums(Generic[Made]):
+    """Encrypted class sums of a coded matrix with the vector `of`, and the wall time of the phases that made them."""
 
-    public: PublicKey
+    of: Encrypted[Made]
     vector: Vector
-    frac_bits: int
     bounds: tuple[int, int]
     spent: Seconds
 
@@ -180,7 +203,7 @@ class CodedMatrix:
         observed = self.codes.max(axis=1).astype(np.int64) + 1
         return make_plan(self.codes, observed, self.class_rows.max(axis=1) / self.n_rows, be.current().lanes)
 
-    def product(self, vector: CipherVector) -> tuple[CipherVector, CipherVector]:
+    def product(self, vector: Encrypted[Made]) -> tuple[Made, Made]:
         """Return ([[Zᵀg]], [[Σg]]), shapes (n_columns,) and (1,), by buckets instead of exponentiations (crypto-core §6).
 
         Raises
@@ -192,7 +215,7 @@ class CodedMatrix:
         """
         return self.combine(self.class_sums(vector))
 
-    def class_sums(self, vector: CipherVector) -> ClassSums:
+    def class_sums(self, vector: Encrypted[Made]) -> ClassSums[Made]:
         """Return [[Σ_{i: code = v} g_i]] of every class v of every feature: the part of `product` that looks at the rows.
 
         Raises
@@ -200,7 +223,7 @@ class CodedMatrix:
         InputError, BoundError
             As `product`.
         """
-        if not isinstance(vector, CipherVector):
+        if not isinstance(vector, Encrypted):
             raise InputError("vector", "must be a CipherVector")
         if len(vector) != self.n_rows:
             raise InputError("vector", f"has length {len(vector)}, the matrix {self.n_rows} rows")
@@ -212,19 +235,16 @@ class CodedMatrix:
         sums = None if shared is None else shared.class_sums(context, plan, vector.vector, spent)
         if sums is None:
             sums = blocks.class_sums(context, plan, vector.vector, spent, be.threads(), be.current().lanes)
-        return ClassSums(vector.public, sums, vector.frac_bits, (bound, total_bound), spent)
+        return ClassSums(vector, sums, (bound, total_bound), spent)
 
-    def combine(self, sums: ClassSums) -> tuple[CipherVector, CipherVector]:
+    def combine(self, sums: ClassSums[Made]) -> tuple[Made, Made]:
         """Return ([[Zᵀg]], [[Σg]]), shapes (n_columns,) and (1,), from what `class_sums` gave; InputError for anything else."""
         if not isinstance(sums, ClassSums):
             raise InputError("sums", "must be what class_sums gave")
-        context = sums.public.context
+        context = sums.of.public.context
         total = context.product(sums.vector[: self.plan.first_counts])
         columns = self._combine(context, sums.vector, total)
-        return (
-            CipherVector(sums.public, columns, sums.frac_bits, sums.bounds[0]),
-            CipherVector(sums.public, total, sums.frac_bits, sums.bounds[1]),
-        )
+        return sums.of.like(columns, sums.bounds[0]), sums.of.like(total, sums.bounds[1])
 
     def _combine(self, context: PublicContext, sums: Vector, total: Vector) -> Vector:
         """Σ_v T[v]·S_v = T[mode]·Σg + Σ_{v ≠ mode} (T[v] − T[mode])·S_v, where rows of the mode may be missing from S_mode."""
@@ -261,7 +281,7 @@ class TransposedCodes:
         """(n_columns, n_rows)."""
         return self.matrix.n_columns, self.matrix.n_rows
 
-    def __matmul__(self, vector: CipherVector) -> CipherVector:
+    def __matmul__(self, vector: Encrypted[Made]) -> Made:
         """Return [[Zᵀg]], shape (n_columns,)."""
         return self.matrix.product(vector)[0]
 

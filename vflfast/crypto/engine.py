@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from .blocks import BlockPlan
 from .context import PublicContext, Seconds, Vector
 from .limbs import Limbs
 
-if TYPE_CHECKING:
-    from .blocks import BlockPlan
-    from .coded import CodedMatrix
+
+class Columns(Protocol):
+    """What a plaintext pass reads of a `CodedMatrix`: the codes and the tables that make columns of them."""
+
+    codes: npt.NDArray[np.uint8]
+    class_counts: npt.NDArray[np.int64]
+    column_features: npt.NDArray[np.int64]
+    column_values: npt.NDArray[np.int64]
 
 
 class Engine(Protocol):
@@ -31,14 +37,14 @@ class Engine(Protocol):
         """Return start · (1 + n)^plain under randomness of `alpha_bits` bits that the machines draw themselves."""
 
     def linear_predictor(
-        self, matrix: CodedMatrix, weights: npt.NDArray[np.float64], intercept: float
+        self, matrix: Columns, weights: npt.NDArray[np.float64], intercept: float
     ) -> npt.NDArray[np.float64] | None:
         """Return u of every row, as `learn.logistic.linear_predictor`."""
 
-    def cross_product(self, matrix: CodedMatrix, g: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    def cross_product(self, matrix: Columns, g: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
         """Return Zᵀg, as `learn.logistic.cross_product`."""
 
-    def gram(self, matrix: CodedMatrix, row_weights: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float64] | None:
+    def gram(self, matrix: Columns, row_weights: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float64] | None:
         """Return ZᵀDZ, as `learn.logistic.gram`."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,22 @@ import numpy.typing as npt
 from ..errors import InputError
 from . import codec, storage
 from . import limbs as lm
-from .context import SMALL_SUM_BITS, Vector
+from .coded import CodedMatrix
+from .context import PublicContext, Vector
 from .limbs import Limbs
 
-if TYPE_CHECKING:
-    from .paillier.scheme import PublicKey
+
+class Key(Protocol):
+    """What a vector needs of the key that its numbers are encrypted under."""
+
+    context: PublicContext
+    fingerprint: str
+
+    def check_bound(self, bound: int) -> None:
+        """Refuse a bound that a plaintext cannot hold with its sign; BoundError, or InputError for no whole number."""
+
+    def add_numbers(self, vector: Vector, numbers: npt.NDArray[Any]) -> Vector:
+        """Return the ciphertexts of sums with whole numbers, int64 or Python integers, shape (count,)."""
 
 
 class CipherVector:
@@ -36,7 +47,7 @@ class CipherVector:
     __hash__ = None  # type: ignore[assignment]
     fresh = False
 
-    def __init__(self, public: PublicKey, vector: Vector, frac_bits: int, bound: int) -> None:
+    def __init__(self, public: Key, vector: Vector, frac_bits: int, bound: int) -> None:
         public.check_bound(bound)
         self.public = public
         self.vector = vector
@@ -64,7 +75,7 @@ class CipherVector:
         # a tuple would reach into the limbs
         if not isinstance(chosen, slice) and (isinstance(index, tuple) or chosen.ndim != 1 or chosen.dtype.kind not in "biu"):
             raise IndexError("the index must be a whole number, a slice, or one dimension of whole numbers or of a mask")
-        return self._like(self.vector[chosen])
+        return self.like(self.vector[chosen])
 
     def __bool__(self) -> bool:
         raise TypeError("the truth of encrypted numbers is not known to their holder")
@@ -86,7 +97,7 @@ class CipherVector:
     __radd__ = __add__
 
     def __neg__(self) -> CipherVector:
-        return self._like(self.public.context.invert(self.vector))
+        return self.like(self.public.context.invert(self.vector))
 
     def __sub__(self, other: Any) -> CipherVector:
         if isinstance(other, CipherVector):
@@ -99,7 +110,7 @@ class CipherVector:
     def __mul__(self, factor: Any) -> CipherVector:
         """Multiply by integers: one for all, or an array of shape (count,)."""
         if isinstance(factor, CipherVector):
-            raise TypeError("Paillier adds encrypted numbers; it cannot multiply two of them")
+            raise TypeError("encrypted numbers are added; two of them cannot be multiplied")
         factors = self._integers("factor", factor)
         largest = codec.largest_magnitude(factors)
         self.public.check_bound(self.bound * max(largest, 1))
@@ -111,7 +122,7 @@ class CipherVector:
             powers = context.invert(powers)
         elif negative.any():
             powers[negative] = context.invert(powers[negative])
-        return self._like(powers, self.bound * max(largest, 1))
+        return self.like(powers, self.bound * max(largest, 1))
 
     __rmul__ = __mul__
 
@@ -119,8 +130,6 @@ class CipherVector:
         raise TypeError("write matrix.T @ c, with the integer matrix on the left")
 
     def __rmatmul__(self, matrix: Any) -> CipherVector:
-        from .coded import CodedMatrix
-
         return CodedMatrix.from_integers(codec.as_array("matrix", matrix).T).T @ self
 
     def sum(self) -> CipherVector:
@@ -128,7 +137,7 @@ class CipherVector:
         if len(self) == 0:
             raise InputError("vector", "the sum of no ciphertexts has no randomness")
         self.public.check_bound(self.bound * len(self))
-        return self._like(self.public.context.product(self.vector), self.bound * len(self))
+        return self.like(self.public.context.product(self.vector), self.bound * len(self))
 
     @staticmethod
     def concatenate(vectors: Sequence[CipherVector]) -> CipherVector:
@@ -141,7 +150,7 @@ class CipherVector:
         bound = max(v.bound for v in vectors)
         return CipherVector(first.public, storage.concatenate([v.vector for v in vectors]), first.frac_bits, bound)
 
-    def require_key(self, public: PublicKey) -> None:
+    def require_key(self, public: Key) -> None:
         """Refuse a vector of another key; InputError."""
         if self.public != public:
             raise InputError("vector", f"belongs to key {self.public.fingerprint}, not {public.fingerprint}")
@@ -152,7 +161,8 @@ class CipherVector:
         if other.frac_bits != self.frac_bits:
             raise InputError("vector", f"has {other.frac_bits} fraction bits, the other {self.frac_bits}")
 
-    def _like(self, vector: Vector, bound: int | None = None) -> CipherVector:
+    def like(self, vector: Vector, bound: int | None = None) -> CipherVector:
+        """Return ciphertexts under the same key and scale, with this bound or another."""
         return CipherVector(self.public, vector, self.frac_bits, self.bound if bound is None else bound)
 
     def _add_vector(self, other: CipherVector) -> CipherVector:
@@ -161,7 +171,7 @@ class CipherVector:
             raise InputError("other", f"has length {len(other)}, not {len(self)} or 1")
         bound = self.bound + other.bound
         self.public.check_bound(bound)
-        return self._like(self.public.context.multiply(self.vector, other.vector), bound)
+        return self.like(self.public.context.multiply(self.vector, other.vector), bound)
 
     def _add_plain(self, other: Any, sign: int) -> CipherVector:
         encoded = self._encoded(other)
@@ -169,10 +179,7 @@ class CipherVector:
         self.public.check_bound(bound)
         if len(encoded) == 1 != len(self):
             encoded = np.repeat(encoded, len(self))
-        context = self.public.context
-        if encoded.dtype == np.int64 and self.public.key_bits >= SMALL_SUM_BITS:
-            return self._like(context.add_small(self.vector, encoded * sign), bound)
-        return self._like(context.add_plain(self.vector, codec.to_residues(encoded * sign, self.public.n)), bound)
+        return self.like(self.public.add_numbers(self.vector, encoded * sign), bound)
 
     def _encoded(self, other: Any) -> npt.NDArray[Any]:
         """Plaintexts to add, brought to this vector's scale."""
@@ -195,6 +202,6 @@ class WireVector(CipherVector):
 
     fresh = True
 
-    def __init__(self, public: PublicKey, limbs: Limbs, frac_bits: int, bound: int, vector: Vector) -> None:
+    def __init__(self, public: Key, limbs: Limbs, frac_bits: int, bound: int, vector: Vector) -> None:
         super().__init__(public, vector, frac_bits, bound)
         self.limbs = limbs

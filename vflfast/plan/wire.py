@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..crypto.codec import SlotPlan
-from ..crypto.paillier.opening import plan_opening
+from ..crypto.paillier.opening import holder_plan, plan_opening
 from ..protocol import messages as ms
 from ..protocol.forward import pieces, residual_bound
 from ..protocol.packing import agreed_packing
-from ..protocol.scores import score_plan
+from ..protocol.scores import SCORE_BOUND
 from ..protocol.woe import SEED_BYTES
 from .shape import PartyShape, RunShape
 
@@ -39,7 +39,7 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
     messages = [_limbs(piece.stop - piece.start, width) for piece in pieces(-(-shape.n_rows // shape.settings.row_packing))]
     vector = rounds * sum(messages)
     sizes = {f"{host} → {guest}: Predictor": vector for host in hosts} | {f"{guest} → {host}: Residual": vector for host in hosts}
-    scores = score_plan(shape.n_rows, shape.settings.key_bits).n_plaintexts
+    scores = holder_plan(shape.n_rows, SCORE_BOUND, shape.settings.key_bits).n_plaintexts
     for party in shape.parties:
         count = opening_plan(shape, party).n_plaintexts
         sizes[f"{party.name} → arbiter: MaskedGradient"] = rounds * _limbs(count, width)

@@ -11,12 +11,12 @@ from ..crypto.blocks import BlockWork, expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
 from ..crypto.paillier.base_table import BaseTable, n_entries
-from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, plan_opening
-from ..crypto.paillier.scheme import blinding_factors
+from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, holder_plan, plan_opening
+from ..crypto.paillier.private import blinding_factors
 from ..learn.newton import WHOLE_COLUMNS
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
 from ..protocol.forward import predictor_bound
-from ..protocol.scores import score_plan
+from ..protocol.scores import SCORE_BOUND
 from .shape import PartyShape, RunShape
 from .wire import opening_plan, row_slots, sums_plan
 
@@ -273,7 +273,7 @@ class Work:
 
     def scores(self, n: int, stage: str) -> None:
         """Every party's packed scores of `n` rows to the arbiter."""
-        plan = score_plan(n, self.bits)
+        plan = holder_plan(n, SCORE_BOUND, self.bits)
         for party in self.shape.parties:
             self.add(party.name, stage, self.tables[party.name].cost(plan.n_plaintexts, self.full))
             self.open(party.name, plan.n_plaintexts)

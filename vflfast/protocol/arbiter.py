@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from ..crypto.limbs import to_ints
-from ..crypto.paillier.opening import plan_opening
-from ..crypto.paillier.scheme import PrivateKey, PublicKey, blinding_factors, generate_keypair
+from ..crypto.scheme import Private, Public
+from ..crypto.schemes import scheme
+from ..crypto.vector import WireVector
 from ..errors import CheckError, InputError, ProtocolError
 from ..learn.scoring import calibrate, classify, combine, powers_from_auc
 from . import messages as ms
 from . import woe
-from .forward import Refill, parse_vector, predictor_bound
+from .forward import Refill, predictor_bound
 from .link import Link
 from .resume import Checkpoint, Journal, NoJournal, settings_digest
-from .scores import normalised, score_plan
+from .scores import SCORE_BOUND, normalised
 from .session import Opening, announce_key, say_hello, say_hello_to_score
 from .settings import Settings
 
@@ -32,7 +34,7 @@ class ArbiterInputs:
     """What the arbiter brings: its name, and a private key if it has one (a fresh one per session otherwise)."""
 
     organisation: str
-    private: PrivateKey | None = None
+    private: Private | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     """Serve a training run: open gradients, count votes, settle τ. With a journal, go on from its last common round."""
     journal, digest = journal or NoJournal(), settings_digest(settings)
     private, opening = await _open_session(link, inputs, settings, journal, digest)
-    await woe.at_arbiter(link, partial(_decrypt, link, private), settings)
+    await woe.at_arbiter(link, partial(_answer, link, private), settings)
     quotas = {}
     for party in link.peers:
         quotas[party] = await _receive_quota(link, party, opening.columns[party])
-    blinds = sum(map(blinding_factors, quotas.values())) + len(quotas)  # for a round's openings and votes
+    blinds = sum(map(private.encryptions_to_open, quotas.values())) + len(quotas)  # for a round's openings and votes
     private.public.expect(blinds * settings.max_iter)
     link.idle = Refill(private.public, blinds)
     stop = opening.checkpoint is not None and opening.checkpoint.stopped
@@ -94,16 +96,16 @@ async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings
 
 async def _open_session(
     link: Link, inputs: ArbiterInputs, settings: Settings, journal: Journal, digest: bytes
-) -> tuple[PrivateKey, Opening]:
+) -> tuple[Private, Opening]:
     private = _private_key(link, inputs, settings)
     opening = await say_hello(link, settings, inputs.organisation, 0, journal, digest)
     await announce_key(link, private)
     return private, opening
 
 
-def _private_key(link: Link, inputs: ArbiterInputs, settings: Settings) -> PrivateKey:
+def _private_key(link: Link, inputs: ArbiterInputs, settings: Settings) -> Private:
     link.stage("key")
-    private = inputs.private or generate_keypair(settings.key_bits, test_sizes=settings.test_key)
+    private = inputs.private or scheme().generate(settings.key_bits, test_sizes=settings.test_key)
     if private.public.key_bits != settings.key_bits:
         raise InputError("key_bits", f"the key has {private.public.key_bits} bits, {settings.key_bits} are agreed")
     return private
@@ -118,40 +120,54 @@ async def _receive_quota(link: Link, party: str, n_columns: int) -> int:
     return quota
 
 
-async def _open_gradient(link: Link, party: str, private: PrivateKey, quota: int, settings: Settings) -> None:
-    """Decrypt one party's masked gradient, within its quota [0106]."""
+async def _open_gradient(link: Link, party: str, private: Private, quota: int, settings: Settings) -> None:
+    """Open one party's gradient, within its quota [0106]."""
     message = await link.receive(party, ms.MaskedGradient)
     n_ciphertexts = len(message.ciphertexts)
     exact = settings.n_batches == 1
     if n_ciphertexts > quota or (exact and n_ciphertexts != quota):
         raise ProtocolError(party, "MaskedGradient", f"asks for {n_ciphertexts} decryptions; its quota is {quota} a round")
-    plaintexts = _decrypt(link, private, message.ciphertexts, n_ciphertexts, party, "MaskedGradient")
+    plaintexts = _answer(link, private, message.ciphertexts, n_ciphertexts, party, "MaskedGradient")
     await link.send(party, ms.OpenedGradient(plaintexts))
 
 
-def _decrypt(
-    link: Link, private: PrivateKey, limbs: npt.NDArray[np.uint64], due: int, party: str, step: str
-) -> npt.NDArray[np.uint64]:
+def _answer(link: Link, private: Private, limbs: npt.NDArray[np.uint64], due: int, party: str, step: str) -> npt.NDArray[np.uint64]:
+    """Open a request of exactly `due` ciphertexts; what the arbiter returns tells it nothing."""
+    request = _request(link, private, limbs, due, party, step)
+    with _fault_of(party, step):
+        return private.answer(request)
+
+
+def _request(link: Link, private: Private, limbs: npt.NDArray[np.uint64], due: int, party: str, step: str) -> WireVector:
+    """Return exactly `due` ciphertexts that are to be opened."""
     link.stage("check ciphertexts")
-    vector = parse_vector(private.public, limbs, due, private.public.n // 2 - 1, party, step)
+    if len(limbs) != due:
+        raise ProtocolError(party, step, f"sent {len(limbs)} ciphertexts, {due} are due")
+    with _fault_of(party, step):
+        request = private.public.parse_request(limbs)
     link.stage("decrypt")
+    return request
+
+
+@contextmanager
+def _fault_of(party: str, step: str) -> Iterator[None]:
+    """Whatever is wrong with ciphertexts is their sender's fault."""
     try:
-        return private.decrypt_residues(vector)
-    except CheckError as error:
+        yield
+    except (CheckError, InputError) as error:
         raise ProtocolError(party, step, str(error)) from error
 
 
-async def _count_votes(link: Link, private: PrivateKey, settings: Settings) -> bool:
+async def _count_votes(link: Link, private: Private, settings: Settings) -> bool:
     """AND of the encrypted flags; STOP also at max_iter [0135]."""
-    flags = []
+    flags: list[bool] = []
     transcripts = {link.name: link.transcripts()}
     for party in link.peers:
         message = await link.receive(party, ms.Vote)
         transcripts[party] = message.transcripts
-        value = _decrypt(link, private, message.ciphertexts, 1, party, "Vote")
-        if value[0, 1:].any() or value[0, 0] > 1:
-            raise ProtocolError(party, "Vote", "a flag is 0 or 1")
-        flags.append(bool(value[0, 0]))
+        request = _request(link, private, message.ciphertexts, 1, party, "Vote")
+        with _fault_of(party, "Vote"):
+            flags += map(bool, private.read(request, 1))
     _compare_transcripts(link, transcripts)
     return all(flags) or link.round >= settings.max_iter
 
@@ -170,7 +186,7 @@ def _compare_transcripts(link: Link, transcripts: dict[str, bytes]) -> None:
             raise ProtocolError(name, "Vote", f"{name} and {other} did not see the same messages: one was changed on the way")
 
 
-async def _receive_shares(link: Link, private: PrivateKey) -> tuple[dict[str, ms.ScoreShare], dict[str, list[int]]]:
+async def _receive_shares(link: Link, private: Private) -> tuple[dict[str, ms.ScoreShare], dict[str, list[int]]]:
     """Return every party's share and its opened scores; all have the same number of rows."""
     shares, scores = {}, {}
     for party in link.peers:
@@ -181,18 +197,13 @@ async def _receive_shares(link: Link, private: PrivateKey) -> tuple[dict[str, ms
     return shares, scores
 
 
-def _open_scores(link: Link, private: PrivateKey, share: ms.ScoreShare, party: str) -> list[int]:
+def _open_scores(link: Link, private: Private, share: ms.ScoreShare, party: str) -> list[int]:
     numbers = (share.center, share.scale, share.low, share.high, share.power)
     if not np.isfinite(numbers).all() or max(map(abs, numbers)) > MAX_SHARE_NUMBER or share.scale < 1 or share.power < 0:
         raise ProtocolError(party, "ScoreShare", "its normalisation must be finite, its scale at least 1 and its power not negative")
-    limbs = _decrypt(link, private, share.ciphertexts, len(share.ciphertexts), party, "ScoreShare")
-    try:
-        values, check = score_plan(share.n_rows, private.public.key_bits).unpack(to_ints(limbs))
-    except (CheckError, InputError) as error:
-        raise ProtocolError(party, "ScoreShare", str(error)) from error
-    if sum(values) != check:
-        raise ProtocolError(party, "ScoreShare", "the scores do not add up to their check slot")
-    return values
+    request = _request(link, private, share.ciphertexts, len(share.ciphertexts), party, "ScoreShare")
+    with _fault_of(party, "ScoreShare"):
+        return private.read_packed(request, share.n_rows, SCORE_BOUND)
 
 
 def _powers(settings: Settings, shares: dict[str, ms.ScoreShare]) -> tuple[float, ...]:
@@ -231,14 +242,14 @@ async def _send_labels(link: Link, combined: Floats, threshold: float, settings:
     return labels
 
 
-async def _open_joint(link: Link, private: PrivateKey, n_rows: int, settings: Settings) -> None:
+async def _open_joint(link: Link, private: Private, n_rows: int, settings: Settings) -> None:
     """Open the guest's masked sums of predictors: exactly as many ciphertexts as `n_rows` of them pack into."""
     due = joint_size(n_rows, private.public, settings, len(link.peers))
     message = await link.receive("guest", ms.MaskedPredictors)
-    plaintexts = _decrypt(link, private, message.ciphertexts, due, "guest", "MaskedPredictors")
+    plaintexts = _answer(link, private, message.ciphertexts, due, "guest", "MaskedPredictors")
     await link.send("guest", ms.OpenedPredictors(plaintexts))
 
 
-def joint_size(n_rows: int, public: PublicKey, settings: Settings, n_parties: int) -> int:
+def joint_size(n_rows: int, public: Public, settings: Settings, n_parties: int) -> int:
     """Return how many ciphertexts the joint score of `n_rows` customers takes."""
-    return plan_opening(n_rows, predictor_bound(settings) * n_parties, public.key_bits).n_plaintexts
+    return public.opening_size(n_rows, predictor_bound(settings) * n_parties)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.codec import encode
-from ..crypto.paillier.scheme import PublicKey
+from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
 from ..params import MAX_EARLY_MESSAGES, ROWS_PER_MESSAGE
@@ -24,7 +24,7 @@ from .settings import Settings
 REFILL_POWERS = 256  # a tenth of a second on a slow core: a party that works on its pool still hears its peers
 
 
-def expect_rounds(public: PublicKey, n_rows: int, packing: RowPacking, settings: Settings, n_vectors: int = 1) -> None:
+def expect_rounds(public: Public, n_rows: int, packing: RowPacking, settings: Settings, n_vectors: int = 1) -> None:
     """Tell the key of the encryptions of all rounds to come, `n_vectors` vectors each."""
     public.expect(n_vectors * packing.groups(-(-n_rows // settings.n_batches)) * settings.max_iter)
 
@@ -52,7 +52,7 @@ def pieces(n_ciphertexts: int) -> list[slice]:
 class Refill:
     """Work for a party that waits: powers for its next `count` ciphertexts, a few at a time."""
 
-    def __init__(self, public: PublicKey, count: int) -> None:
+    def __init__(self, public: Public, count: int) -> None:
         self._public, self._count = public, count
 
     def __call__(self) -> bool:
@@ -66,7 +66,7 @@ class Refill:
 class Arrival:
     """A peer's vector as it comes in, piece by piece: exactly so many ciphertexts, each valid, none twice."""
 
-    def __init__(self, public: PublicKey, party: str, kind: type[ms.Predictor | ms.Residual], bound: int) -> None:
+    def __init__(self, public: Public, party: str, kind: type[ms.Predictor | ms.Residual], bound: int) -> None:
         self._public, self._party, self._kind, self._bound = public, party, kind, bound
         self._seen = np.empty((0, 2), dtype=np.uint64)
 
@@ -86,7 +86,7 @@ def _repeats(pairs: npt.NDArray[np.uint64]) -> bool:
     return len(np.unique(pairs[:, 0])) < len(pairs) and len(np.unique(pairs, axis=0)) < len(pairs)
 
 
-def parse_vector(public: PublicKey, limbs: npt.NDArray[np.uint64], count: int, bound: int, party: str, step: str) -> CipherVector:
+def parse_vector(public: Public, limbs: npt.NDArray[np.uint64], count: int, bound: int, party: str, step: str) -> CipherVector:
     """Return received ciphertexts, exactly `count` of them; anything wrong is the sender's fault; ProtocolError."""
     if len(limbs) != count:
         raise ProtocolError(party, step, f"sent {len(limbs)} ciphertexts, {count} are due")
@@ -97,7 +97,7 @@ def parse_vector(public: PublicKey, limbs: npt.NDArray[np.uint64], count: int, b
 
 
 async def send_predictor(
-    link: Link, public: PublicKey, predictor: npt.NDArray[np.float64], settings: Settings, packing: RowPacking
+    link: Link, public: Public, predictor: npt.NDArray[np.float64], settings: Settings, packing: RowPacking
 ) -> None:
     """Host: send [[u″]] [0101]; BoundError above the agreed bound."""
     fixed = packing.pack(encode(predictor, settings.frac_bits, settings.predictor_bound, "linear predictor"))
@@ -108,7 +108,7 @@ async def send_predictor(
 
 
 async def receive_predictors(
-    link: Link, hosts: Sequence[str], public: PublicKey, settings: Settings, n_rows: int, packing: RowPacking
+    link: Link, hosts: Sequence[str], public: Public, settings: Settings, n_rows: int, packing: RowPacking
 ) -> CipherVector:
     """Guest: return Σ_hosts [[u″]], one ciphertext for each of `packing`'s groups of rows."""
     arrivals = _arrivals(hosts, public, settings, packing)
@@ -118,7 +118,7 @@ async def receive_predictors(
 async def return_residual(
     link: Link,
     hosts: Sequence[str],
-    public: PublicKey,
+    public: Public,
     offset: npt.NDArray[np.int64],
     settings: Settings,
     packing: RowPacking,
@@ -143,14 +143,14 @@ async def return_residual(
 
 
 async def receive_residual(
-    link: Link, public: PublicKey, n_rows: int, settings: Settings, n_parties: int, packing: RowPacking
+    link: Link, public: Public, n_rows: int, settings: Settings, n_parties: int, packing: RowPacking
 ) -> CipherVector:
     """Host: return [[4g]] as the guest sends it [0103]."""
     arrival = Arrival(public, "guest", ms.Residual, packing.bound(residual_bound(settings, n_parties)))
     return CipherVector.concatenate([await arrival.receive(link, p.stop - p.start) for p in pieces(packing.groups(n_rows))])
 
 
-def _arrivals(hosts: Sequence[str], public: PublicKey, settings: Settings, packing: RowPacking) -> list[Arrival]:
+def _arrivals(hosts: Sequence[str], public: Public, settings: Settings, packing: RowPacking) -> list[Arrival]:
     return [Arrival(public, host, ms.Predictor, packing.bound(predictor_bound(settings))) for host in hosts]
 
 

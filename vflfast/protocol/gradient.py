@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..crypto.coded import CodedMatrix
-from ..crypto.paillier.opening import MaskedOpening, plan_opening
-from ..crypto.paillier.scheme import PublicKey
+from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import CheckError, ProtocolError
 from . import messages as ms
@@ -14,40 +15,43 @@ from .link import Link
 from .packing import RowPacking
 
 
-def opening_size(matrix: CodedMatrix, public: PublicKey, residual: int, packing: RowPacking) -> int:
+def opening_size(matrix: CodedMatrix, public: Public, residual: int, packing: RowPacking) -> int:
     """Return how many ciphertexts one opening of the gradient on `matrix` has."""
     bound = residual * max(int(matrix.absolute_sums.max()), matrix.n_rows) if packing.rows == 1 else packing.product_bound()
-    return plan_opening(matrix.n_columns + 1, bound, public.key_bits).n_plaintexts
+    return public.opening_size(matrix.n_columns + 1, bound)
 
 
-async def announce_quota(link: Link, block: Block, public: PublicKey, residual: int) -> None:
+async def announce_quota(link: Link, block: Block, public: Public, residual: int) -> None:
     """Tell the arbiter how many ciphertexts each round's opening has at most, over the batches."""
     sizes = [opening_size(block.batch(t + 1)[1], public, residual, block.packing) for t in range(block.settings.n_batches)]
     await link.send("arbiter", ms.Quota(max(sizes)))
 
 
-async def open_gradient(link: Link, block: Block, residual: CipherVector, ledger: LeakLedger) -> tuple[list[int], int]:
+async def open_gradient(
+    link: Link, public: Public, block: Block, residual: CipherVector, ledger: LeakLedger
+) -> tuple[list[int], int]:
     """Return (Zᵀ(4g), Σ4g) of this round's rows as integers, opened by the arbiter under masks."""
     packing, parts = block.packing, block.parts(link.round)
     link.stage("bucket")
     sums = packing.sums(parts, residual)
     link.divide({phase: sum(part.spent[phase] for part in sums) for phase in sums[0].spent})
     link.stage("combine")
-    columns = packing.combine(parts, sums)
-    values = packing.middle(await open_masked(link, columns, ms.MaskedGradient, ms.OpenedGradient))
+    columns = packing.combine(public, parts, sums)
+    values = packing.middle(await open_sums(link, public, columns, ms.MaskedGradient, ms.OpenedGradient))
     ledger.add("opened gradient sums", packing.digits * len(values), block.matrix.n_rows)
     return values[:-1], values[-1]
 
 
-async def open_masked(
+async def open_sums(
     link: Link,
+    public: Public,
     values: CipherVector,
     request: type[ms.MaskedGradient | ms.MaskedPredictors],
     answer: type[ms.OpenedGradient | ms.OpenedPredictors],
 ) -> list[int]:
-    """Return the numbers that the arbiter opened under masks; a failed check is its fault; ProtocolError."""
+    """Return the numbers, opened by the arbiter without its learning them; a failed check is its fault; ProtocolError."""
     link.stage("pack and mask")
-    opening = MaskedOpening(values)
+    opening = public.opening(values)
     await link.send("arbiter", request(opening.request.limbs))
     opened = await link.receive("arbiter", answer)
     link.stage("unmask")
@@ -57,11 +61,11 @@ async def open_masked(
         raise ProtocolError("arbiter", answer.__name__, str(error)) from error
 
 
-async def vote(link: Link, public: PublicKey, block: Block) -> bool:
+async def vote(link: Link, public: Public, block: Block) -> bool:
     """Send the encrypted stop flag; return the verdict ([0131]–[0135]); ProtocolError for another round."""
     link.stage("vote")
     link.tell("loss", block.losses[-1])
-    flag = public.encrypt([int(block.flag)], bound=1, alpha_bits=public.full_alpha_bits)
+    flag = public.encrypt_to_holder(np.array([block.flag], dtype=np.int64), 1)
     await link.send("arbiter", ms.Vote(flag.limbs, link.transcripts()))
     verdict = await link.receive("arbiter", ms.Verdict)
     if verdict.completed != link.round or verdict.stop not in (0, 1):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.codec import encode
-from ..crypto.paillier.scheme import PublicKey
+from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid
@@ -19,7 +19,7 @@ from . import messages as ms
 from . import woe
 from .block import Block, PartyInputs, PartyModel
 from .forward import Refill, expect_rounds, predictor_bound, receive_predictors, residual_bound, return_residual
-from .gradient import announce_quota, open_gradient, open_masked, vote
+from .gradient import announce_quota, open_gradient, open_sums, vote
 from .leakage import LeakLedger, guard_batches
 from .link import Link
 from .packing import RowPacking
@@ -125,7 +125,7 @@ async def _agree_on_rows(link: Link, hosts: tuple[str, ...], inputs: PartyInputs
     return secret_order(seed, inputs.matrix.n_rows)
 
 
-async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: Block, ledger: LeakLedger) -> bool:
+async def _round(link: Link, hosts: tuple[str, ...], public: Public, block: Block, ledger: LeakLedger) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
     settings, (rows, matrix) = block.settings, block.batch(link.round)
     # while the hosts encrypt, and later compute: randomness for this round's residual, and for the next one's
@@ -134,14 +134,14 @@ async def _round(link: Link, hosts: tuple[str, ...], public: PublicKey, block: B
     link.stage("residual")
     offset = residual_offset(block.fixed_predictor(rows), block.own_labels()[rows], settings.frac_bits)
     residual = await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights)
-    gradient, residual_sum = await open_gradient(link, block, residual, ledger)
+    gradient, residual_sum = await open_gradient(link, public, block, residual, ledger)
     link.stage("update")
     block.update(gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)
 
 
 async def _calibrate(
-    link: Link, public: PublicKey, block: Block, norm: Norm, settings: Settings, order: npt.NDArray[np.int64], ledger: LeakLedger
+    link: Link, public: Public, block: Block, norm: Norm, settings: Settings, order: npt.NDArray[np.int64], ledger: LeakLedger
 ) -> ScoringResult:
     """Score the training rows, and settle τ with the arbiter."""
     link.stage("calibrate")
@@ -183,12 +183,12 @@ async def receive_labels(link: Link, order: npt.NDArray[np.int64]) -> tuple[npt.
     return labels, message.threshold
 
 
-async def _joint_probability(link: Link, hosts: tuple[str, ...], public: PublicKey, predictor: Floats, settings: Settings) -> Floats:
+async def _joint_probability(link: Link, hosts: tuple[str, ...], public: Public, predictor: Floats, settings: Settings) -> Floats:
     """Return σ(u′ + Σ u″) by a sum that the arbiter opens under masks."""
     link.round = 1
     total = await receive_predictors(link, hosts, public, settings, len(predictor), RowPacking())
     own = encode(predictor, settings.frac_bits, settings.predictor_bound, "linear predictor")
     link.stage("joint score")
     summed = CipherVector(public, (total + own).vector, 0, predictor_bound(settings) * (1 + len(hosts)))
-    values = await open_masked(link, summed, ms.MaskedPredictors, ms.OpenedPredictors)
+    values = await open_sums(link, public, summed, ms.MaskedPredictors, ms.OpenedPredictors)
     return sigmoid(np.array(values, dtype=np.float64) / (1 << settings.frac_bits))

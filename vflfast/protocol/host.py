@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from ..crypto.paillier.scheme import PublicKey
+from ..crypto.scheme import Public
 from ..errors import ProtocolError
 from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc
@@ -95,7 +95,7 @@ async def _receive_labels(link: Link, inputs: PartyInputs) -> npt.NDArray[np.int
     return np.where(flags == 1, 1, -1).astype(np.int8)
 
 
-async def _round(link: Link, public: PublicKey, block: Block, n_parties: int, ledger: LeakLedger) -> bool:
+async def _round(link: Link, public: Public, block: Block, n_parties: int, ledger: LeakLedger) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
     settings, (rows, matrix) = block.settings, block.batch(link.round)
     # while the guest has the predictors: randomness for the next round's
@@ -103,7 +103,7 @@ async def _round(link: Link, public: PublicKey, block: Block, n_parties: int, le
     link.stage("encrypt")
     await send_predictor(link, public, block.predictor[rows], settings, block.packing)
     residual = await receive_residual(link, public, matrix.n_rows, settings, n_parties, block.packing)
-    gradient, residual_sum = await open_gradient(link, block, residual, ledger)
+    gradient, residual_sum = await open_gradient(link, public, block, residual, ledger)
     link.stage("update")
     block.update(gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.coded import ClassSums, CodedMatrix
+from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import InputError
 from ..params import MAX_COLUMN_VALUE
@@ -65,20 +66,18 @@ class RowPacking:
             return [matrix]
         return [matrix.take_rows(np.arange(j, matrix.n_rows, self.rows)) for j in range(min(self.rows, matrix.n_rows))]
 
-    def sums(self, parts: Sequence[CodedMatrix], vector: CipherVector) -> list[ClassSums]:
+    def sums(self, parts: Sequence[CodedMatrix], vector: CipherVector) -> list[ClassSums[CipherVector]]:
         """Return the class sums of every part with the packed vector."""
         return [part.class_sums(vector[: part.n_rows]) for part in parts]
 
-    def combine(self, parts: Sequence[CodedMatrix], sums: Sequence[ClassSums]) -> CipherVector:
+    def combine(self, public: Public, parts: Sequence[CodedMatrix], sums: Sequence[ClassSums[CipherVector]]) -> CipherVector:
         """Return the packed products of all columns, and last that of a column of ones, shape (n_columns + 1,)."""
         products = [CipherVector.concatenate(part.combine(s)) for part, s in zip(parts, sums, strict=True)]
         if self.rows == 1:
             return products[0]
-        context, public = products[0].public.context, products[0].public
-        highest_first = [p.vector for p in reversed(products)]
-        highest_first = [context.one(len(products[0]))] * (self.rows - len(products)) + highest_first
-        joined = np.stack(highest_first, axis=1).reshape(-1, *products[0].vector.shape[1:])
-        return CipherVector(public, context.pack(joined, self.rows, self.slot_bits), 0, self.product_bound())
+        zeros = products[0].like(public.context.one(len(products[0])), 0)
+        missing = [zeros] * (self.rows - len(products))  # fewer rows than a group has
+        return public.join_rows([*missing, *reversed(products)], self.slot_bits, self.product_bound())
 
     def middle(self, values: Sequence[int]) -> list[int]:
         """Return digit k − 1 of every opened product: Σ_i z_i·g_i."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..crypto.codec import SlotPlan
-from ..crypto.paillier.scheme import PublicKey
+from ..crypto.scheme import Public
 from ..errors import InputError
 from ..learn.scoring import Norm
 from . import messages as ms
@@ -40,7 +39,7 @@ def linear_norm(probabilities: Floats, norm: Norm, settings: Settings) -> tuple[
 
 
 def share(
-    public: PublicKey, probabilities: Floats, norm: Norm, power: float, settings: Settings, order: npt.NDArray[np.int64]
+    public: Public, probabilities: Floats, norm: Norm, power: float, settings: Settings, order: npt.NDArray[np.int64]
 ) -> ms.ScoreShare:
     """Return one party's scores in the secret order, packed and encrypted for the arbiter.
 
@@ -54,16 +53,7 @@ def share(
     center, scale, low, high = (float(np.rint(x * UNIT)) for x in line)
     if scale < 1:
         raise InputError("scores", "of the training rows are too close together to spread them")
-    plan = score_plan(len(fixed), public.key_bits)
-    packed = np.empty(plan.n_plaintexts, dtype=object)
-    packed[:] = plan.pack(fixed, sum(fixed))
-    ciphertexts = public.encrypt_encoded(packed, frac_bits=0, bound=public.n // 2 - 1, alpha_bits=public.full_alpha_bits)
-    return ms.ScoreShare(len(fixed), ciphertexts.limbs, center, scale, low, high, power)
-
-
-def score_plan(n_rows: int, key_bits: int) -> SlotPlan:
-    """Return the packing of `n_rows` scores; the check slot carries their sum."""
-    return SlotPlan.prove(n_rows, SCORE_BOUND, SCORE_BOUND * n_rows, key_bits)
+    return ms.ScoreShare(len(fixed), public.pack_to_holder(fixed, SCORE_BOUND).limbs, center, scale, low, high, power)
 
 
 def normalised(scores: list[int], share_: ms.ScoreShare) -> Floats:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..crypto import limbs as lm
-from ..crypto.paillier import keys
-from ..crypto.paillier.scheme import PrivateKey, PublicKey
+from ..crypto.scheme import Private, Public
+from ..crypto.schemes import scheme
 from ..errors import InputError, ProtocolError
 from ..params import KEY_BITS, MAX_COUNT
 from . import messages as ms
@@ -111,32 +110,23 @@ def _check_hello(peer: str, hello: ms.Hello, settings: Settings) -> None:
         raise ProtocolError(peer, "Hello", "settings differ: " + "; ".join(differences))
 
 
-async def announce_key(link: Link, private: PrivateKey) -> None:
-    """Arbiter → data parties: n with the proof that it is square-free, bound to this session."""
+async def announce_key(link: Link, private: Private) -> None:
+    """Arbiter → data parties: the public key with the proof that it is sound, bound to this session."""
     link.stage("key proof")
-    n = private.public.n
-    size = lm.limb_count(n.bit_length())
-    proof = keys.prove_square_free(*private.primes, key_context(link.session))
-    message = ms.KeyAnnouncement(lm.from_ints([n], size), lm.from_ints(proof, size))
+    message = ms.KeyAnnouncement(*private.announce(key_context(link.session)))
     for peer in link.peers:
         await link.send(peer, message)
 
 
-async def receive_key(link: Link, settings: Settings) -> PublicKey:
+async def receive_key(link: Link, settings: Settings) -> Public:
     """Return the arbiter's public key after validation (assurance rule 6); ProtocolError if it fails."""
     message = await link.receive("arbiter", ms.KeyAnnouncement)
     link.stage("key check")
-    if len(message.n) != 1:
-        raise ProtocolError("arbiter", "KeyAnnouncement", "one modulus expected")
-    n = lm.to_ints(message.n)[0]
-    if n.bit_length() != settings.key_bits:
-        raise ProtocolError("arbiter", "KeyAnnouncement", f"n has {n.bit_length()} bits, {settings.key_bits} are agreed")
+    test_sizes = settings.key_bits not in KEY_BITS
     try:
-        public = PublicKey(n, test_sizes=settings.key_bits not in KEY_BITS)
-        keys.verify_square_free(n, lm.to_ints(message.proof), key_context(link.session))
+        return scheme().receive(message.n, message.proof, settings.key_bits, key_context(link.session), test_sizes=test_sizes)
     except InputError as error:
         raise ProtocolError("arbiter", "KeyAnnouncement", str(error)) from error
-    return public
 
 
 async def compare_rows(link: Link, others: tuple[str, ...], n_rows: int, digest: bytes) -> None:

@@ -31,7 +31,7 @@ OUTPUTS = ("labels", "scores")
 MAX_WEIGHED = 2.0**56  # of a weighted predictor, so that sums of a few stay within int64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Settings:
     """Agreed settings of training and scoring (protocol §3 to §5).
 
@@ -131,6 +131,10 @@ class Settings:
         if self.alpha is not None:
             _real("alpha", self.alpha, least=0.0)
         self._check_scoring()
+
+    def __repr__(self) -> str:
+        changed = [f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
+        return f"Settings({', '.join(changed)})"
 
     @property
     def weighted(self) -> bool:

@@ -15,7 +15,6 @@ answer for one. Nor do so many classes that the equations come near the number o
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import secrets
 from collections.abc import Callable
 
@@ -24,11 +23,10 @@ import numpy.typing as npt
 
 from ..binning.woe import LARGEST_WOE, weight_of_evidence
 from ..crypto.coded import CodedMatrix
-from ..crypto.paillier.opening import MaskedOpening, pack_checked, plan_opening
-from ..crypto.paillier.scheme import PublicKey
+from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import CheckError, InputError, LeakageGuardError, ProtocolError
-from ..params import CHECK_WEIGHT_BITS, MAX_CLASSES, MIN_WOE_CLASS
+from ..params import MAX_CLASSES, MIN_WOE_CLASS
 from .block import PartyInputs
 from .forward import parse_vector
 from .leakage import LeakLedger
@@ -43,7 +41,7 @@ SEED_BYTES = 32
 
 
 async def at_guest(
-    link: Link, hosts: tuple[str, ...], public: PublicKey, inputs: PartyInputs, columns: dict[str, int], settings: Settings,
+    link: Link, hosts: tuple[str, ...], public: Public, inputs: PartyInputs, columns: dict[str, int], settings: Settings,
     ledger: LeakLedger,
 ) -> None:  # fmt: skip
     """Give every host the WOE values of its classes, where the settings say so; `columns` are those of Hello.
@@ -73,7 +71,7 @@ async def at_guest(
         await link.send(host, ClassEvidence(evidence(rows, positives).view(np.uint64)))
 
 
-async def at_host(link: Link, public: PublicKey, inputs: PartyInputs, settings: Settings, ledger: LeakLedger) -> PartyInputs:
+async def at_host(link: Link, public: Public, inputs: PartyInputs, settings: Settings, ledger: LeakLedger) -> PartyInputs:
     """Return the inputs with the WOE values that the guest gives, where the settings say so.
 
     Raises
@@ -94,8 +92,8 @@ async def at_host(link: Link, public: PublicKey, inputs: PartyInputs, settings: 
     labels = parse_vector(public, message.ciphertexts, matrix.n_rows, 1, "guest", "EncryptedLabels")
     link.stage("woe: class sums")
     seed = secrets.token_bytes(SEED_BYTES)
-    packed = _packed_sums(matrix, rows, labels, seed)
-    await link.send("guest", ClassSums(rows.view(np.uint64), seed, public.rerandomize(packed).limbs))
+    packed = public.hand_over(_class_sums(matrix, rows, labels), matrix.n_rows, seed)
+    await link.send("guest", ClassSums(rows.view(np.uint64), seed, packed.limbs))
     await link.send("arbiter", SumsQuota(len(packed)))
     values = (await link.receive("guest", ClassEvidence)).values
     if values.shape != rows.shape:
@@ -156,14 +154,13 @@ def _checked_rows(message: ClassSums, n_features: int, n_rows: int, host: str) -
     return rows
 
 
-async def _open_sums(link: Link, host: str, public: PublicKey, message: ClassSums, rows: Ints) -> Ints:
+async def _open_sums(link: Link, host: str, public: Public, message: ClassSums, rows: Ints) -> Ints:
     """Return the positives per class, opened by the arbiter under the guest's masks."""
-    n_classes = int((rows > 0).sum())
-    plan = plan_opening(n_classes, int(rows[0].sum()), public.key_bits)
-    link.stage("check ciphertexts")
-    packed = parse_vector(public, message.ciphertexts, plan.n_plaintexts, public.n // 2 - 1, host, "ClassSums")
     link.stage("woe: mask and open")
-    opening = MaskedOpening.of_packed(packed, plan, _weights(message.seed, n_classes))
+    try:
+        opening = public.opening_of(message.ciphertexts, int((rows > 0).sum()), int(rows[0].sum()), message.seed)
+    except InputError as error:
+        raise ProtocolError(host, "ClassSums", str(error)) from error
     await link.send("arbiter", MaskedSums(opening.request.limbs))
     opened = await link.receive("arbiter", OpenedSums)
     try:
@@ -190,15 +187,13 @@ def _classes_of(matrix: CodedMatrix) -> Ints:
     return rows
 
 
-def _packed_sums(matrix: CodedMatrix, rows: Ints, labels: CipherVector, seed: bytes) -> CipherVector:
-    """Return packed [[Σ y]] of every class that has rows, features in order."""
+def _class_sums(matrix: CodedMatrix, rows: Ints, labels: CipherVector) -> CipherVector:
+    """Return [[Σ y]] of every class that has rows, features in order."""
     features, classes = np.nonzero(rows)
     indicators = np.zeros((len(features), rows.shape[1]), dtype=np.int64)
     indicators[np.arange(len(features)), classes] = 1
     sums, _ = CodedMatrix(matrix.codes, matrix.class_counts, features, indicators).product(labels)
-    plan = plan_opening(len(features), matrix.n_rows, labels.public.key_bits)
-    packed = pack_checked(sums, plan, _weights(seed, len(features)))
-    return CipherVector(labels.public, packed, 0, labels.public.n // 2 - 1)
+    return sums
 
 
 # --- both --------------------------------------------------------------------------------------------------------
@@ -208,13 +203,6 @@ def _guard_classes(rows: Ints) -> None:
     n_rows, n_classes = int(rows[0].sum()), int((rows > 0).sum())
     if n_classes + len(rows) + 1 >= n_rows:  # the gradient's equations besides
         raise LeakageGuardError(f"host_woe: {n_classes} classes of {len(rows)} features for {n_rows} rows; a host could solve for labels")
-
-
-def _weights(seed: bytes, count: int) -> list[int]:
-    """Return the odd weights ρ of the check value; guest and host know them, the arbiter does not."""
-    size = CHECK_WEIGHT_BITS // 8
-    stream = hashlib.shake_256(b"vflfast check weights" + seed).digest(size * count)
-    return [int.from_bytes(stream[k * size : (k + 1) * size], "little") | 1 for k in range(count)]
 
 
 def _with_evidence(inputs: PartyInputs, values: Ints) -> PartyInputs:

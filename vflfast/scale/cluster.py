@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.blocks import BlockPlan
-from ..crypto.coded import CodedMatrix
 from ..crypto.context import PublicContext, Seconds, Vector
+from ..crypto.engine import Columns
 from ..crypto.limbs import Limbs
 from ..crypto.storage import concatenate
 from ..errors import ClusterError
@@ -91,7 +91,7 @@ class DaskEngine:
     # --- plaintext passes ----------------------------------------------------------------------------------------
 
     def linear_predictor(
-        self, matrix: CodedMatrix, weights: npt.NDArray[np.float64], intercept: float
+        self, matrix: Columns, weights: npt.NDArray[np.float64], intercept: float
     ) -> npt.NDArray[np.float64] | None:
         """Return u of every row; each row adds its features in the same order as anywhere."""
         if self._is_small(matrix):
@@ -100,15 +100,15 @@ class DaskEngine:
         jobs = {i: (tasks.linear_predictor, (shard, weights, intercept)) for i, shard in enumerate(shards)}
         return concatenate(self._run(jobs, [[i] for i in jobs]))
 
-    def cross_product(self, matrix: CodedMatrix, g: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    def cross_product(self, matrix: Columns, g: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
         """Return Zᵀg, the exact sum of the shards' parts."""
         return self._summed(matrix, tasks.cross_product, g)
 
-    def gram(self, matrix: CodedMatrix, row_weights: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float64] | None:
+    def gram(self, matrix: Columns, row_weights: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float64] | None:
         """Return ZᵀDZ, the exact sum of the shards' parts."""
         return self._summed(matrix, tasks.gram, row_weights)
 
-    def _summed(self, matrix: CodedMatrix, task: Callable[..., Any], by_row: npt.NDArray[np.int64] | None) -> npt.NDArray[Any] | None:
+    def _summed(self, matrix: Columns, task: Callable[..., Any], by_row: npt.NDArray[np.int64] | None) -> npt.NDArray[Any] | None:
         if self._is_small(matrix):
             return None
         edges, shards = self._code_shards(matrix)
@@ -119,7 +119,7 @@ class DaskEngine:
         result: npt.NDArray[Any] = self._run(jobs, [list(jobs)], lambda a, b: (tasks.add, (a, b)))[0]
         return result
 
-    def _is_small(self, matrix: CodedMatrix) -> bool:
+    def _is_small(self, matrix: Columns) -> bool:
         return matrix.codes.size * CELL < self._least_work
 
     # --- what stays on the workers -------------------------------------------------------------------------------
@@ -134,9 +134,9 @@ class DaskEngine:
             weakref.finalize(plan, self._grids.pop, id(plan), None)
         return self._grids[id(plan)]
 
-    def _code_shards(self, matrix: CodedMatrix) -> tuple[tuple[int, ...], list[Sent]]:
+    def _code_shards(self, matrix: Columns) -> tuple[tuple[int, ...], list[Sent]]:
         if id(matrix) not in self._codes:
-            edges, owner = bounds(matrix.n_rows, self._slots()), weakref.ref(matrix)
+            edges, owner = bounds(matrix.codes.shape[1], self._slots()), weakref.ref(matrix)
             shards = [Sent(partial(_rows_of, owner, slice(*pair)), home=i) for i, pair in enumerate(pairwise(edges))]
             self._codes[id(matrix)] = edges, shards
             weakref.finalize(matrix, self._codes.pop, id(matrix), None)
@@ -221,7 +221,7 @@ def _cut(grid: Grid, owner: weakref.ref[BlockPlan], cell: tuple[int, int]) -> ta
     return grid.cut(plan, cell)
 
 
-def _rows_of(owner: weakref.ref[CodedMatrix], rows: slice) -> tasks.CodeRows:
+def _rows_of(owner: weakref.ref[Columns], rows: slice) -> tasks.CodeRows:
     matrix = owner()
     assert matrix is not None  # noqa: S101
     return np.ascontiguousarray(matrix.codes[:, rows]), matrix.class_counts, matrix.column_features, matrix.column_values

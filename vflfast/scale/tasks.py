@@ -17,7 +17,8 @@ from ..crypto import blocks as planner
 from ..crypto.coded import CodedMatrix
 from ..crypto.context import Block
 from ..crypto.limbs import Limbs
-from ..crypto.paillier.scheme import PublicKey
+from ..crypto.scheme import Public
+from ..crypto.schemes import scheme
 from ..learn import logistic
 
 Ints = npt.NDArray[np.int64]
@@ -29,9 +30,9 @@ CodeRows = tuple[npt.NDArray[np.uint8], Ints, Ints, Ints]
 
 
 @lru_cache(maxsize=4)
-def public_key(n: int) -> PublicKey:
+def public_key(n: int) -> Public:
     """Return this machine's own key object for n, which the client has validated."""
-    return PublicKey(n, test_sizes=True)
+    return scheme().validated(n)
 
 
 def class_sums(n: int, shard: BlockRows, wire: Limbs) -> Limbs:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from vflfast.crypto import limbs as lm
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.opening import MaskedOpening, plan_opening
-from vflfast.crypto.paillier.scheme import CipherVector, PrivateKey, WireVector
+from vflfast.crypto.paillier.private import PrivateKey
+from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.errors import BoundError, CheckError, InputError
 
 KeyOf = Callable[[int], PrivateKey]
@@ -46,7 +47,7 @@ def test_numbers_come_back_exactly(key_of: KeyOf, values: list[int]) -> None:
     array[:] = values
     vector = key.public.encrypt(array)
     try:
-        opening = MaskedOpening(vector)
+        opening = MaskedOpening(key.public, vector)
     except BoundError:
         assert vector.bound.bit_length() > 120  # the check value, 64 bits wider, does not fit
         return
@@ -56,7 +57,7 @@ def test_numbers_come_back_exactly(key_of: KeyOf, values: list[int]) -> None:
 def test_the_largest_numbers_of_either_sign(key: PrivateKey) -> None:
     bound = (1 << 40) - 1
     values = np.array([bound, -bound, 0, bound, bound, -bound] * 5)
-    opening = MaskedOpening(key.public.encrypt(values, bound=bound))
+    opening = MaskedOpening(key.public, key.public.encrypt(values, bound=bound))
     assert opening.open(answer(key, opening)) == values.tolist()
 
 
@@ -64,14 +65,14 @@ def test_a_gradient_from_product_to_opening(backend: str, key_of: KeyOf) -> None
     key, rng = key_of(1024), np.random.default_rng(2)
     z, g = rng.integers(0, 5, (80, 30)), rng.integers(-(1 << 28), 1 << 28, 80)
     columns, total = CodedMatrix.from_integers(z).product(key.public.encrypt(g, bound=1 << 28))
-    opening = MaskedOpening(CipherVector.concatenate([columns, total]))
+    opening = MaskedOpening(key.public, CipherVector.concatenate([columns, total]))
     assert opening.open(answer(key, opening)) == [*(z.T @ g).tolist(), g.sum()]
     assert len(opening.request) == plan_opening(31, columns.bound, 1024).n_plaintexts < 31  # packed
 
 
 def test_both_sides_compute_the_same_plan(key: PrivateKey) -> None:
     vector = key.public.encrypt([1, 2, 3], bound=1000)
-    opening = MaskedOpening(vector)
+    opening = MaskedOpening(key.public, vector)
     assert opening.plan == plan_opening(3, 1000, key.public.key_bits)
     assert isinstance(opening.request, WireVector)
     assert len(opening.request) == opening.plan.n_plaintexts
@@ -82,7 +83,7 @@ def test_both_sides_compute_the_same_plan(key: PrivateKey) -> None:
 
 def test_masks_and_requests_never_repeat(key: PrivateKey) -> None:
     vector = key.public.encrypt([5])
-    openings = [MaskedOpening(vector) for _ in range(60)]
+    openings = [MaskedOpening(key.public, vector) for _ in range(60)]
     requests = [c for opening in openings for c in lm.to_ints(opening.request.limbs)]
     seen = [m for opening in openings for m in lm.to_ints(answer(key, opening))]
     weights = [w for opening in openings for w in opening._weights]
@@ -94,7 +95,7 @@ def test_masks_and_requests_never_repeat(key: PrivateKey) -> None:
 def test_what_the_key_holder_decrypts_is_uniform_modulo_n(key: PrivateKey) -> None:
     """Masks cover the whole plaintext, not only its slots: halves and quarters of [0, n) are equally likely."""
     vector = key.public.encrypt([5])
-    seen = [lm.to_ints(answer(key, MaskedOpening(vector)))[0] for _ in range(400)]
+    seen = [lm.to_ints(answer(key, MaskedOpening(key.public, vector)))[0] for _ in range(400)]
     quarters = np.bincount([4 * m // key.public.n for m in seen], minlength=4)
     assert quarters.sum() == 400
     assert quarters.min() > 40  # expected 100, standard deviation 8.7
@@ -107,7 +108,7 @@ def test_requests_use_full_entropy(key: PrivateKey, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(lm, "random_limbs", lambda count, bits: asked.append((count, bits)) or real(count, bits))
     vector = key.public.encrypt([5])
     asked.clear()
-    opening = MaskedOpening(vector)
+    opening = MaskedOpening(key.public, vector)
     assert asked == [(len(opening.request), key.public.key_bits + 64)]
 
 
@@ -115,7 +116,7 @@ def test_requests_use_full_entropy(key: PrivateKey, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_opening_serves_once(key: PrivateKey) -> None:
-    opening = MaskedOpening(key.public.encrypt([7, 8]))
+    opening = MaskedOpening(key.public, key.public.encrypt([7, 8]))
     opened = answer(key, opening)
     assert opening.open(opened) == [7, 8]
     with pytest.raises(InputError) as caught:
@@ -124,7 +125,7 @@ def test_an_opening_serves_once(key: PrivateKey) -> None:
 
 
 def test_a_failed_opening_serves_no_second_time(key: PrivateKey) -> None:
-    opening = MaskedOpening(key.public.encrypt([7, 8]))
+    opening = MaskedOpening(key.public, key.public.encrypt([7, 8]))
     opened = answer(key, opening)
     with pytest.raises(CheckError):
         opening.open(changed(opened, 0, 1, key.public.n))
@@ -135,7 +136,7 @@ def test_a_failed_opening_serves_no_second_time(key: PrivateKey) -> None:
 @pytest.mark.parametrize("kind", ["low bit", "slot", "check slot", "every value by one", "top bit", "other value", "zero"])
 def test_a_tampering_key_holder_is_caught(kind: str, key: PrivateKey) -> None:
     for _ in range(5):
-        opening = MaskedOpening(key.public.encrypt(np.arange(12), bound=1 << 50))
+        opening = MaskedOpening(key.public, key.public.encrypt(np.arange(12), bound=1 << 50))
         plan, opened, n = opening.plan, answer(key, opening), key.public.n
         ones = sum(1 << plan.slot_bits * j for j in range(min(plan.slots, 12)))
         place, difference = {
@@ -152,7 +153,7 @@ def test_a_tampering_key_holder_is_caught(kind: str, key: PrivateKey) -> None:
 
 
 def test_swapped_answers_are_caught(key: PrivateKey) -> None:
-    first, second = (MaskedOpening(key.public.encrypt(np.arange(20), bound=1 << 50)) for _ in range(2))
+    first, second = (MaskedOpening(key.public, key.public.encrypt(np.arange(20), bound=1 << 50)) for _ in range(2))
     one, two = answer(key, first), answer(key, second)
     assert len(one) > 1
     for opening, wrong in ((first, two), (second, one[::-1].copy())):
@@ -162,7 +163,7 @@ def test_swapped_answers_are_caught(key: PrivateKey) -> None:
 
 @pytest.mark.parametrize("kind", ["too few", "too many", "not below n"])
 def test_answers_of_the_wrong_size_are_caught(kind: str, key: PrivateKey) -> None:
-    opening = MaskedOpening(key.public.encrypt([1]))
+    opening = MaskedOpening(key.public, key.public.encrypt([1]))
     opened = answer(key, opening)
     above = opened.copy()
     above[0] = lm.from_ints([key.public.n], opened.shape[1])[0]
@@ -176,7 +177,7 @@ ANSWERS: list[Any] = [None, 5, [1], "x", b"", *WRONG_ARRAYS]
 
 @pytest.mark.parametrize("wrong", ANSWERS, ids=lambda a: type(a).__name__)
 def test_answers_that_are_no_limbs_are_refused_and_cost_no_mask(wrong: Any, key: PrivateKey) -> None:
-    opening = MaskedOpening(key.public.encrypt([4]))
+    opening = MaskedOpening(key.public, key.public.encrypt([4]))
     with pytest.raises(InputError) as caught:
         opening.open(wrong)
     assert caught.value.argument == "answer"
@@ -184,22 +185,22 @@ def test_answers_that_are_no_limbs_are_refused_and_cost_no_mask(wrong: Any, key:
 
 
 @pytest.mark.parametrize("values", [None, [1], np.ones(3)], ids=str)
-def test_only_encrypted_numbers_are_opened(values: Any) -> None:
+def test_only_encrypted_numbers_are_opened(key: PrivateKey, values: Any) -> None:
     with pytest.raises(InputError) as caught:
-        MaskedOpening(values)
+        MaskedOpening(key.public, values)
     assert caught.value.argument == "values"
 
 
 def test_nothing_to_open_is_refused(key: PrivateKey) -> None:
     with pytest.raises(InputError) as caught:
-        MaskedOpening(key.public.encrypt(np.zeros(0, dtype=np.int64)))
+        MaskedOpening(key.public, key.public.encrypt(np.zeros(0, dtype=np.int64)))
     assert caught.value.argument == "n_values"
 
 
 def test_numbers_too_wide_for_a_checked_opening_are_refused(key: PrivateKey) -> None:
     vector = key.public.encrypt([1])
     with pytest.raises(BoundError):
-        MaskedOpening(CipherVector(key.public, vector.vector, 0, key.public.n // 2))
+        MaskedOpening(key.public, CipherVector(key.public, vector.vector, 0, key.public.n // 2))
 
 
 # --- overflow past the planner (assurance C8), encrypted ------------------------------------------------------------------------
@@ -212,7 +213,7 @@ def overflowing(plan_bits: int) -> list[int]:
 def opened_wrong(key: PrivateKey, values: npt.NDArray[Any], bound: int) -> list[int]:
     """Opens numbers whose vector declares a bound that they break."""
     honest = key.public.encrypt(values)
-    opening = MaskedOpening(CipherVector(key.public, honest.vector, 0, bound))
+    opening = MaskedOpening(key.public, CipherVector(key.public, honest.vector, 0, bound))
     return opening.open(answer(key, opening))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vflfast.crypto import limbs as lm
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.errors import InputError
 
 

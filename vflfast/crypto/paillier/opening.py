@@ -6,8 +6,9 @@ holder decrypts and returns; the owner takes the mask off and checks a secretly 
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -16,18 +17,42 @@ from ...params import CHECK_WEIGHT_BITS
 from .. import codec
 from .. import limbs as lm
 from ..coded import CodedMatrix
+from ..context import PublicContext
 from ..limbs import Limbs
 from ..vector import CipherVector, WireVector
 
-if TYPE_CHECKING:
-    from .scheme import PublicKey
-
 WEIGHT_DIGIT_BITS = 4  # the weights ρ are split into base-16 digits: a coded matrix of 16 classes
+
+
+class Modulus(Protocol):
+    """What an opening needs of its public key."""
+
+    n: int
+    context: PublicContext
+
+    @property
+    def full_alpha_bits(self) -> int:
+        """Bits of randomness towards the key holder."""
+
+    def rerandomize(self, vector: CipherVector, *, alpha_bits: int | None = None, plus: Limbs | None = None) -> WireVector:
+        """Return the numbers plus residues under fresh randomness."""
 
 
 def plan_opening(n_values: int, bound: int, n_bits: int) -> codec.SlotPlan:
     """Return the slot plan for `n_values` numbers of magnitude ≤ `bound`; both sides can compute it."""
     return codec.SlotPlan.prove(n_values, bound, bound * n_values << CHECK_WEIGHT_BITS, n_bits)
+
+
+def holder_plan(n_values: int, bound: int, n_bits: int) -> codec.SlotPlan:
+    """Return the slot plan for `n_values` numbers that the key holder reads; their check value is their sum."""
+    return codec.SlotPlan.prove(n_values, bound, bound * n_values, n_bits)
+
+
+def check_weights(secret: bytes, count: int) -> list[int]:
+    """Return the odd weights ρ of a check value that two owners agree on by a secret, which the key holder does not know."""
+    size = CHECK_WEIGHT_BITS // 8
+    stream = hashlib.shake_256(b"vflfast check weights" + secret).digest(size * count)
+    return [int.from_bytes(stream[k * size : (k + 1) * size], "little") | 1 for k in range(count)]
 
 
 def pack_checked(values: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> np.ndarray:
@@ -57,30 +82,28 @@ class MaskedOpening:
         WireVector of packed, masked, freshly randomised plaintexts.
     """
 
-    def __init__(self, values: CipherVector) -> None:
+    def __init__(self, public: Modulus, values: CipherVector) -> None:
         if not isinstance(values, CipherVector):
             raise InputError("values", "must be a CipherVector")
-        plan = plan_opening(len(values), values.bound, values.public.key_bits)
+        plan = plan_opening(len(values), values.bound, public.n.bit_length())
         weights = [secrets.randbits(CHECK_WEIGHT_BITS) | 1 for _ in range(len(values))]
-        self._mask(values.public, pack_checked(values, plan, weights), plan, weights)
+        self._mask(public, values.like(pack_checked(values, plan, weights), public.n // 2 - 1), plan, weights)
 
     @classmethod
-    def of_packed(cls, packed: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> MaskedOpening:
+    def of_packed(cls, public: Modulus, packed: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> MaskedOpening:
         """Return an opening of what another party packed by `pack_checked` with the same plan and weights; InputError for a wrong count."""
         if not isinstance(packed, CipherVector) or len(packed) != plan.n_plaintexts:
             raise InputError("packed", f"must be a CipherVector of {plan.n_plaintexts} packed plaintexts")
         opening = cls.__new__(cls)
-        opening._mask(packed.public, packed.vector, plan, weights)
+        opening._mask(public, packed, plan, weights)
         return opening
 
-    def _mask(self, public: PublicKey, packed: np.ndarray, plan: codec.SlotPlan, weights: list[int]) -> None:
+    def _mask(self, public: Modulus, packed: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> None:
         self._n, self.plan, self._weights = public.n, plan, weights
         self._masks: list[int] | None = lm.random_below(public.n, len(packed))
         plus = [(mask + offset) % public.n for mask, offset in zip(self._masks, plan.offsets(), strict=True)]
-        # declared bound: a mask is anything modulo n
-        masked = CipherVector(public, packed, 0, public.n // 2 - 1)
         self.request: WireVector = public.rerandomize(
-            masked, alpha_bits=public.full_alpha_bits, plus=lm.from_ints(plus, public.context.limbs)
+            packed, alpha_bits=public.full_alpha_bits, plus=lm.from_ints(plus, public.context.limbs)
         )
 
     def open(self, answer: Limbs) -> list[int]:

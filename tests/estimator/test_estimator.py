@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -11,37 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support.estimators import estimator
 from support.jobs import sections, succeeded, vflfast, write_job, write_tables
+from support.trials import GUEST, HOST, N_ROWS, SECOND, X, Y, plain
 
-from vflfast import InputError, Settings, VerticalFrame, VerticalLogisticRegression, VflError
+from vflfast import InputError, VerticalFrame, VerticalLogisticRegression, VflError
 from vflfast.errors import DataError, ModelError
 from vflfast.estimator.frame import feature_table
 from vflfast.learn import metrics
 from vflfast.learn.logistic import sigmoid
-
-N_ROWS = 240
-TEST_KEY: dict[str, Any] = {"key_bits": 512, "test_key": True}
-
-
-def parts(n_rows: int = N_ROWS, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Series]:
-    """A guest, two hosts and labels, each host's rows in an order of its own."""
-    rng = np.random.default_rng(seed)
-    trait = rng.normal(size=(3, n_rows))
-    index = pd.Index([f"c{k:03d}" for k in range(n_rows)])
-    guest = pd.DataFrame({"age": trait[0].round(2), "trade": rng.choice(["a", "b"], n_rows)}, index=index)
-    first = pd.DataFrame({"spend": trait[1], "shop": rng.choice(["x", "y", "z"], n_rows)}, index=index)
-    second = pd.DataFrame({"calls": trait[2]}, index=index)
-    labels = pd.Series((trait.sum(axis=0) + 0.7 * rng.normal(size=n_rows) > 0.4).astype(int), index=index)
-    return guest, first.sample(frac=1, random_state=1), second.sample(frac=1, random_state=2), labels
-
-
-GUEST, HOST, SECOND, Y = parts()
-X = VerticalFrame(GUEST, HOST)
-
-
-def plain(**changes: Any) -> VerticalLogisticRegression:
-    """The twin, a few rounds."""
-    return VerticalLogisticRegression(**{**TEST_KEY, "max_iter": 3, "encrypted": False, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +86,7 @@ def test_a_feature_may_have_any_name() -> None:
 
 
 def test_the_encrypted_fit_is_the_twin_bit_for_bit(fitted: VerticalLogisticRegression) -> None:
-    encrypted = VerticalLogisticRegression(**TEST_KEY, max_iter=3, verify=True).fit(X[:160], Y, X[160:], Y)
+    encrypted = estimator(max_iter=3, verify=True).fit(X[:160], Y, X[160:], Y)
     assert encrypted.verified_rounds_ == 3
     assert encrypted.intercept_ == fitted.intercept_
     assert encrypted.loss_curve_ == fitted.loss_curve_
@@ -284,93 +260,7 @@ def test_going_on_with_other_parties_is_refused() -> None:
         model.fit(VerticalFrame(GUEST[["age"]], HOST), Y)
 
 
-# --- scikit-learn ------------------------------------------------------------------------------------------------
-
-
-def test_parameters_by_name() -> None:
-    model = plain(alpha=0.5)
-    params = model.get_params()
-    assert params["alpha"] == 0.5
-    assert set(params) == set(inspect.signature(VerticalLogisticRegression.__init__).parameters) - {"self"}
-    assert model.set_params(alpha=0.1, norm="rank") is model
-    assert model.get_params(deep=False) == {**params, "alpha": 0.1, "norm": "rank"}
-    with pytest.raises(InputError, match="beta"):
-        model.set_params(alpha=9.0, beta=1)
-    assert model.alpha == 0.1
-    assert repr(VerticalLogisticRegression(alpha=2.0, key_bits=3072)) == "VerticalLogisticRegression(alpha=2.0, key_bits=3072)"
-
-
-def test_parameters_are_kept_as_given_and_are_the_settings() -> None:
-    """`__init__` checks nothing; every agreed setting is a parameter with the same default."""
-    odd = VerticalLogisticRegression(alpha="much", max_iter=-3)  # type: ignore[arg-type]
-    assert (odd.alpha, odd.max_iter) == ("much", -3)
-    others = ("output", "joint", "simulation", "max_weight", "weight_unit")  # the weights' follow from class_weight and sample_weight
-    agreed = {f.name: f.default for f in dataclasses.fields(Settings) if f.name not in others}
-    params = VerticalLogisticRegression().get_params()
-    assert {name: params[name] for name in agreed} == agreed
-
-
-def test_scikit_learn_clones_it(fitted: VerticalLogisticRegression) -> None:
-    from sklearn.base import clone, is_classifier
-    from sklearn.utils.validation import check_is_fitted
-
-    copy = clone(fitted)
-    assert copy.get_params() == fitted.get_params()
-    assert not hasattr(copy, "coef_")
-    assert is_classifier(copy)
-    check_is_fitted(fitted)
-    with pytest.raises(Exception, match="not fitted"):
-        check_is_fitted(copy)
-
-
-@pytest.mark.parametrize(("scoring", "as_frame"), [(None, True), ("roc_auc", True), ("f1", True), ("neg_log_loss", False)])
-def test_cross_validation(scoring: str | None, as_frame: bool) -> None:
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
-
-    folds = StratifiedKFold(3)
-    scores = cross_val_score(plain(as_frame=as_frame), X, Y, cv=folds, scoring=scoring, error_score="raise")
-    expected = []
-    for train, test in folds.split(X, Y):
-        model = plain().fit(X[train], Y.iloc[train])
-        expected.append(metrics.roc_auc(2 * Y.iloc[test] - 1, model.decision_function(X[test])))
-    assert len(scores) == 3
-    assert scoring != "roc_auc" or scores.tolist() == pytest.approx(expected)
-    assert all(score > 0.6 for score in scores) or scoring == "neg_log_loss"
-
-
-def test_grid_search_and_calibration() -> None:
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.model_selection import GridSearchCV
-
-    grid = {"alpha": [0.01, 50.0], "numeric": ["bins", "five"]}
-    search = GridSearchCV(plain(), grid, cv=2, scoring="roc_auc", error_score="raise").fit(X, Y)
-    assert search.best_params_["alpha"] == 0.01
-    assert search.best_estimator_.n_iter_ == 3
-    calibrated = CalibratedClassifierCV(plain(as_frame=False), cv=2).fit(X, Y.to_numpy())
-    assert calibrated.predict_proba(X).shape == (N_ROWS, 2)
-
-
 # --- bad input ---------------------------------------------------------------------------------------------------
-
-BAD_PARAMETERS: list[tuple[str, Any]] = [
-    ("max_iter", 0), ("max_iter", True), ("tol", -1.0), ("alpha", "much"), ("alpha", float("nan")), ("solver", "adam"), ("key_bits", 1000),
-    ("step", 0.1), ("norm", "l2"), ("threshold", "f1"), ("threshold_value", 2.0), ("powers", [1.0]), ("numeric", "ten"), ("max_levels", 0),
-    ("kinds", ["age"]), ("kinds", {"nobody": "numeric"}), ("kinds", {"age": "text"}), ("overrides", {"nobody": "five"}),
-    ("overrides", {"age": "ten"}), ("overrides", 3), ("date_format", "day"), ("observation_date", "soon"), ("as_frame", "yes"),
-    ("warm_start", None), ("encrypted", 1), ("verify", "no"), ("encoding", "hash"), ("min_class_size", 0), ("init", None),
-    ("momentum", 1.0), ("n_batches", 0), ("frac_bits", 99), ("epsilon", -1.0), ("predictor_bound", 0.0), ("profile", "open"),
-    ("n_iter_no_change", 0),
-    ("host_woe", 1),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "value"), BAD_PARAMETERS, ids=[f"{name}-{value}" for name, value in BAD_PARAMETERS])
-def test_a_bad_parameter_is_refused_in_fit(name: str, value: Any) -> None:
-    model = VerticalLogisticRegression(**{"encrypted": False, name: value, **({} if name == "key_bits" else TEST_KEY)})
-    with pytest.raises(InputError) as caught:
-        model.fit(X, Y)
-    assert caught.value.argument == name
-    assert not hasattr(model, "parties_")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
+from support.estimators import estimator
 from support.fitted import BOUGHT, FRAME, GUEST, HOST, N_ROWS, N_TRAIN, SMALL, TOLERANCE, Floats, expected, fitted, raw, read_as, sides
 
 from vflfast import VerticalFrame, VerticalLogisticRegression
@@ -185,7 +186,7 @@ def test_pmml_is_well_formed_and_names_every_feature(trained: VerticalLogisticRe
 
 def test_pmml_refuses_what_xml_cannot_hold() -> None:
     odd = GUEST.assign(trade=np.where(np.arange(N_ROWS) % 2, "a\x01b", "c"))
-    model = VerticalLogisticRegression(**SMALL).fit(VerticalFrame(odd, HOST)[:N_TRAIN], BOUGHT)
+    model = estimator(**SMALL).fit(VerticalFrame(odd, HOST)[:N_TRAIN], BOUGHT)
     with pytest.raises(InputError, match="XML") as caught:
         to_pmml(class_model(model.parties_["guest"]))
     assert "a\x01b" not in str(caught.value)

@@ -15,11 +15,11 @@ from support.jobs import refused, succeeded
 from vflfast import VerticalLogisticRegression
 from vflfast.errors import DataError, InputError
 from vflfast.handover.classes import class_model
-from vflfast.handover.drift import drift
+from vflfast.handover.drifts import drift
 from vflfast.handover.onnx import to_onnx
 from vflfast.handover.pmml import to_pmml
 from vflfast.handover.reasons import reason_codes
-from vflfast.handover.scorecard import Scaling, scorecard
+from vflfast.handover.scorecards import Scaling, scorecard
 from vflfast.learn.stability import population_stability, verdict
 from vflfast.tables.table import table_from_frame
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from support.estimators import estimator
 
 from vflfast import VerticalFrame, VerticalLogisticRegression
 from vflfast.jobs.model import SavedParty
@@ -14,7 +15,7 @@ from vflfast.tables.table import Table, table_from_frame
 
 TOLERANCE = 1e-9
 N_ROWS, N_TRAIN = 900, 600
-SMALL = {"key_bits": 512, "test_key": True, "max_iter": 3, "encrypted": False, "observation_date": "2026-01-01"}
+SMALL: dict[str, Any] = {"max_iter": 3, "encrypted": False, "observation_date": "2026-01-01"}
 Floats = npt.NDArray[np.float64]
 
 
@@ -62,7 +63,7 @@ FRAME = VerticalFrame(GUEST, HOST)
 
 def fitted(**changes: Any) -> VerticalLogisticRegression:
     settings = {"overrides": {"grid": "levels", "steps": "levels"}, "max_levels": 2, **SMALL, **changes}
-    return VerticalLogisticRegression(**settings).fit(FRAME[:N_TRAIN], BOUGHT)
+    return estimator(**settings).fit(FRAME[:N_TRAIN], BOUGHT)
 
 
 VARIANTS = {

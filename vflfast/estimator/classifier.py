@@ -16,29 +16,19 @@ from ..binning.binner import Binner
 from ..crypto.coded import CodedMatrix
 from ..errors import InputError
 from ..jobs import model as saved
+from ..jobs.local import host_binning
 from ..learn.logistic import sigmoid
 from ..learn.watch import JOINT, RoundWatch
 from ..learn.weights import combined_weights, in_units, natural_unit
-from ..params import (
-    DEFAULT_FRAC_BITS,
-    DEFAULT_KEY_BITS,
-    DEFAULT_MAX_ITER,
-    DEFAULT_N_ITER_NO_CHANGE,
-    DEFAULT_TOL,
-    MAX_LEVELS,
-    MIN_WOE_CLASS,
-    PREDICTOR_BOUND,
-)
+from ..params import DEFAULT_MAX_ITER, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, MAX_LEVELS
 from ..protocol.block import PartyInputs
 from ..protocol.settings import Settings
 from ..tables.table import Table
 from . import files, trial
 from .frame import VerticalFrame, feature_table
 from .labels import aligned_labels, check_frame, coded_class_weight, curve_frame
+from .parameters import SHARED, trial_settings
 from .scores import Scores, side_sum
-
-NOT_PARAMETERS = ("output", "joint", "simulation", "max_weight", "weight_unit")  # the last two follow from the weights
-PROTOCOL = tuple(field.name for field in dataclasses.fields(Settings) if field.name not in NOT_PARAMETERS)
 
 
 class VerticalLogisticRegression(Scores):
@@ -49,14 +39,17 @@ class VerticalLogisticRegression(Scores):
 
     Parameters
     ----------
-    profile, key_bits, test_key, frac_bits, predictor_bound, solver, step, momentum, alpha, init, tol, n_iter_no_change, max_iter, \
-n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_woe
-        Settings of the protocol (`vflfast.Settings`).
+    alpha
+        L2 penalty on standardised columns; None: all parties' columns over the rows, at least 10⁻³.
+    max_iter, tol, n_iter_no_change
+        The stop rule [0145]: at most so many rounds; fewer once the loss has stood still, within `tol`, for `n_iter_no_change` rounds.
+    threshold
+        τ as a number, or how to calibrate it on the training rows: "quota", "precision" or "ks" (`Settings.threshold_value` is which).
     class_weight
         None, "balanced", or a dict from labels, as they are in y, to weights. Weights that are no whole numbers are kept to 1/64.
     numeric, max_levels, overrides, min_class_size, encoding
-        Binning (`vflfast.Binner.fit`); an override counts for every party that has a feature of that name. With `host_woe` the hosts'
-        encoding is "woe", and their classes have at least 50 rows.
+        Binning (`vflfast.Binner.fit`); an override counts for every party that has a feature of that name. With
+        ``Settings(host_woe=True)`` the hosts' encoding is "woe", and their classes have at least 50 rows.
     kinds, date_format, observation_date
         Reading of the columns (`vflfast.table_from_frame`); a kind counts for every party that has a feature of that name.
     warm_start
@@ -67,6 +60,9 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
         Compare every weight of every round of the encrypted run with the twin's.
     as_frame
         Results carry the index of X. False: plain arrays, for tools that slice them.
+    settings
+        `vflfast.Settings` with everything else of the protocol, such as ``Settings(profile="patent", key_bits=3072)``; None: the defaults.
+        `get_params` and `set_params` know its fields as ``settings__key_bits``. A parameter above may be given there instead, not in both.
 
     Attributes
     ----------
@@ -98,26 +94,20 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
     verified_rounds_: int | None
 
     def __init__(
-        self, *, profile: str = "hardened", key_bits: int = DEFAULT_KEY_BITS, test_key: bool = False, frac_bits: int = DEFAULT_FRAC_BITS,
-        predictor_bound: float = PREDICTOR_BOUND, solver: str = "block-newton", step: float | None = None, momentum: float = 0.0,
-        alpha: float | None = None, init: str = "local", tol: float = DEFAULT_TOL, n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE,
-        max_iter: int = DEFAULT_MAX_ITER, n_batches: int = 1, row_packing: int = 1, norm: str = "minmax", epsilon: float = 0.0,
-        powers: tuple[float, ...] | None = None, threshold: float | str = "quota", threshold_value: float | None = None,
-        host_woe: bool = False, class_weight: str | dict[Any, float] | None = None,
-        numeric: str = "bins", max_levels: int = MAX_LEVELS, overrides: dict[str, str] | None = None,
+        self, *, alpha: float | None = None, max_iter: int = DEFAULT_MAX_ITER, tol: float = DEFAULT_TOL,
+        n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE, class_weight: str | dict[Any, float] | None = None,
+        threshold: float | str = "quota", numeric: str = "bins", max_levels: int = MAX_LEVELS, overrides: dict[str, str] | None = None,
         min_class_size: int = 1, encoding: str = "ordinal", kinds: dict[str, str] | None = None, date_format: str = "%Y-%m-%d",
         observation_date: str | None = None, warm_start: bool = False, encrypted: bool = True, verify: bool = False, as_frame: bool = True,
+        settings: Settings | None = None,
     ) -> None:  # fmt: skip
-        self.profile, self.key_bits, self.test_key, self.frac_bits = profile, key_bits, test_key, frac_bits
-        self.predictor_bound, self.solver, self.step, self.momentum = predictor_bound, solver, step, momentum
-        self.alpha, self.init, self.tol, self.n_iter_no_change = alpha, init, tol, n_iter_no_change
-        self.max_iter, self.n_batches, self.row_packing, self.norm, self.epsilon = max_iter, n_batches, row_packing, norm, epsilon
-        self.powers, self.threshold, self.threshold_value, self.host_woe = powers, threshold, threshold_value, host_woe
-        self.class_weight = class_weight
+        self.alpha, self.max_iter, self.tol, self.n_iter_no_change = alpha, max_iter, tol, n_iter_no_change
+        self.class_weight, self.threshold = class_weight, threshold
         self.numeric, self.max_levels, self.overrides = numeric, max_levels, overrides
         self.min_class_size, self.encoding = min_class_size, encoding
         self.kinds, self.date_format, self.observation_date = kinds, date_format, observation_date
         self.warm_start, self.encrypted, self.verify, self.as_frame = warm_start, encrypted, verify, as_frame
+        self.settings = settings
 
     def fit(
         self, X: VerticalFrame, y: Any, X_val: VerticalFrame | None = None, y_val: Any = None, *, sample_weight: Any = None
@@ -145,7 +135,7 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
             Whatever the protocol raises.
         """
         going_on = self.warm_start and self.__sklearn_is_fitted__()
-        return self._fit(X, y, X_val, y_val, self.settings(), sample_weight, going_on=going_on)
+        return self._fit(X, y, X_val, y_val, self.protocol_settings(), sample_weight, going_on=going_on)
 
     def partial_fit(self, X: VerticalFrame, y: Any, *, n_rounds: int = 1, sample_weight: Any = None) -> Self:
         """Train `n_rounds` rounds on X, from the weights and with the bins of the fit before; the first call begins a model.
@@ -155,21 +145,21 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
         InputError, DataError, VflError
             As `fit`.
         """
-        settings = dataclasses.replace(self.settings(), max_iter=n_rounds)
+        settings = dataclasses.replace(self.protocol_settings(), max_iter=n_rounds)
         return self._fit(X, y, None, None, settings, sample_weight, going_on=self.__sklearn_is_fitted__())
 
-    def settings(self) -> Settings:
-        """Return the protocol's settings that the parameters make.
+    def protocol_settings(self) -> Settings:
+        """Return the settings that all parties of the trial agree on.
 
         Raises
         ------
         InputError
-            A parameter out of range; `argument` is its name.
+            A parameter out of range, or a setting that is given in two ways; `argument` is its name.
         """
         for name in ("warm_start", "encrypted", "verify", "as_frame"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, "must be true or false")
-        return Settings.from_mapping({**{name: getattr(self, name) for name in PROTOCOL}, "simulation": True})
+        return trial_settings({name: getattr(self, name) for name in SHARED}, self.settings)
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write each party's model as JSON, as the command line does, and the rest to estimator.json; return the paths.
@@ -180,7 +170,13 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
             Not fitted yet.
         """
         self._check_fitted()
-        return files.save(self, Path(folder))
+        params = self.get_params(deep=False)
+        if self.settings is not None:
+            params["settings"] = dataclasses.asdict(self.settings)
+        fitted = files.Fitted(
+            params, self.parties_, self.arbiter_, self.classes_, self.thresholds_, self.loss_curve_, self.n_iter_, self.validation_curve_
+        )
+        return files.save(fitted, Path(folder))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -191,7 +187,15 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
         ModelError
             A file missing or damaged, or files of different training runs; `argument` is the field or the file.
         """
-        return files.load(cls, Path(folder))
+        found = files.load(Path(folder), cls._parameter_names())
+        made = cls(**found.params)
+        with files.named_params():
+            made.protocol_settings()
+        made.parties_, made.arbiter_, made.classes_, made.thresholds_ = found.parties, found.arbiter, found.classes, found.thresholds
+        made.loss_curve_, made.n_iter_, made.validation_curve_ = found.loss_curve, found.n_iter, found.validation_curve
+        made.verified_rounds_ = None
+        made._describe()
+        return made
 
     def _fit(
         self, X: VerticalFrame, y: Any, X_val: VerticalFrame | None, y_val: Any, settings: Settings, sample_weight: Any, *, going_on: bool
@@ -206,7 +210,10 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
         tables = {
             name: feature_table(part, name, self._reading(part), labels if name == "guest" else None) for name, part in frame.parts.items()
         }
-        coded = {name: self._recoded(name, table) if going_on else self._binned(name, table) for name, table in tables.items()}
+        coded = {
+            name: self._recoded(name, table) if going_on else self._binned(name, table, settings)
+            for name, table in tables.items()
+        }
         binners = {name: binner for name, (binner, _) in coded.items()}
         matrices = {name: matrix for name, (_, matrix) in coded.items()}
         watch = RoundWatch(list(tables))
@@ -274,14 +281,10 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
         binner = self.parties_[name].binner
         return binner, binner.transform(table)
 
-    def _binned(self, name: str, table: Table) -> tuple[Binner, CodedMatrix]:
+    def _binned(self, name: str, table: Table, settings: Settings) -> tuple[Binner, CodedMatrix]:
         own = {feature: rule for feature, rule in (self.overrides or {}).items() if feature in table.kinds}
-        least, encoding = self.min_class_size, self.encoding
-        if self.host_woe and name != "guest":
-            least, encoding = max(least, MIN_WOE_CLASS), "woe"
-        binner, (matrix,) = Binner.fit_transform(
-            table, numeric=self.numeric, max_levels=self.max_levels, overrides=own, min_class_size=least, encoding=encoding
-        )
+        given = {name: getattr(self, name) for name in ("numeric", "max_levels", "min_class_size", "encoding")} | {"overrides": own}
+        binner, (matrix,) = Binner.fit_transform(table, **(given if name == "guest" else host_binning(given, settings)))
         return binner, matrix
 
     def _reading(self, part: pd.DataFrame) -> dict[str, Any]:
@@ -303,6 +306,9 @@ n_batches, row_packing, norm, epsilon, powers, threshold, threshold_value, host_
             for name in value or {}:
                 if name not in known:
                     raise InputError(argument, f"{name!r} is no feature of any party")
+
+    def _empty(self, outer: str) -> Any:
+        return Settings() if outer == "settings" else None
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags

@@ -87,7 +87,7 @@ def test_after_the_models_are_saved_there_is_nothing_to_go_on_with(tmp_path: Pat
 
     write_tables(tmp_path)
     file = write_job(tmp_path, sections(tmp_path))
-    monkeypatch.setattr("vflfast.jobs.job.evaluate", interrupt)
+    monkeypatch.setattr("vflfast.jobs.evaluation.evaluate", interrupt)
     result = vflfast("train", file, "--models", tmp_path / "models")
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.splitlines()[-1] == "vflfast: stopped; the models are saved"

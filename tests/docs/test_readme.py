@@ -82,14 +82,15 @@ def test_the_training_snippet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     write_tables(tmp_path)
     monkeypatch.chdir(tmp_path)
     source = blocks("python")[1]
-    assert source.count("Settings(simulation=True)") == 1
-    small = source.replace("Settings(simulation=True)", "Settings(simulation=True, key_bits=512, test_key=True, max_iter=2)")
+    assert source.count("verify=True") == 1
+    small = source.replace("verify=True", "verify=True, settings=vflfast.Settings(key_bits=512, test_key=True, max_iter=2)")
     names: dict[str, Any] = {}
     exec(compile(small, "README.md", "exec"), names)
-    assert capsys.readouterr().out.splitlines() == [
-        "2 rounds; (4,) and (4,) weights",
-        f"2 rounds equal the plaintext twin's bit for bit; {names['result'].weight_hash}",
-    ]
+    shown, verified, auc = capsys.readouterr().out.splitlines()
+    assert shown.startswith("TrainedModel(n_iter=2, columns={'guest': 4, 'host1': 4}, weight_hash=")
+    assert verified == "2 rounds equal the plaintext twin's bit for bit"
+    assert 0.5 < float(auc) < 1
+    assert vflfast.load_model("models").weight_hash == names["model"].weight_hash
 
 
 def commands() -> list[str]:
@@ -197,7 +198,7 @@ def test_the_names_of_a_job_file_are_those_of_the_code() -> None:
 
 
 def test_what_the_readme_imports_is_public() -> None:
-    used = set(re.findall(r"vflfast\.([A-Za-z_]+)", "".join(blocks("python")))) - {"matching", "protocol"}
+    used = set(re.findall(r"vflfast\.([A-Za-z_]+)", "".join(blocks("python"))))
     assert used
     assert used <= set(vflfast.__all__)
     for name in ("table_from_frame", "WireVector"):

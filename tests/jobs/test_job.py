@@ -15,6 +15,7 @@ from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import DataError, InputError, LeakageGuardError, ModelError, VflError
 from vflfast.jobs import job as jobs
 from vflfast.jobs import jobfile
+from vflfast.jobs.evaluation import evaluate
 from vflfast.jobs.progress import StageClock
 from vflfast.protocol.block import PartyInputs
 
@@ -96,11 +97,11 @@ def test_no_test_part_no_evaluation(folder: Path) -> None:
     trained = jobs.train(job(folder, run={}), StageClock())
     assert trained.test is None
     assert trained.n_train == 240
-    assert jobs.evaluate(trained, job(folder), StageClock()) == {}
+    assert evaluate(trained, job(folder), StageClock()) == {}
 
 
 def test_evaluation_looks_at_every_side_and_at_both_together(folder: Path, trained: jobs.TrainedJob) -> None:
-    shown = jobs.evaluate(trained, job(folder), StageClock())
+    shown = evaluate(trained, job(folder), StageClock())
     assert set(shown["scores"]) == {"guest alone", "host1 alone", "combined F", "joint"}
     assert shown["rows"] == len(trained.test.labels)  # type: ignore[union-attr]
     assert shown["scores"]["joint"]["auc"] > max(shown["scores"][f"{party} alone"]["auc"] for party in ("guest", "host1"))
@@ -109,7 +110,7 @@ def test_evaluation_looks_at_every_side_and_at_both_together(folder: Path, train
 def test_evaluation_needs_a_simulation(folder: Path, trained: jobs.TrainedJob) -> None:
     real = job(folder, settings={**SETTINGS, "simulation": False}, run={})
     with pytest.raises(LeakageGuardError, match="simulation"):
-        jobs.evaluate(trained, real, StageClock())
+        evaluate(trained, real, StageClock())
 
 
 def test_the_same_organisation_twice_is_refused_unless_simulated(folder: Path) -> None:

@@ -10,6 +10,7 @@ from support.jobs import sections, write_job, write_tables
 
 from vflfast.jobs import job as jobs
 from vflfast.jobs import jobfile, progress
+from vflfast.jobs.evaluation import evaluate
 from vflfast.jobs.party import _Observer
 from vflfast.jobs.progress import Progress, StageClock, duration
 from vflfast.net.board import Board
@@ -218,7 +219,7 @@ def test_a_run_tells_losses_bytes_and_the_auc(tmp_path: Path) -> None:
     trained = jobs.train(job, stages)
     assert stages.n_bytes == trained.result.traffic.total_bytes
     assert stages.figures["loss"] == {model.name: model.losses[-1] for model in (trained.result.guest, *trained.result.hosts)}
-    by_round = jobs.evaluate(trained, job, stages)["rounds"]["scores"]
+    by_round = evaluate(trained, job, stages)["rounds"]["scores"]
     assert stages.figures["AUC"] == {"all": by_round["joint"]["auc"][-1]}
 
 

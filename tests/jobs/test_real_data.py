@@ -19,7 +19,7 @@ import pytest
 
 from vflfast.binning.binner import Binner
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.paillier.scheme import PrivateKey
+from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.learn.logistic import linear_predictor, sigmoid
 from vflfast.learn.metrics import ks, roc_auc
 from vflfast.learn.scoring import Norm

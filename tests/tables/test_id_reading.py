@@ -192,7 +192,7 @@ def traced(folder: Path, n_rows: int, scratch: Path | None, size: int = PASS) ->
         try:
             tables = [open_table(folder / f"{name}.csv", id_format="phone", label_column="y") for name in ("guest", "host")]
             positions, _, _ = match_parties([table.ids for table in tables], method="hmac", key=KEY)
-            jobs._in_test(tables[0].ids, positions[0], 0.3)
+            jobs.in_test_part(tables[0].ids, positions[0], 0.3)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

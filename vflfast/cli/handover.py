@@ -50,7 +50,7 @@ def export(
     from ..handover.classes import class_model
     from ..handover.onnx import to_onnx
     from ..handover.pmml import to_pmml
-    from ..handover.scorecard import Scaling, scorecard
+    from ..handover.scorecards import Scaling, scorecard
 
     if merge != (len(model_files) > 1):
         raise InputError("--merge", "belongs to several models, and several models need it")
@@ -80,7 +80,7 @@ def drift(model_file: Path, table_file: Path, label_column: str | None, out: Pat
     \b
     vflfast drift --model models/guest.json --table bank.csv --label-column bought
     """  # noqa: D301
-    from ..handover.drift import drift as measure
+    from ..handover.drifts import drift as measure
 
     party = _party(model_file)
     found = measure(party, _table(party, table_file, label_column))

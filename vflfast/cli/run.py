@@ -118,8 +118,8 @@ def train(
     [settings]              # command line wins
     key_bits = 2048
     """  # noqa: D301
+    from ..jobs import evaluation, jobfile
     from ..jobs import job as jobs
-    from ..jobs import jobfile
     from ..jobs.progress import Progress
     from ..plan import run as planned
     from ..report import data, page
@@ -139,10 +139,10 @@ def train(
             trained, prediction = planned.train(job, progress, verify=verify, journals=journals)
             paths = jobs.save_models(trained, models)
         with stopped("the models are saved"):
-            evaluation = jobs.evaluate(trained, job, progress)
+            evaluated = evaluation.evaluate(trained, job, progress)
     finally:
         progress.close()
-    summary = jobs.summary(trained, evaluation, progress)
+    summary = evaluation.summary(trained, evaluated, progress)
     summary["plan"] = planned.side_by_side(prediction, summary)
     if report:
         page.write(report, data.run_report(summary, trained))

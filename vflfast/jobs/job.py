@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import resource
 import secrets
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,14 +18,10 @@ import numpy.typing as npt
 from ..binning.binner import Binner
 from ..crypto import storage
 from ..crypto.coded import CodedMatrix
-from ..crypto.paillier import keyfile
-from ..crypto.paillier.scheme import PrivateKey
-from ..errors import InputError, LeakageGuardError, ModelError
-from ..learn import metrics
-from ..learn.curves import curves
-from ..learn.logistic import sigmoid
+from ..crypto.schemes import scheme
+from ..errors import InputError, ModelError
 from ..learn.separation import suspects
-from ..learn.watch import JOINT, RoundWatch
+from ..learn.watch import RoundWatch
 from ..learn.weights import class_weights, in_units
 from ..mart.table import rows_of
 from ..matching import ids
@@ -35,9 +29,10 @@ from ..matching.match import match_parties
 from ..net.journal import ID_KEY, FileJournal, begin_anew, journals_of
 from ..params import KEY_BITS
 from ..protocol import inline
-from ..protocol.arbiter import ArbiterInputs
+from ..protocol.arbiter import ArbiterInputs, ArbiterModel
 from ..protocol.block import PartyInputs
 from ..protocol.guest import ScoringResult
+from ..protocol.link import Observer
 from ..protocol.matching import matching_session
 from ..protocol.resume import Journal
 from ..protocol.settings import Settings
@@ -163,7 +158,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     with observer.stage("match ids"):
         matched = match_tables(tables, job)
         tables = narrowed(tables, matched)
-    is_test = _in_test(tables[0].ids, matched.positions[0], job.test_share)
+    is_test = in_test_part(tables[0].ids, matched.positions[0], job.test_share)
     positions, commitment = matched.rows(~is_test)
     labels = tables[0].labels
     if labels is None:
@@ -216,24 +211,37 @@ def save_models(trained: TrainedJob, folder: str | Path) -> list[Path]:
     return saved.write_models(target, trained.parties, trained.result.arbiter)
 
 
-def score_models(
+def score_parties(
     parties: Sequence[saved.SavedParty],
-    arbiter_model: Any,
+    arbiter_model: ArbiterModel,
     matrices: Sequence[CodedMatrix],
     commitment: bytes,
-    job: Job,
     settings: Settings,
-    observer: StageClock | None = None,
+    *,
+    job: Job | None = None,
+    observer: Observer | None = None,
 ) -> tuple[ScoringResult, inline.Traffic]:
-    """Score rows that are matched and coded already, with all parties in this process; ModelError if they come from different runs."""
+    """Score rows that are matched and coded already, with all parties in this process.
+
+    Parameters
+    ----------
+    job
+        Says who the parties are, and has the arbiter's key; None: a trial.
+
+    Raises
+    ------
+    ModelError
+        The models come from different training runs.
+    """
     if len({party.session for party in parties} | {arbiter_model.session}) != 1:
         raise ModelError("session", "the parties' models come from different training runs")
-    plans = (job.guest, *job.hosts)
+    names = [party.role for party in parties] if job is None else [plan.organisation for plan in (job.guest, *job.hosts)]
     inputs = [
-        party.to_score(PartyInputs(matrix, commitment, plan.organisation))
-        for party, matrix, plan in zip(parties, matrices, plans, strict=True)
+        party.to_score(PartyInputs(matrix, commitment, name)) for party, matrix, name in zip(parties, matrices, names, strict=True)
     ]
-    return inline.score(inputs[0], inputs[1:], arbiter_model, settings, arbiter_inputs(job), observer=observer)
+    return inline.score(
+        inputs[0], inputs[1:], arbiter_model, settings, None if job is None else arbiter_inputs(job), observer=observer
+    )
 
 
 def score(job: Job, folder: str | Path, settings: Settings, observer: StageClock) -> tuple[Table, ScoringResult, dict[str, Any], Any]:
@@ -262,7 +270,7 @@ def _score(job: Job, folder: str | Path, settings: Settings, observer: StageCloc
         matrices = [
             party.binner.transform(table, p) for party, table, p in zip(parties, coded, positions, strict=True)
         ]
-    result, _ = score_models(parties, arbiter_model, matrices, commitment, job, settings, observer)
+    result, _ = score_parties(parties, arbiter_model, matrices, commitment, settings, job=job, observer=observer)
     return guest_table.take(positions[0]), result, matched.report, arbiter_model
 
 
@@ -281,94 +289,12 @@ def narrowed(tables: Sequence[OpenTable], matched: Matched) -> list[OpenTable]:
     return [table for table, _ in pairs]
 
 
-def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, Any]:
-    """AUC, KS and lift of the test part: each side alone, F, and the joint score. Only where one place may know all of them: a trial.
-
-    Raises
-    ------
-    LeakageGuardError
-        Elsewhere.
-    """
-    if trained.test is None:
-        return {}
-    if not job.settings.simulation:
-        raise LeakageGuardError("evaluate: comparing every side's scores needs them in one place; only a simulation has that")
-    settings = dataclasses.replace(job.settings, output="scores", joint=True)
-    test = trained.test
-    result, _ = score_models(trained.parties, trained.result.arbiter, test.matrices, test.commitment, job, settings, observer)
-    scores = {"guest alone": result.own_probability}
-    for party, matrix in zip(trained.parties[1:], test.matrices[1:], strict=True):
-        inputs = party.to_score(PartyInputs(matrix, test.commitment, ""))
-        scores[f"{party.role} alone"] = sigmoid(inputs.predictor())
-    scores |= {"combined F": result.scores, "joint": result.joint_probability}  # type: ignore[dict-item]
-    return {
-        "rows": len(test.labels),
-        "positive_share": float((test.labels > 0).mean()),
-        "flagged_share": float((result.labels > 0).mean()),
-        "rounds": _by_round(trained),
-        "curves": {name: curves(test.labels, values) for name, values in scores.items()},
-        "scores": {
-            name: {
-                "auc": metrics.roc_auc(test.labels, values),
-                "ks": metrics.ks(test.labels, values),
-                "lift_10": metrics.lift(test.labels, values, 0.1),
-            }
-            for name, values in scores.items()
-        },
-    }
-
-
-def _by_round(trained: TrainedJob) -> dict[str, Any]:
-    """AUC and KS of the test part by round, and the first round of which they are known: a run that went on has not the ones before."""
-    test, watch, last = trained.test, trained.watch, trained.result.guest.n_iter
-    if test is None or watch is None:
-        return {}
-    found = watch.curves(dict(zip(watch.rounds, test.matrices, strict=True)), test.labels)
-    return {"first": last - len(found[JOINT]["auc"]) + 1, "scores": found}
-
-
-def summary(trained: TrainedJob, evaluation: dict[str, Any], clock: StageClock) -> dict[str, Any]:
-    """Return what a run showed, ready for JSON."""
-    result = trained.result
-    models = (result.guest, *result.hosts)
-    return {
-        "match": trained.match,
-        "training_rows": trained.n_train,
-        "columns": {m.name: len(m.weights) for m in models},
-        "bins": {party.role: party.binner.to_records() for party in trained.parties},
-        "alpha": result.guest.alpha,
-        "rounds": result.guest.n_iter,
-        "stopped_by_rule": all(m.stopped for m in models),
-        "losses": {m.name: m.losses for m in models},
-        "evaluation": evaluation,
-        "threshold": result.arbiter.threshold,
-        "flagged_share_in_training": result.arbiter.flagged_share,
-        "bytes": result.traffic.total_bytes,
-        "bytes_by_message": result.traffic.n_bytes,
-        "seconds": clock.total(),
-        "seconds_by_stage": dict(sorted(clock.seconds.items(), key=lambda item: -item[1])),
-        "seconds_by_round": clock.round_seconds,
-        "timeline": [span._asdict() for span in clock.spans],
-        "peak_memory_bytes": peak_memory(),
-        "settings": dataclasses.asdict(result.guest.settings),
-        "weight_hash": result.weight_hash,
-        "verified_rounds": result.verified_rounds,
-        "leak_ledger": [entry for m in models for entry in m.ledger.to_list()],
-    }
-
-
-def peak_memory() -> int:
-    """Return the largest resident size of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 def arbiter_inputs(job: Job | Part) -> ArbiterInputs:
     """Return what the arbiter brings: the key of its file, or none, for a fresh one per session."""
     if job.key_file is None:
         return ArbiterInputs(job.arbiter)
     test = job.settings.key_bits not in KEY_BITS
-    return ArbiterInputs(job.arbiter, PrivateKey(*keyfile.load_private_key(job.key_file, test_sizes=test), test_sizes=test))
+    return ArbiterInputs(job.arbiter, scheme().load(job.key_file, test_sizes=test))
 
 
 def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
@@ -379,7 +305,7 @@ def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     return plan.open(reading)
 
 
-def _in_test(customer_ids: Ids | IdTexts, rows: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.bool_]:
+def in_test_part(customer_ids: Ids | IdTexts, rows: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.bool_]:
     """Choose the test part of some rows by a hash of the id alone, the same on every machine and in every order."""
     chosen = np.zeros(len(rows), dtype=bool)
     for part, out in zip(passes(rows), passes(chosen), strict=True):

@@ -173,6 +173,16 @@ def write_models(folder: Path, parties: Sequence[SavedParty], arbiter: ArbiterMo
     return paths
 
 
+def read_models(folder: Path) -> tuple[list[SavedParty], ArbiterModel]:
+    """Return what `write_models` wrote; ModelError for files of different training runs."""
+    arbiter = arbiter_from_dict(read_json(folder / "arbiter.json"))
+    roles = ["guest", *(f"host{k + 1}" for k in range(len(arbiter.powers) - 1))]
+    parties = [SavedParty.from_dict(read_json(folder / f"{role}.json"), role) for role in roles]
+    if {party.session for party in parties} != {arbiter.session}:
+        raise ModelError("session", "the models come from different training runs")
+    return parties, arbiter
+
+
 def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
     target = Path(path)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..jobs import evaluation, jobfile
 from ..jobs import job as jobs
-from ..jobs import jobfile
 from ..jobs.progress import StageClock
 from ..plan import run as planned
 from ..report import data, page
@@ -63,8 +63,7 @@ def run(
     job = jobfile.job_from_mapping(mapping, folder, changes)
     trained, prediction = planned.train(job, clock, verify=verify)
     paths = jobs.save_models(trained, folder / "models")
-    evaluation = jobs.evaluate(trained, job, clock)
-    summary = jobs.summary(trained, evaluation, clock)
+    summary = evaluation.summary(trained, evaluation.evaluate(trained, job, clock), clock)
     summary["plan"] = planned.side_by_side(prediction, summary)
     if report:
         page.write(report, data.run_report(summary, trained))

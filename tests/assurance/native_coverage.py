@@ -26,7 +26,8 @@ from vflfast.crypto import backend
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = (
     "crypto/test_backend.py", "crypto/test_toy.py", "crypto/test_coded.py", "crypto/test_blocks.py", "crypto/test_factors.py",
-    "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/paillier/test_opening.py", "crypto/paillier/test_pool.py",
+    "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py",
+    "crypto/paillier/test_opening.py", "crypto/paillier/test_pool.py",
 )  # fmt: skip
 IFMA_FILES = ("pair_ifma.cpp", "ifma_products.h")  # without their branches, and only where a processor can run them
 HAS_IFMA = "ifma" in backend.available()

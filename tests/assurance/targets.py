@@ -23,10 +23,12 @@ TARGETS = {
         "crypto/paillier/test_keys.py", "crypto/paillier/test_key_proof.py", "crypto/paillier/test_keyfile.py",
         "attacks/test_bad_keys.py")),
     "ciphertexts": Target("vflfast/crypto/paillier/public.py", (
-        "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/paillier/test_pool.py", "crypto/test_refusals.py"), (
+        "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/paillier/test_pool.py",
+        "crypto/test_refusals.py"), (
         "parse", "_check_range", "check_bound", "_alpha_bits", "encrypt", "_encrypt_integers", "encrypt_encoded", "encrypt_with")),
     "decryption": Target("vflfast/crypto/paillier/private.py", (
-        "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/test_refusals.py"), ("_open", "_randomness", "blinding_factors")),
+        "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/test_refusals.py"), (
+        "_open", "_randomness", "blinding_factors")),
     "plans": Target("vflfast/crypto/codec.py", ("crypto/test_codec.py", "crypto/paillier/test_opening.py", "crypto/test_refusals.py")),
     "messages": Target("vflfast/protocol/messages.py", (
         "protocol/test_messages.py", "protocol/test_link.py", "protocol/test_transcript.py")),

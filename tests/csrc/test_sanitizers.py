@@ -15,7 +15,8 @@ from support.sanitizers import COMPILER, ROOT, RUNTIMES, build, runtime, under
 
 TESTS = (
     "crypto/test_backend.py", "crypto/test_toy.py", "crypto/test_coded.py",
-    "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/paillier/test_opening.py", "crypto/paillier/test_pool.py",
+    "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py",
+    "crypto/paillier/test_opening.py", "crypto/paillier/test_pool.py",
 )  # fmt: skip
 # A byte behind an array; two threads that count without a lock.
 FAULTS = {

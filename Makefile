@@ -46,7 +46,7 @@ bench: $(STAMP)
 bench-peers: $(PEERS)/.installed
 	$(PEERS)/bin/python -m pytest -s bench/bench_peers.py $(PYTEST_FLAGS)
 
-$(PEERS)/.installed: pyproject.toml setup.py $(wildcard csrc/*)
+$(PEERS)/.installed: pyproject.toml setup.py $(wildcard csrc/*/*)
 	@"$(PYTHON)" -m venv $(PEERS)
 	@echo "installing vflfast and its peers (log: $(PEERS)/install.log)"
 	@$(PEERS)/bin/python -m pip install --pre --editable '.[peers]' >$(PEERS)/install.log 2>&1 </dev/null || { \
@@ -100,7 +100,7 @@ define pip_install
 endef
 
 # What a user needs. Editable, so that edits of the Python sources take effect at once.
-$(READY): pyproject.toml setup.py $(wildcard csrc/*) | $(VENV)/bin/python
+$(READY): pyproject.toml setup.py $(wildcard csrc/*/*) | $(VENV)/bin/python
 	@echo "installing vflfast and what it needs (a minute or two the first time; log: $(LOG))"
 	@rm -f $(VENV)/.installed* $(VENV)/.ready*
 	$(call pip_install,--editable '.[parquet]')

@@ -98,14 +98,14 @@ class SameSdist(sdist):
 
 
 def core_extension() -> Pybind11Extension:
-    """The extension over every source file of csrc/."""
+    """The extension over every source file below csrc/."""
     verify = is_set("VFL_VERIFY")
     kinds = os.environ.get("VFLFAST_SANITIZE", "")
     watched = [f"-fsanitize={kinds}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"] if kinds else []
     return Pybind11Extension(
         "vflfast._core",
-        sorted(str(path) for path in Path("csrc").glob("*.cpp")),
-        depends=sorted(str(path) for path in Path("csrc").glob("*.h")),
+        sorted(str(path) for path in Path("csrc").rglob("*.cpp")),
+        depends=sorted(str(path) for path in Path("csrc").rglob("*.h")),
         include_dirs=["csrc"],
         cxx_std=17,
         extra_compile_args=["-O3", "-pthread", *(["-UNDEBUG"] if verify else []), *watched],

@@ -21,7 +21,7 @@ RANKS = {wing: rank for rank, wing in enumerate(WINGS)} | {"params": 0, "exports
 SYSTEM_MODULES = {"socket", "asyncio", "grpc", "threading", "multiprocessing", "time"}
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
 LINE_CAP = 400
-VECTOR_KERNELS = {"csrc/pair_ifma.cpp"}  # one formula over registers after the other: nothing to cut at
+VECTOR_KERNELS = {"csrc/paillier/pair_ifma.cpp"}  # one formula over registers after the other: nothing to cut at
 # Above crypto/ a scheme is named where a person chooses a key file, and where its costs are predicted.
 NAMES_A_SCHEME = {"__init__.py", "cli/tools.py", "plan/work.py", "plan/wire.py"}
 
@@ -38,10 +38,10 @@ def python_files(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def native_files(root: Path) -> Iterator[tuple[str, str]]:
-    """Name and text without comments of every C++ file."""
-    for path in sorted((root / "csrc").glob("*")):
+    """Path inside csrc/ and text without comments of every C++ file."""
+    for path in sorted((root / "csrc").rglob("*")):
         if path.suffix in {".h", ".hpp", ".cpp", ".cc", ".inc"}:
-            yield path.name, without_comments(path.read_text())
+            yield path.relative_to(root / "csrc").as_posix(), without_comments(path.read_text())
 
 
 def without_comments(text: str) -> str:
@@ -81,11 +81,11 @@ def is_module(imported: str, module: str) -> bool:
 
 
 def native_rule(pattern: str, allowed: set[str], what: str) -> Rule:
-    """A rule: only the `allowed` files of csrc/ may match `pattern`."""
+    """A rule: only the `allowed` files or folders of csrc/ may match `pattern`."""
 
     def rule(root: Path) -> Iterator[str]:
         for name, text in native_files(root):
-            if name not in allowed and (match := re.search(pattern, text)):
+            if not {name, name.split("/")[0]} & allowed and (match := re.search(pattern, text)):
                 yield f"csrc/{name}: {what} ({match.group().strip()})"
 
     return rule
@@ -175,8 +175,8 @@ def no_machine_flags(root: Path) -> Iterator[str]:
         yield f"setup.py: {match.group()}"
 
 
-IFMA_FILES = {"pair_ifma.cpp", "ifma_products.h"}
-IFMA_INCLUDES = {"immintrin.h", "cstdint", "cstddef", "pair.h", "ifma_products.h"}
+IFMA_FILES = {"paillier/pair_ifma.cpp", "paillier/ifma_products.h"}
+IFMA_INCLUDES = {"immintrin.h", "cstdint", "cstddef", "paillier/pair.h", "paillier/ifma_products.h"}
 
 
 def ifma_stays_local(root: Path) -> Iterator[str]:
@@ -185,7 +185,7 @@ def ifma_stays_local(root: Path) -> Iterator[str]:
         if match := re.search(r"#\s*pragma\s+(GCC\s+target|clang\s+attribute)[^\n]*", text):
             yield f"csrc/{name}: target for a whole file ({match.group()})"
         for header in re.findall(r'#\s*include\s*[<"](.*?)[>"]', text):
-            if (name in IFMA_FILES and header not in IFMA_INCLUDES) or (name != "pair_ifma.cpp" and header == "ifma_products.h"):
+            if (name in IFMA_FILES and header not in IFMA_INCLUDES) or (name != "paillier/pair_ifma.cpp" and header.endswith("ifma_products.h")):
                 yield f"csrc/{name}: includes {header}"
 
 
@@ -216,17 +216,17 @@ def schemes_stay_below(root: Path) -> Iterator[str]:
 RULES: dict[str, Rule] = {
     "wing order": wing_order,
     "no circles": no_circles,
-    "pybind11": native_rule(r"\bpybind11\b|\bPython\.h\b", {"bindings.cpp"}, "only bindings.cpp includes pybind11"),
+    "pybind11": native_rule(r"\bpybind11\b|\bPython\.h\b", {"bindings"}, "only bindings/ includes pybind11"),
     "cpu and environment": native_rule(
         r"\b(__get_)?cpuid\w*|__cpuid\w*|\b(secure_)?getenv\b|\bx?getbv\w*|__builtin_cpu_\w+|\benviron\b|\bgetauxval\b|\bsysctl\w*",
-        {"dispatch.cpp"},
+        {"core/dispatch.cpp"},
         "only dispatch.cpp reads CPU features or the environment",
     ),
     "threads": native_rule(
-        r"\bstd::(jthread|thread|async)\b|<thread>|\bpthread_create\b|#\s*pragma\s+omp", {"parallel.h"}, "only parallel.h starts threads"
+        r"\bstd::(jthread|thread|async)\b|<thread>|\bpthread_create\b|#\s*pragma\s+omp", {"core/parallel.h"}, "only parallel.h starts threads"
     ),
-    "gmp": native_rule(r"\bgmp(xx)?\.h\b", {"pair_portable.cpp"}, "only pair_portable.cpp includes gmp.h"),
-    "no floats": native_rule(r"\b(float|double)\b|\b__m(128|256|512)d?\b|\b\d+\.\d+|<cmath>", {"bindings.cpp"}, "no floats in the core"),
+    "gmp": native_rule(r"\bgmp(xx)?\.h\b", {"paillier/pair_portable.cpp"}, "only pair_portable.cpp includes gmp.h"),
+    "no floats": native_rule(r"\b(float|double)\b|\b__m(128|256|512)d?\b|\b\d+\.\d+|<cmath>", {"bindings"}, "no floats in the core"),
     "no randomness, no sockets": native_rule(
         r"<random>|\bs?rand\s*\(|\bgetrandom\b|\bgetentropy\b|/dev/u?random|<sys/socket\.h>|<netinet/|\brdrand\w*|\brdseed\w*",
         set(),
@@ -255,11 +255,11 @@ def test_the_house_keeps_the_rule(rule: str) -> None:
 
 INNOCENT = {
     "setup.py": "flags = ['-O3']\n",
-    "csrc/bindings.cpp": "#include <pybind11/pybind11.h>\ndouble seconds = 0.5;\n",
-    "csrc/dispatch.cpp": "bool wide = __builtin_cpu_supports(\"avx512ifma\") && std::getenv(\"X\");\n",
-    "csrc/parallel.h": "#include <thread>\nstd::thread worker;\n",
-    "csrc/pair_portable.cpp": "#include <gmp.h>\n// double rounding, std::thread: only words in a comment\n",
-    "csrc/pair_ifma.cpp": "#include <immintrin.h>\n/* getenv,\n float */ __m512i x;\nint brand(int a);\n",
+    "csrc/bindings/rows.cpp": "#include <pybind11/pybind11.h>\ndouble seconds = 0.5;\n",
+    "csrc/core/dispatch.cpp": "bool wide = __builtin_cpu_supports(\"avx512ifma\") && std::getenv(\"X\");\n",
+    "csrc/core/parallel.h": "#include <thread>\nstd::thread worker;\n",
+    "csrc/paillier/pair_portable.cpp": "#include <gmp.h>\n// double rounding, std::thread: only words in a comment\n",
+    "csrc/paillier/pair_ifma.cpp": "#include <immintrin.h>\n/* getenv,\n float */ __m512i x;\nint brand(int a);\n",
     "vflfast/__init__.py": '"""Doc."""\n__version__ = "1"\n',
     "vflfast/errors.py": "class E(Exception): ...\n",
     "vflfast/params.py": "A = 1\n",
@@ -289,24 +289,24 @@ PLANTED: list[tuple[str, str, str]] = [
     ("no circles", "vflfast/crypto/backend.py", "def f():\n    from .keys import printed\n"),
     ("no circles", "vflfast/crypto/backend.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .keys import printed\n"),
     ("no circles", "vflfast/params.py", "from . import errors\nfrom .crypto import keys\n"),
-    ("pybind11", "csrc/pair.h", "#include <pybind11/numpy.h>\n"),
-    ("pybind11", "csrc/pair.h", "#include <Python.h>\n"),
-    ("cpu and environment", "csrc/paillier.cpp", "auto x = std::getenv(\"HOME\");\n"),
-    ("cpu and environment", "csrc/pair_ifma.cpp", "__get_cpuid_count(7, 0, &a, &b, &c, &d);\n"),
-    ("cpu and environment", "csrc/pair_ifma.cpp", "if (__builtin_cpu_supports(\"avx512f\")) {}\n"),
-    ("threads", "csrc/paillier.cpp", "std::thread t(work);\n"),
-    ("threads", "csrc/paillier.cpp", "#pragma omp parallel\n"),
-    ("gmp", "csrc/limbs.h", "#include <gmp.h>\n"),
-    ("no floats", "csrc/limbs.h", "double x;\n"),
-    ("no floats", "csrc/limbs.h", "const float* x;\n"),
-    ("no floats", "csrc/limbs.h", "auto x = 1.5;\n"),
-    ("no floats", "csrc/pair_ifma.cpp", "__m512d x;\n"),
-    ("no randomness, no sockets", "csrc/paillier.cpp", "#include <random>\n"),
-    ("no randomness, no sockets", "csrc/bindings.cpp", "int x = rand();\n"),
-    ("ifma stays local", "csrc/pair_ifma.cpp", "#include <vector>\n"),
-    ("ifma stays local", "csrc/ifma_products.h", '#include "lanes.h"\n'),
-    ("ifma stays local", "csrc/pair_portable.cpp", '#include "ifma_products.h"\n'),
-    ("ifma stays local", "csrc/pair_ifma.cpp", '#pragma GCC target("avx512ifma")\n'),
+    ("pybind11", "csrc/paillier/pair.h", "#include <pybind11/numpy.h>\n"),
+    ("pybind11", "csrc/paillier/pair.h", "#include <Python.h>\n"),
+    ("cpu and environment", "csrc/paillier/rows.cpp", "auto x = std::getenv(\"HOME\");\n"),
+    ("cpu and environment", "csrc/paillier/pair_ifma.cpp", "__get_cpuid_count(7, 0, &a, &b, &c, &d);\n"),
+    ("cpu and environment", "csrc/paillier/pair_ifma.cpp", "if (__builtin_cpu_supports(\"avx512f\")) {}\n"),
+    ("threads", "csrc/paillier/rows.cpp", "std::thread t(work);\n"),
+    ("threads", "csrc/paillier/rows.cpp", "#pragma omp parallel\n"),
+    ("gmp", "csrc/core/limbs.h", "#include <gmp.h>\n"),
+    ("no floats", "csrc/core/limbs.h", "double x;\n"),
+    ("no floats", "csrc/core/limbs.h", "const float* x;\n"),
+    ("no floats", "csrc/core/limbs.h", "auto x = 1.5;\n"),
+    ("no floats", "csrc/paillier/pair_ifma.cpp", "__m512d x;\n"),
+    ("no randomness, no sockets", "csrc/paillier/rows.cpp", "#include <random>\n"),
+    ("no randomness, no sockets", "csrc/bindings/rows.cpp", "int x = rand();\n"),
+    ("ifma stays local", "csrc/paillier/pair_ifma.cpp", "#include <vector>\n"),
+    ("ifma stays local", "csrc/paillier/ifma_products.h", '#include "core/lanes.h"\n'),
+    ("ifma stays local", "csrc/paillier/pair_portable.cpp", '#include "paillier/ifma_products.h"\n'),
+    ("ifma stays local", "csrc/paillier/pair_ifma.cpp", '#pragma GCC target("avx512ifma")\n'),
     ("one importer of the backends", "vflfast/crypto/keys.py", "from . import fallback\n"),
     ("one importer of the backends", "vflfast/crypto/keys.py", "from .fallback import context\n"),
     ("one importer of the backends", "vflfast/learn/solver.py", "from .. import _core\n"),
@@ -327,7 +327,7 @@ PLANTED: list[tuple[str, str, str]] = [
     ("print only in cli", "vflfast/learn/solver.py", "def f():\n    print('loss')\n"),
     ("no machine flags", "setup.py", "flags = ['-O3', '-march=native']\n"),
     ("no machine flags", "setup.py", "flags = ['-mavx512ifma']\n"),
-    *(("short files", file, "x = 1\n" * 401) for file in ("vflfast/learn/solver.py", "tests/a/x.py", "bench/x.py", "csrc/limbs.h")),
+    *(("short files", file, "x = 1\n" * 401) for file in ("vflfast/learn/solver.py", "tests/a/x.py", "bench/x.py", "csrc/core/limbs.h")),
     ("folders say what they are for", "vflfast/tables/__init__.py", "A = 1\n"),
     ("folders say what they are for", "vflfast/tables/__init__.py", '"""Tables"""\n'),
     ("schemes stay below", "vflfast/protocol/guest.py", "from ..crypto.paillier import keys\n"),

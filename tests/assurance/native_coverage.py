@@ -49,8 +49,8 @@ def build(folder: Path, gmp: bool) -> None:
     flags = ["-std=c++17", "-O0", "--coverage", "-fPIC", "-pthread", "-fvisibility=hidden", *(["-DVFL_HAVE_GMP=1"] if gmp else [])]
     headers = [f"-I{path}" for path in (ROOT / "csrc", pybind11.get_include(), sysconfig.get_paths()["include"])]
     compiler, objects = os.environ.get("CXX", "g++"), []
-    for source in sorted((ROOT / "csrc").glob("*.cpp")):
-        objects.append(str(folder / f"{source.stem}.o"))
+    for source in sorted((ROOT / "csrc").rglob("*.cpp")):
+        objects.append(str(folder / f"{source.parent.name}-{source.stem}.o"))
         run([compiler, *flags, *headers, "-c", str(source), "-o", objects[-1]], folder)
     name = folder / "vflfast" / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
     run([compiler, "--coverage", "-shared", "-pthread", *objects, *(["-lgmp"] if gmp else []), "-o", str(name)], folder)
@@ -74,8 +74,9 @@ def collect(folder: Path, lines: Lines, branches: Branches) -> None:
         for text in made.stdout.splitlines():
             for file in json.loads(text)["files"] if text.strip() else []:
                 path = Path(file["file"])
-                if path.parent == ROOT / "csrc" and (HAS_IFMA or path.name not in IFMA_FILES):
-                    add(file["lines"], lines[path.name], {} if path.name in IFMA_FILES else branches[path.name])
+                name = path.relative_to(ROOT / "csrc").as_posix() if ROOT / "csrc" in path.parents else ""
+                if name and (HAS_IFMA or path.name not in IFMA_FILES):
+                    add(file["lines"], lines[name], {} if path.name in IFMA_FILES else branches[name])
 
 
 def add(found: list[dict[str, Any]], lines: dict[int, int], branches: dict[tuple[int, int], int]) -> None:

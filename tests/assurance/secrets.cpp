@@ -10,7 +10,7 @@
 #include <iostream>
 #include <string>
 
-#include "paillier.h"
+#include "paillier/paillier.h"
 
 namespace {
 

@@ -23,7 +23,7 @@ from vflfast.crypto.backend import NativePrivate
 from vflfast.crypto.paillier.private import PrivateKey
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("paillier.cpp", "fixed_base.cpp", "pair_portable.cpp")
+SOURCES = ("paillier/decrypt.cpp", "paillier/fixed_base.cpp", "paillier/pair_portable.cpp")
 COMPILER = shutil.which("c++") or shutil.which("g++")
 # Whether all branches gave 1 is told to the caller; the plaintexts are wiped when not. The one branch on it is meant.
 SUPPRESSION = "{\n the outcome of the fault check\n Memcheck:Cond\n fun:_ZN3vfl13decrypt_limbsERKNS_10PrivateKeyEPmPKmmi\n}\n"

@@ -212,7 +212,7 @@ def test_what_the_readme_imports_is_public() -> None:
 @pytest.mark.parametrize("name", ["README.md", "csrc/README.md"])
 def test_files_and_links_that_are_named_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    for path in re.findall(r"`((?:csrc|vflfast|tests)/[\w./]+|LICENSE|pyproject\.toml|[\w]+\.(?:h|cpp))`", text):
+    for path in re.findall(r"`((?:csrc|vflfast|tests)/[\w./]+|LICENSE|pyproject\.toml|(?:\w+/)*[\w]+\.(?:h|cpp))`", text):
         assert any((folder / path).exists() for folder in (ROOT, ROOT / "csrc")), path
     headings = {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in text.splitlines() if line.startswith("#")}
     assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= headings

@@ -9,6 +9,9 @@
 namespace vfl {
 
 using word = std::uint64_t;
+
+constexpr int MAX_LANES = 8;  // numbers side by side in any kernel
+
 __extension__ using wide = unsigned __int128;
 
 // VFL_CHECK states a range that the derivation in README.md proves; a debug build (VFL_VERIFY) checks it.

@@ -1,12 +1,12 @@
 // AVX-512 IFMA kernel: what pair.h asks for, 8 pairs side by side. Its products are in ifma_products.h.
-#include "pair.h"
+#include "paillier/pair.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <cstddef>
 #include <cstdint>
 
-#include "ifma_products.h"
+#include "paillier/ifma_products.h"
 
 namespace vfl {
 

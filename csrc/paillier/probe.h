@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "pair.h"
+#include "paillier/pair.h"
 
 namespace vfl {
 

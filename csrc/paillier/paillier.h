@@ -4,8 +4,8 @@
 // little-endian. Every function shares its rows over `threads` threads and draws no randomness.
 #pragma once
 
-#include "fixed_base.h"
-#include "pair.h"
+#include "paillier/fixed_base.h"
+#include "paillier/pair.h"
 
 namespace vfl {
 

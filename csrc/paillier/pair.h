@@ -7,11 +7,10 @@
 
 #include <vector>
 
-#include "limbs.h"
+#include "core/limbs.h"
 
 namespace vfl {
 
-constexpr int MAX_LANES = 8;
 constexpr int MAX_DIGITS = 80;  // 4096 bits: 65 limbs of 64 bits, or 80 digits of 52
 
 struct Kernel;

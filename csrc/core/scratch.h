@@ -4,7 +4,7 @@
 #include <memory>
 #include <new>
 
-#include "limbs.h"
+#include "core/limbs.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>

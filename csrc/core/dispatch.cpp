@@ -1,5 +1,5 @@
 // The only file that looks at the CPU: which kernels this build and this machine have. Chosen once per key, never per product.
-#include "pair.h"
+#include "paillier/pair.h"
 
 namespace vfl {
 

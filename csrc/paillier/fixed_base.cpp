@@ -1,6 +1,6 @@
-#include "fixed_base.h"
+#include "paillier/fixed_base.h"
 
-#include "parallel.h"
+#include "core/parallel.h"
 
 namespace vfl {
 
@@ -10,7 +10,7 @@ FixedBase::FixedBase(const Modulus& m, const word* base, int alpha_bits, int win
     // Powers base^(2^(window*j)) one after the other, then every window's multiples side by side.
     const std::size_t bytes = sizeof(word) * static_cast<std::size_t>(m.row());
     const std::size_t width = static_cast<std::size_t>(width_), stride = width << window_;
-    Workspace space(m, 1);
+    Workspace<Modulus> space(m, 1);
     space.broadcast(0, base, m.row());
     for (int j = 0; j < windows_; ++j) {
         word* entries = table_.get() + static_cast<std::size_t>(j) * stride;
@@ -19,7 +19,7 @@ FixedBase::FixedBase(const Modulus& m, const word* base, int alpha_bits, int win
         for (int s = 0; s < window_ && j + 1 < windows_; ++s) m.kernel->sqr(m, space.block(0), space.block(0));
     }
     parallel_for(threads, static_cast<std::size_t>(windows_), 8, [&](std::size_t begin, std::size_t end) {
-        Workspace own(m, 2);
+        Workspace<Modulus> own(m, 2);
         for_lanes(m, begin, end, [&](std::size_t first, int active) {
             own.load(0, table_.get() + width, stride, first, active, m.row());
             own.load(1, table_.get() + width, stride, first, active, m.row());
@@ -31,7 +31,7 @@ FixedBase::FixedBase(const Modulus& m, const word* base, int alpha_bits, int win
     });
 }
 
-int FixedBase::multiply(const Modulus& m, Workspace& space, int from, int to, int factor, word* const* logs, const Rows& alphas,
+int FixedBase::multiply(const Modulus& m, Workspace<Modulus>& space, int from, int to, int factor, word* const* logs, const Rows& alphas,
                         int size) const {
     const Kernel& k = *m.kernel;
     const int windows = std::min(windows_, (size * 64 + window_ - 1) / window_);

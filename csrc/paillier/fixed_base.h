@@ -1,7 +1,7 @@
 // Fixed-base powers base^alpha by a table of factors and logarithms: one product and one addition per window.
 #pragma once
 
-#include "lanes.h"
+#include "paillier/pair_group.h"
 
 namespace vfl {
 
@@ -19,7 +19,7 @@ class FixedBase {
 
     // In every lane: block `from` (a pair) times base^alpha's residue, and logs[lane] += its logarithms; alphas: `size` limbs a lane,
     // so that short exponents cost fewer windows. Returns which of the blocks `from` and `to` holds the product.
-    int multiply(const Modulus& m, Workspace& space, int from, int to, int factor, word* const* logs, const Rows& alphas, int size) const;
+    int multiply(const Modulus& m, Workspace<Modulus>& space, int from, int to, int factor, word* const* logs, const Rows& alphas, int size) const;
 
   private:
     const word* entry(int window, unsigned digit) const {

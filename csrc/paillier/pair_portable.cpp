@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "pair.h"
+#include "paillier/pair.h"
 
 #ifdef VFL_HAVE_GMP
 #include <gmp.h>

@@ -10,7 +10,7 @@
 
 #include <immintrin.h>
 
-#include "pair.h"
+#include "paillier/pair.h"
 
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12 warns of the vectors that its own header leaves undefined on purpose

@@ -1,15 +1,15 @@
-#include "probe.h"
+#include "paillier/probe.h"
 
 #include <utility>
 
-#include "lanes.h"
+#include "paillier/pair_group.h"
 
 namespace vfl {
 
 bool repeat_kernel(const Modulus& m, const std::string& operation, word* r, const word* a, const word* b, std::size_t times) {
     const Kernel& k = *m.kernel;
     const std::size_t row = static_cast<std::size_t>(m.row());
-    Workspace space(m, 3);
+    Workspace<Modulus> space(m, 3);
     int from = 0, to = 1;
     space.load(0, a, row, 0, k.lanes, m.row());
     space.load(1, a, row, 0, k.lanes, m.row());

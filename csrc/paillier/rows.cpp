@@ -1,83 +1,8 @@
-#include "paillier.h"
-
-#include "lanes.h"
-#include "parallel.h"
+#include "paillier/blocks.h"
+#include "paillier/paillier.h"
 
 namespace vfl {
 namespace {
-
-std::size_t at(std::size_t index, int width) { return index * static_cast<std::size_t>(width); }
-
-// Runs body(space, first, active) over all groups of lanes, threads sharing the groups.
-template <class Body>
-void for_rows(const Modulus& m, std::size_t count, int threads, int n_blocks, Body body) {
-    parallel_for(threads, count, grain_for(count, threads, m.kernel->lanes), [&](std::size_t begin, std::size_t end) {
-        Workspace space(m, n_blocks);
-        for_lanes(m, begin, end, [&](std::size_t first, int active) { body(space, first, active); });
-    });
-}
-
-// Block `to` (first component) = one residue per lane, read from `size` <= m.limbs limbs at limbs + lane*stride.
-void load_limbs(const Modulus& m, Workspace& space, int to, const word* limbs, std::size_t stride, int size, int active) {
-    word digits[MAX_LANES][MAX_DIGITS];
-    Rows rows{};
-    for (int lane = 0; lane < m.kernel->lanes; ++lane) {
-        const word* source = limbs + static_cast<std::size_t>(lane < active ? lane : active - 1) * stride;
-        to_digits(digits[lane], m.digits, m.kernel->radix, source, size);
-        rows[static_cast<std::size_t>(lane)] = digits[lane];
-    }
-    m.kernel->gather(space.block(to), rows.data(), m.digits);
-    wipe(digits, sizeof digits[0] * static_cast<std::size_t>(m.kernel->lanes));
-}
-
-// Block `to` = the numbers of `size` limbs at limbs + lane*size, as Montgomery pairs: sum over chunks of chunk * constant.
-// Uses blocks to+1 and to+2. The result is < n_chunks * 2n in each component.
-void import_block(const Modulus& m, Workspace& space, int to, const word* limbs, int size, int active) {
-    const Kernel& k = *m.kernel;
-    for (int chunk = 0; chunk * m.limbs < size; ++chunk) {
-        const int width = std::min(m.limbs, size - chunk * m.limbs);
-        load_limbs(m, space, to + 1, limbs + chunk * m.limbs, static_cast<std::size_t>(size), width, active);
-        space.broadcast(to + 2, m.chunks.data() + chunk * m.row(), m.row());
-        if (chunk == 0) {
-            k.mul_residue(m, space.block(to), space.block(to + 2), space.block(to + 1));
-            continue;
-        }
-        k.mul_residue(m, space.block(to + 2), space.block(to + 2), space.block(to + 1));
-        k.add(m, space.block(to), space.block(to), space.block(to + 2));
-        k.add(m, space.second(to), space.second(to), space.second(to + 2));
-    }
-}
-
-// The limbs of each lane's digits, to out + lane*stride; both are wiped.
-void store_limbs(const Modulus& m, const word* block, int words, word* out, std::size_t stride, int active) {
-    word digits[MAX_LANES][2 * MAX_DIGITS];
-    RowsOut rows{};
-    for (int lane = 0; lane < m.kernel->lanes; ++lane) rows[static_cast<std::size_t>(lane)] = digits[lane];
-    m.kernel->scatter(rows.data(), block, words);
-    for (int lane = 0; lane < active; ++lane) {
-        for (int part = 0; part * m.digits < words; ++part) {
-            to_limbs(out + static_cast<std::size_t>(lane) * stride + part * m.limbs, m.limbs, digits[lane] + part * m.digits, m.digits,
-                     m.kernel->radix);
-        }
-    }
-    wipe(digits, sizeof digits[0] * static_cast<std::size_t>(m.kernel->lanes));
-}
-
-// The canonical residue of each lane of a block component (< 16n, in place), to out + lane*stride (limbs words).
-void store_residues(const Modulus& m, word* component, word* out, std::size_t stride, int active) {
-    m.kernel->canonical(m, component, nullptr, nullptr);
-    store_limbs(m, component, m.digits, out, stride, active);
-}
-
-// The canonical pair of each lane of a block that is already out of Montgomery form, in place, each half `limbs` words, to
-// out + lane*2*limbs. The first component's overflow is a carry into the second.
-void store_pairs(const Modulus& m, word* block, word* out, int active) {
-    word carry[MAX_LANES];
-    m.kernel->canonical(m, block, nullptr, carry);
-    m.kernel->canonical(m, block + m.digits * m.kernel->lanes, carry, nullptr);
-    store_limbs(m, block, m.row(), out, static_cast<std::size_t>(2 * m.limbs), active);
-    wipe(carry, sizeof carry);
-}
 
 void set_one_digit(word* row, int digits) {
     std::memset(row, 0, sizeof(word) * static_cast<std::size_t>(digits));
@@ -102,14 +27,14 @@ int longest_exponent(const word* exponents, int size, std::size_t stride, std::s
 }  // namespace
 
 void import_rows(const Modulus& m, word* rows, const word* limbs, int size, std::size_t count, int threads) {
-    for_rows(m, count, threads, 3, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 3, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         import_block(m, space, 0, limbs + at(first, size), size, active);
         space.store(0, rows, static_cast<std::size_t>(m.row()), first, active, m.row());
     });
 }
 
 void export_rows(const Modulus& m, word* limbs, const word* rows, std::size_t count, int threads) {
-    for_rows(m, count, threads, 1, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 1, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         word pairs[MAX_LANES * 2 * MAX_DIGITS];
         space.load(0, rows, static_cast<std::size_t>(m.row()), first, active, m.row());
         m.kernel->redc(m, space.block(0), space.block(0));
@@ -123,7 +48,7 @@ void export_rows(const Modulus& m, word* limbs, const word* rows, std::size_t co
 
 void multiply_rows(const Modulus& m, word* r, const word* a, const word* b, std::size_t b_stride, std::size_t count, int threads) {
     const std::size_t stride = static_cast<std::size_t>(m.row());
-    for_rows(m, count, threads, 2, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 2, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         space.load(0, a, stride, first, active, m.row());
         space.load(1, b, b_stride, first, active, m.row());
         m.kernel->mul(m, space.block(0), space.block(0), space.block(1));
@@ -133,7 +58,7 @@ void multiply_rows(const Modulus& m, word* r, const word* a, const word* b, std:
 
 void add_plain_rows(const Modulus& m, word* r, const word* a, const word* plain, std::size_t count, int threads) {
     const std::size_t stride = static_cast<std::size_t>(m.row());
-    for_rows(m, count, threads, 3, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 3, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         const Kernel& k = *m.kernel;
         space.load(0, a, stride, first, active, m.row());
         load_limbs(m, space, 1, plain + at(first, m.limbs), static_cast<std::size_t>(m.limbs), m.limbs, active);
@@ -149,7 +74,7 @@ void add_plain_rows(const Modulus& m, word* r, const word* a, const word* plain,
 
 void add_small_rows(const Modulus& m, word* r, const word* a, const std::int64_t* values, std::size_t count, int threads) {
     const std::size_t stride = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
-    for_rows(m, count, threads, 2, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 2, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         word magnitude[MAX_LANES], negative[MAX_LANES];
         for (std::size_t lane = 0; lane < lanes; ++lane) {
             const std::int64_t value = values[first + std::min(lane, static_cast<std::size_t>(active - 1))];
@@ -175,7 +100,7 @@ void power_rows_var(const Modulus& m, word* r, const word* a, const word* expone
     const int bits = longest_exponent(exponents, size, stride, count), window = window_for(bits);
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
     const std::size_t entries = std::size_t{1} << window;
-    for_rows(m, count, threads, 3, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 3, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         const Kernel& k = *m.kernel;
         Scratch table(entries * lanes * row);
         space.load(1, a, row, first, active, m.row());
@@ -206,7 +131,7 @@ void product_of_rows(const Modulus& m, word* r, const word* a, std::size_t count
     const std::size_t pieces = (count + grain - 1) / grain;
     Scratch partial(pieces * lanes * row);  // one partial product per piece and lane
     parallel_for(threads, count, grain, [&](std::size_t begin, std::size_t end) {
-        Workspace space(m, 2);
+        Workspace<Modulus> space(m, 2);
         word* mine = partial.get() + begin / grain * lanes * row;
         const Rows none{};
         space.broadcast(0, m.one.data(), m.row());
@@ -220,7 +145,7 @@ void product_of_rows(const Modulus& m, word* r, const word* a, std::size_t count
         });
         space.store(0, mine, row, 0, static_cast<int>(lanes), m.row());
     });
-    Products products(m);
+    Sums<Modulus> products(m);
     for (std::size_t i = 1; i < pieces * lanes; ++i) {
         products.push(partial.get(), partial.get() + i * row);
         products.flush();
@@ -232,7 +157,7 @@ void chain_rows(const Modulus& m, word* prefixes, word* totals, const word* rows
     const std::size_t row = static_cast<std::size_t>(m.row()), digits = static_cast<std::size_t>(m.digits);
     const std::size_t lanes = static_cast<std::size_t>(m.kernel->lanes), n_chains = (count + chain - 1) / chain;
     parallel_for(threads, n_chains, lanes, [&](std::size_t begin, std::size_t end) {
-        Workspace space(m, 2);
+        Workspace<Modulus> space(m, 2);
         Scratch one_digit(digits);
         set_one_digit(one_digit.get(), m.digits);
         for (std::size_t step = 0; step < chain; ++step) {
@@ -263,7 +188,7 @@ void unchain_rows(const Modulus& m, word* inverses, const word* prefixes, const 
     const std::size_t row = static_cast<std::size_t>(m.row()), digits = static_cast<std::size_t>(m.digits);
     const std::size_t lanes = static_cast<std::size_t>(m.kernel->lanes), n_chains = (count + chain - 1) / chain;
     parallel_for(threads, n_chains, lanes, [&](std::size_t begin, std::size_t end) {
-        Workspace space(m, 3);
+        Workspace<Modulus> space(m, 3);
         load_limbs(m, space, 0, inverted_totals + at(begin, m.limbs), static_cast<std::size_t>(m.limbs), m.limbs,
                    static_cast<int>(end - begin));
         space.broadcast(1, m.r_squared.data(), m.digits);
@@ -289,7 +214,7 @@ void unchain_rows(const Modulus& m, word* inverses, const word* prefixes, const 
 
 void factor_rows(const Modulus& m, word* r, const word* rows, const word* inverses, std::size_t count, int threads) {
     const std::size_t row = static_cast<std::size_t>(m.row()), digits = static_cast<std::size_t>(m.digits);
-    for_rows(m, count, threads, 4, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 4, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         const Kernel& k = *m.kernel;
         word taken[MAX_LANES];
         space.load(0, rows, row, first, active, m.row());
@@ -310,7 +235,7 @@ void factor_rows(const Modulus& m, word* r, const word* rows, const word* invers
 
 void invert_rows(const Modulus& m, word* r, const word* rows, const word* inverses, std::size_t count, int threads) {
     const std::size_t row = static_cast<std::size_t>(m.row());
-    for_rows(m, count, threads, 3, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 3, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         const Kernel& k = *m.kernel;
         space.load(0, rows, row, first, active, m.row());
         space.load(1, inverses, static_cast<std::size_t>(m.digits), first, active, m.digits);
@@ -330,7 +255,7 @@ void invert_rows(const Modulus& m, word* r, const word* rows, const word* invers
 void encrypt_rows(const Modulus& m, const FixedBase& base, word* r, const word* start, const word* plain, const word* alphas,
                   int alpha_size, std::size_t count, int threads) {
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
-    for_rows(m, count, threads, 3, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, count, threads, 3, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         const Kernel& k = *m.kernel;
         if (start) {
             space.load(0, start, row, first, active, m.row());
@@ -361,7 +286,7 @@ void encrypt_rows(const Modulus& m, const FixedBase& base, word* r, const word* 
 
 void pack_rows(const Modulus& m, word* r, const word* a, std::size_t count, std::size_t slots, int slot_bits, int threads) {
     const std::size_t row = static_cast<std::size_t>(m.row()), lanes = static_cast<std::size_t>(m.kernel->lanes);
-    for_rows(m, (count + slots - 1) / slots, threads, 2, [&](Workspace& space, std::size_t first, int active) {
+    for_rows(m, (count + slots - 1) / slots, threads, 2, [&](Workspace<Modulus>& space, std::size_t first, int active) {
         space.broadcast(0, m.one.data(), m.row());
         for (std::size_t slot = slots; slot-- > 0;) {  // Horner from the top slot; missing slots hold 1
             for (int s = 0; s < slot_bits; ++s) m.kernel->sqr(m, space.block(0), space.block(0));
@@ -375,97 +300,6 @@ void pack_rows(const Modulus& m, word* r, const word* a, std::size_t count, std:
         }
         space.store(0, r, row, first, active, m.row());
     });
-}
-
-Branch::~Branch() {
-    for (std::vector<word>* secret : {&prime.n, &prime.complement, &prime.n_limbs, &prime.reciprocal, &prime.r_squared, &prime.one,
-                                      &prime.chunks, &exponent, &scale}) {
-        wipe(secret->data(), secret->size() * sizeof(word));
-    }
-}
-
-PrivateKey::~PrivateKey() { wipe(q_inverse.data(), q_inverse.size() * sizeof(word)); }
-
-namespace {
-
-constexpr int SECRET_WINDOW = 4;  // 5 saves a fifth of the products and reads twice as much table
-constexpr int SECRET_ENTRIES = 1 << SECRET_WINDOW;
-
-// Block 0 = block 0 ^ exponent, by fixed windows; every table entry is read for every window. Uses block 1.
-void power_constant_time(const Modulus& m, Workspace& space, const std::vector<word>& exponent) {
-    const Kernel& k = *m.kernel;
-    const std::size_t words = static_cast<std::size_t>(m.row()) * static_cast<std::size_t>(k.lanes);
-    const std::size_t bytes = words * sizeof(word);
-    Scratch table(words * SECRET_ENTRIES, true);
-    const auto entry = [&](int i) { return table.get() + static_cast<std::size_t>(i) * words; };
-    space.broadcast(1, m.one.data(), m.row());
-    std::memcpy(entry(0), space.block(1), bytes);
-    std::memcpy(entry(1), space.block(0), bytes);
-    for (int i = 2; i < SECRET_ENTRIES; i += 2) {
-        k.sqr(m, entry(i), entry(i / 2));
-        k.mul(m, entry(i + 1), entry(i), space.block(0));
-    }
-    const int size = static_cast<int>(exponent.size()), top = (size * 64 + SECRET_WINDOW - 1) / SECRET_WINDOW - 1;
-    const auto digit = [&](int position) { return bits_at(exponent.data(), size, position * SECRET_WINDOW, SECRET_WINDOW); };
-    k.pick(space.block(0), table.get(), SECRET_ENTRIES, words, digit(top));
-    for (int position = top; position-- > 0;) {
-        for (int s = 0; s < SECRET_WINDOW; ++s) k.sqr(m, space.block(0), space.block(0));
-        k.pick(space.block(1), table.get(), SECRET_ENTRIES, words, digit(position));
-        k.mul(m, space.block(0), space.block(0), space.block(1));
-    }
-}
-
-// residues[lane] = L(c^(p-1)) * scale mod p, canonical limbs; returns 0 when c^(p-1) is 1 modulo p in every active lane.
-word decrypt_branch(const Branch& branch, Workspace& space, word* residues, const word* ciphertexts, int size, int active) {
-    const Modulus& m = branch.prime;
-    import_block(m, space, 0, ciphertexts, size, active);
-    power_constant_time(m, space, branch.exponent);
-    m.kernel->redc(m, space.block(0), space.block(0));
-    word pairs[MAX_LANES * 2 * MAX_DIGITS], fault = 0;
-    store_pairs(m, space.block(0), pairs, active);  // (1, L)
-    for (int lane = 0; lane < active; ++lane) {
-        const word* low = pairs + at(static_cast<std::size_t>(lane), 2 * m.limbs);
-        fault |= low[0] ^ 1;
-        for (int i = 1; i < m.limbs; ++i) fault |= low[i];
-    }
-    load_limbs(m, space, 1, pairs + m.limbs, static_cast<std::size_t>(2 * m.limbs), m.limbs, active);
-    space.broadcast(2, branch.scale.data(), m.digits);
-    m.kernel->redc_mul(m, space.block(1), space.block(1), space.block(2));
-    store_residues(m, space.block(1), residues, static_cast<std::size_t>(m.limbs), active);
-    wipe(pairs, sizeof pairs);
-    return fault;
-}
-
-}  // namespace
-
-bool decrypt_limbs(const PrivateKey& key, word* plain, const word* ciphertexts, std::size_t count, int threads) {
-    const Modulus &p = key.p.prime, &q = key.q.prime;
-    const int size = 2 * key.limbs, limbs = p.limbs;
-    std::atomic<word> fault{0};
-    parallel_for(threads, count, static_cast<std::size_t>(p.kernel->lanes), [&](std::size_t begin, std::size_t end) {
-        const int active = static_cast<int>(end - begin);
-        const std::size_t lanes = static_cast<std::size_t>(p.kernel->lanes), words = static_cast<std::size_t>(limbs);
-        Workspace p_space(p, 3, true), q_space(q, 3, true);
-        Scratch mod_p(lanes * words, true), mod_q(lanes * words, true), product(2 * words, true);
-        word wrong = decrypt_branch(key.p, p_space, mod_p.get(), ciphertexts + at(begin, size), size, active);
-        wrong |= decrypt_branch(key.q, q_space, mod_q.get(), ciphertexts + at(begin, size), size, active);
-        fault |= wrong;
-        // m = m_q + q * ((m_p - m_q) / q mod p); q < 2p, so that 4p - m_q is positive
-        load_limbs(p, p_space, 0, mod_p.get(), static_cast<std::size_t>(limbs), limbs, active);
-        load_limbs(p, p_space, 1, mod_q.get(), static_cast<std::size_t>(limbs), limbs, active);
-        p.kernel->negate(p, p_space.block(1), p_space.block(1));
-        p.kernel->add(p, p_space.block(0), p_space.block(0), p_space.block(1));
-        p_space.broadcast(1, key.q_inverse.data(), p.digits);
-        p.kernel->redc_mul(p, p_space.block(0), p_space.block(0), p_space.block(1));
-        store_residues(p, p_space.block(0), mod_p.get(), static_cast<std::size_t>(limbs), active);
-        for (std::size_t lane = 0; lane < static_cast<std::size_t>(active); ++lane) {
-            const std::size_t offset = lane * static_cast<std::size_t>(limbs);
-            multiply_add(product.get(), mod_p.get() + offset, q.n_limbs.data(), mod_q.get() + offset, limbs);
-            std::memcpy(plain + at(begin + lane, key.limbs), product.get(), sizeof(word) * static_cast<std::size_t>(key.limbs));
-        }
-    });
-    if (fault) wipe(plain, count * static_cast<std::size_t>(key.limbs) * sizeof(word));
-    return !fault;
 }
 
 }  // namespace vfl

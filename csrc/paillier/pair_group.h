@@ -1,41 +1,28 @@
-// The buckets of one block: pairs by pattern, and the logarithms of what was multiplied into them.
+// Pairs modulo n^2 as a group for the coded product (product/group.h). An element made ready is the factor (b, floor(b*R/n)) of its
+// residue and its logarithm (factor_rows); residues are multiplied bucket by bucket, logarithms only added.
 #pragma once
 
-#include <algorithm>
 #include <numeric>
 #include <vector>
 
-#include "coded_product.h"
-#include "lanes.h"
+#include "paillier/pair.h"
+#include "product/coded_product.h"
+#include "product/group.h"
 
 namespace vfl {
 
+inline Lanes lanes_of(const Modulus& m) { return {m.kernel->lanes, m.kernel->gather, m.kernel->scatter}; }
+inline int row_words(const Modulus& m) { return m.row(); }
+inline int prepared_words(const Modulus& m) { return 3 * m.digits; }
+inline int operand_words(const Modulus& m) { return m.row(); }
+inline const word* zero_of(const Modulus& m) { return m.one.data(); }  // encrypted sums are products
+inline void add(const Modulus& m, word* r, const word* a, const word* b) { m.kernel->mul(m, r, a, b); }
+inline void add_prepared(const Modulus& m, word* r, const word* a, const word* factor) { m.kernel->mul_factor(m, r, a, factor); }
+inline void add_prepared_broadcast(const Modulus& m, word* r, const word* a, const word* factor) {
+    m.kernel->mul_factor_broadcast(m, r, a, factor);
+}
+
 constexpr unsigned MAX_ACCUMULATED = 4094;  // logarithms added between two carries (pair.h)
-
-// Pairs by joint class of some features, each in use or not. The memory is not cleared: what is not in use is not read.
-class Tensor {
-  public:
-    Tensor(const Modulus& m, word* memory, std::size_t size) : row_(static_cast<std::size_t>(m.row())), memory_(memory), used_(size, 0) {}
-
-    std::size_t size() const { return used_.size(); }
-    bool used(std::size_t i) const { return used_[i] != 0; }
-    void set_used(std::size_t i) { used_[i] = 1; }
-    bool is_mostly_used() const { return static_cast<std::size_t>(std::count(used_.begin(), used_.end(), 1)) * 4 >= size() * 3; }
-    word* pair(std::size_t i) { return memory_ + i * row_; }
-    const word* pair(std::size_t i) const { return memory_ + i * row_; }
-
-    void set(std::size_t i, const word* row) {
-        std::memcpy(pair(i), row, sizeof(word) * row_);
-        used_[i] = 1;
-    }
-
-    void ask_for(std::size_t i) const { prefetch<Access::write>(pair(i), row_); }
-
-  private:
-    std::size_t row_;
-    word* memory_;
-    std::vector<unsigned char> used_;
-};
 
 // Sums of logarithms by joint class of some features.
 class LogTensor {
@@ -60,33 +47,18 @@ class LogTensor {
     Scratch logs_;
 };
 
-inline std::size_t product_of(const int* counts, std::size_t n) {
-    std::size_t product = 1;
-    for (std::size_t i = 0; i < n; ++i) product *= static_cast<std::size_t>(counts[i]);
-    return product;
-}
+// The logarithms of one block's buckets, kept by the patterns of its lower and of its upper half of features alone: the class sums
+// need no more, and two small tables stay in the cache.
+template <>
+struct Refinement<Modulus> {
+    Refinement(const Modulus& m, const CodedBlock& block)
+        : m_(m), block_(block), n_lower_(product_of(block.class_counts.data(), block.class_counts.size() / 2)), lower_(m, n_lower_),
+          upper_(m, block.n_patterns() / n_lower_) {}
 
-// The buckets of one block. Residues are multiplied by pattern; logarithms, which are only added, are kept by the patterns of the
-// block's lower and of its upper half alone: the class sums need no more, and two small tables stay in the cache.
-class Buckets {
-  public:
-    Buckets(const Modulus& m, word* memory, const CodedBlock& block)
-        : m_(m), block_(block), n_lower_(product_of(block.class_counts.data(), block.class_counts.size() / 2)),
-          tensor_(m, memory, block.n_patterns()), lower_(m, n_lower_), upper_(m, block.n_patterns() / n_lower_) {}
-
-    Tensor& tensor() { return tensor_; }
-
-    // Adds the logarithm of `row`; returns true when this is the bucket's first row, which is then already in place as a pair.
-    bool enter(std::size_t pattern, const CodedRows& vector, std::size_t row) {
-        const std::size_t width = static_cast<std::size_t>(m_.row()), digits = static_cast<std::size_t>(m_.digits);
-        if (!tensor_.used(pattern)) {
-            tensor_.set(pattern, vector.rows + row * width);
-            return true;
-        }
-        const word* log = vector.factors + row * (width + digits) + width;
+    void add(std::size_t pattern, const word* prepared) {
+        const word* log = prepared + m_.row();
         if (block_.class_counts.size() > 1) lower_.add(pattern % n_lower_, log);
         upper_.add(pattern / n_lower_, log);
-        return false;
     }
 
     // sums (X0, X1) of every feature and class become (X0, X1 + X0*Lambda), Lambda the sum of the class's logarithms.
@@ -108,7 +80,7 @@ class Buckets {
             }
             first += count;
         }
-        Workspace space(m_, 2);
+        Workspace<Modulus> space(m_, 2);
         for_lanes(m_, 0, n_classes, [&](std::size_t at, int active) {
             const Kernel& k = *m_.kernel;
             space.load(0, sums, row, at, active, m_.row());
@@ -123,7 +95,6 @@ class Buckets {
     const Modulus& m_;
     const CodedBlock& block_;
     std::size_t n_lower_;
-    Tensor tensor_;
     LogTensor lower_, upper_;
 };
 

@@ -45,7 +45,7 @@ def run(classes: list[int], key: PrivateKey, measure: Any, backend: str, sparse:
     def end_to_end() -> tuple[MaskedOpening, CipherVector]:
         vector = CipherVector(key.public, key.public.context.load(wire), 0, bound)
         joined = CipherVector.concatenate(matrix.product(vector))
-        return MaskedOpening(joined), joined
+        return MaskedOpening(key.public, joined), joined
 
     opening, joined = measure(end_to_end, items=n_rows * n_features, unit="cell", rounds=ROUNDS[backend])
     measure.extra_info["blocks"] = len(matrix.plan.blocks)

@@ -29,6 +29,7 @@ TARGETS = {
     "decryption": Target("vflfast/crypto/paillier/private.py", (
         "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/test_refusals.py"), (
         "_open", "_randomness", "blinding_factors")),
+    "announcements": Target("vflfast/crypto/paillier/scheme.py", ("protocol/test_session.py", "attacks/test_bad_keys.py"), ("receive",)),
     "plans": Target("vflfast/crypto/codec.py", ("crypto/test_codec.py", "crypto/paillier/test_opening.py", "crypto/test_refusals.py")),
     "messages": Target("vflfast/protocol/messages.py", (
         "protocol/test_messages.py", "protocol/test_link.py", "protocol/test_transcript.py")),

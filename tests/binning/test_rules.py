@@ -6,14 +6,16 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tables import dense, table
 
 from vflfast.binning.binner import Binner
-from vflfast.binning.rules import CategoryRule, NumericRule, choose_rule, five_edges
+from vflfast.binning.rules import RULES, CategoryRule, NumericRule, choose_rule, five_edges
 from vflfast.errors import DataError
+from vflfast.tables.table import Table
 
 NAN = math.nan
 
@@ -308,3 +310,19 @@ def test_what_falls_into_levels_and_categories() -> None:
     levels = NumericRule("f", "numeric", "levels", (10.0, 14.0), 2, False, 0, (), 0)
     assert levels.class_texts() == ["about 10", "about 12", "about 14", "missing later"]
     assert CategoryRule("f", ("a", None), True, (), 0).class_texts() == ["a", "(missing)", "(rest)"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_codes_what_it_says_and_comes_back_from_a_file(rule: str) -> None:
+    """A name among the rules is a rule of its own: its texts, ranks and saved form."""
+    values = np.repeat(np.arange(-2.0, 5.0), 6)
+    fitted, codes = Binner.fit_transform(
+        Table(np.arange(len(values)).astype(str).astype(object), pd.DataFrame({"x": values}), {"x": "numeric"}), overrides={"x": rule}
+    )
+    (made,) = fitted.rules
+    assert isinstance(made, NumericRule)
+    assert made.rule == rule
+    assert len(made.class_texts()) == made.n_classes
+    seen = {text for number, text in enumerate(made.class_texts()) if number in set(codes[0].codes[0].tolist())}
+    assert len(seen) == {"five": 5, "zero": 2, "sign": 3, "missing": 1, "levels": 7}[rule]
+    assert Binner.from_dict(fitted.to_dict()).rules == fitted.rules

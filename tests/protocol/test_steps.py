@@ -87,6 +87,12 @@ def states() -> Iterator[tuple[str, str, Kind | str, tuple[Kind, ...]]]:
             yield sender, recipient, last, follow
 
 
+def test_every_message_has_a_number_and_a_place() -> None:
+    made = {cls for cls in ms.Message.__subclasses__() if cls.__module__ == ms.__name__}
+    placed = {cls for lane in TABLE.values() for follow in lane.values() for cls in follow}
+    assert made == set(ms.KINDS.values()) == placed
+
+
 @pytest.mark.parametrize(("sender", "recipient", "last", "follow"), list(states()), ids=lambda v: "" if isinstance(v, tuple) else name(v))
 def test_whatever_the_table_does_not_list_is_refused(sender: str, recipient: str, last: Kind | str, follow: tuple[Kind, ...]) -> None:
     for kind in ms.KINDS.values():

@@ -111,24 +111,7 @@ def test_a_gram_matrix_in_tiles_has_the_same_bits(n_columns: int, own: Any, monk
     assert logistic.gram(matrix, own).tobytes() == whole.tobytes()
 
 
-@pytest.mark.parametrize("size", [1, 8, 9, 50])
-def test_cholesky_in_its_own_place(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(newton, "WHOLE_COLUMNS", 0)
-    monkeypatch.setattr(newton, "TILE", 8)
-    root = np.random.default_rng(size).normal(size=(size, size))
-    matrix = root @ root.T + np.eye(size)
-    expected = np.linalg.cholesky(matrix)
-    lower = newton.cholesky(matrix)
-    assert lower is matrix
-    assert np.tril(lower) == pytest.approx(expected, rel=1e-9, abs=1e-9)
-    assert newton._solve(lower, np.ones(size)) == pytest.approx(np.linalg.solve(root @ root.T + np.eye(size), np.ones(size)))
-    with pytest.raises(np.linalg.LinAlgError):
-        newton.cholesky(-np.eye(size))
-
-
 def test_the_memory_of_a_wide_block_is_one_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(newton, "WHOLE_COLUMNS", 512)
-    monkeypatch.setattr(newton, "TILE", 64)
     monkeypatch.setattr(logistic, "GRAM_TILE", 128)
     monkeypatch.setattr(logistic, "CHUNK_BYTES", 1 << 18)
     matrix = table(300, 1000)

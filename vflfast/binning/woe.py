@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from ..crypto.codec import encode
 from ..errors import InputError
+from ..learn.elementary import log
 from ..params import WOE_BOUND, WOE_FRAC_BITS
 
 Ints = npt.NDArray[np.int64]
@@ -41,7 +40,7 @@ def weight_of_evidence(rows: npt.ArrayLike, positives: npt.ArrayLike) -> tuple[I
     values, information = np.zeros(n.size), 0.0
     for k in np.flatnonzero(n).tolist():
         twice_p, twice_q = 2 * int(p[k]) + 1, 2 * int(q[k]) + 1
-        values[k] = math.log((twice_p * total_q) / (twice_q * total_p))  # a quotient of integers: rounded once
+        values[k] = float(log((twice_p * total_q) / (twice_q * total_p)))  # a quotient of integers: rounded once
         information += (twice_p / total_p - twice_q / total_q) * float(values[k])
     return encode(values, WOE_FRAC_BITS, WOE_BOUND, "weight of evidence"), information
 

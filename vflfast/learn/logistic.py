@@ -12,7 +12,7 @@ from numba import njit
 from ..crypto import engine
 from ..crypto.coded import CodedMatrix, Codes
 from ..errors import BoundError
-from . import checks
+from . import checks, elementary
 from .checks import Floats, Ints, Labels
 
 INT64_MAX = (1 << 63) - 1
@@ -202,14 +202,14 @@ def residual_offset(predictor_fixed: npt.ArrayLike, y: npt.ArrayLike, frac_bits:
 def sigmoid(u: npt.ArrayLike) -> Floats:
     """σ(u) = 1/(1 + e^(−u)), without overflow for any finite u ([0075])."""
     x = checks.floats("u", u)
-    e = np.exp(-np.abs(x))
+    e = elementary.exp(-np.abs(x))
     return np.where(x >= 0.0, 1.0, e) / (1.0 + e)
 
 
 def cross_entropy(u: npt.ArrayLike, y: npt.ArrayLike, row_weights: Ints | None = None) -> float:
     """Mean of log(1 + e^(−y·u)), weighted by a if given, without overflow, summed exactly ([0077], [0124], [0129]); labels −1/+1."""
     x, signs = _predictor_and_labels(u, y)
-    losses = np.logaddexp(0.0, -signs * x)
+    losses = elementary.softplus(-signs * x)
     return math.fsum(losses) / x.size if row_weights is None else math.fsum(losses * row_weights) / int(row_weights.sum())
 
 
@@ -226,7 +226,7 @@ def taylor_loss(u: npt.ArrayLike, y: npt.ArrayLike) -> float:
         terms = x * (x / 8.0 - signs / 2.0)
     if not np.isfinite(terms).all():
         raise BoundError("u", "its square exceeds the range of float64")
-    return math.log(2.0) + math.fsum(terms) / x.size
+    return elementary.LN2 + math.fsum(terms) / x.size
 
 
 def _predictor_and_labels(u: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Labels]:

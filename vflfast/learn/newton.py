@@ -11,20 +11,17 @@ import math
 from typing import Protocol
 
 import numpy as np
-from numba import njit
-from threadpoolctl import threadpool_limits
 
 from ..crypto.coded import CodedMatrix
 from ..errors import InputError
 from ..params import MAX_GRAM_COLUMNS
+from . import linalg
 from .checks import Floats, Ints
 from .logistic import cross_product, largest_value, linear_predictor
 from .scaling import Scaling
 
 log = logging.getLogger("vflfast")
 
-WHOLE_COLUMNS = 4096  # up to here LAPACK factors at once, with copies of the matrix
-TILE = 512  # columns of a panel beyond
 STEPS = 500
 RESIDUAL = 1e-6  # |slope − H·x| over |slope| at the end: far below what one relaxed step leaves
 QUANTISED = 1 << 62  # bound of the sums over rows, as integers
@@ -52,17 +49,15 @@ class Factored:
         hessian = np.multiply(correlations, 0.25 * curvature, out=correlations)
         diagonal = np.where(scaling.varies, hessian.diagonal() + alpha, 1.0)
         np.fill_diagonal(hessian, diagonal)
-        try:
-            with threadpool_limits(limits=1, user_api="blas"):
-                self._lower = cholesky(hessian)
-        except np.linalg.LinAlgError:
-            raise InputError("alpha", DEPENDENT) from None
+        if not linalg.cholesky(hessian):
+            raise InputError("alpha", DEPENDENT)
+        self._lower = hessian
         if float(self._lower.diagonal().min()) ** 2 <= 8.0 * diagonal.size * np.finfo(np.float64).eps * float(diagonal.max()):
             raise InputError("alpha", DEPENDENT)
 
     def solve(self, slope: Floats) -> Floats:
         """Return H⁻¹·slope."""
-        return _solve(self._lower, slope.copy())
+        return linalg.solve(self._lower, slope.copy())
 
 
 class Correlations:
@@ -72,7 +67,7 @@ class Correlations:
         self.matrix, self.scaling = matrix, scaling
         self._largest = max(largest_value(matrix), 1)
 
-    def __matmul__(self, vector: Floats) -> Floats:
+    def times(self, vector: Floats) -> Floats:
         """Return C·v; sums over the rows are of integers, so no order of them shows."""
         weights = self.scaling.divide(vector)
         image = linear_predictor(self.matrix, weights, -math.fsum(weights * self.scaling.mean))
@@ -106,7 +101,7 @@ class Iterated:
         for _ in range(STEPS):
             if square <= RESIDUAL**2 * first:
                 return result
-            image = self._scale * (self._correlations @ direction) + self._alpha * direction
+            image = self._scale * self._correlations.times(direction) + self._alpha * direction
             bend = math.fsum(direction * image)
             if not bend > 0.0:  # only without a penalty: what is left of the slope lies where H is 0
                 return result
@@ -117,40 +112,3 @@ class Iterated:
             direction = residual + (square / before) * direction
         log.warning("solver: %d steps leave %.1e of the slope; a larger alpha takes fewer", STEPS, math.sqrt(square / first))
         return result
-
-
-def cholesky(matrix: Floats) -> Floats:
-    """Return the lower Cholesky factor; of a large matrix in its own place, where what is above the diagonal is left undefined.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        The matrix is not positive definite.
-    """
-    size = len(matrix)
-    if size <= WHOLE_COLUMNS:
-        return np.linalg.cholesky(matrix).astype(np.float64, copy=False)
-    for start in range(0, size, TILE):
-        stop = min(start + TILE, size)
-        corner = np.linalg.cholesky(matrix[start:stop, start:stop])
-        matrix[start:stop, start:stop] = corner
-        panel = matrix[stop:, start:stop]
-        for first in range(0, len(panel), TILE):
-            last = min(first + TILE, len(panel))
-            panel[first:last] = np.linalg.solve(corner, panel[first:last].T).T
-            matrix[stop + first : stop + last, stop : stop + last] -= panel[first:last] @ panel[:last].T
-    return matrix
-
-
-@njit(cache=True, nogil=True)
-def _solve(lower: Floats, x: Floats) -> Floats:
-    """Solve L·Lᵀ·x = b in place, in one fixed order of operations."""
-    for i in range(x.size):
-        for k in range(i):
-            x[i] -= lower[i, k] * x[k]
-        x[i] /= lower[i, i]
-    for i in range(x.size - 1, -1, -1):
-        x[i] /= lower[i, i]
-        for k in range(i):
-            x[k] -= lower[i, k] * x[i]
-    return x

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..crypto.coded import CodedMatrix
 from ..errors import BoundError, InputError, ModelError
 from ..params import MAX_GRAM_COLUMNS, MIN_ALPHA, RELAXATION
-from . import checks
+from . import checks, linalg
 from .checks import Floats
 from .logistic import cross_product
 from .newton import Correlations, make_newton
@@ -381,7 +381,7 @@ def largest_eigenvalue(symmetric: Floats | Correlations) -> float:
     value = 0.0
     for _ in range(POWER_ITERATIONS):
         unit = vector / math.sqrt(math.fsum(vector * vector))
-        image = symmetric @ unit if isinstance(symmetric, Correlations) else np.einsum("ij,j->i", symmetric, unit)
+        image = symmetric.times(unit) if isinstance(symmetric, Correlations) else linalg.product(symmetric, unit)
         previous, value = value, math.sqrt(math.fsum(image * image))
         if value - previous <= POWER_TOLERANCE * value:
             break

@@ -13,7 +13,6 @@ from ..crypto.codec import SlotPlan
 from ..crypto.paillier.base_table import BaseTable, n_entries
 from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, holder_plan, plan_opening
 from ..crypto.paillier.private import blinding_factors
-from ..learn.newton import WHOLE_COLUMNS
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
 from ..protocol.forward import predictor_bound
 from ..protocol.scores import SCORE_BOUND
@@ -28,7 +27,7 @@ KEY_DECRYPTIONS, ROOT_DECRYPTIONS = 300, 8  # a prime search, and an n-th root, 
 READ_BYTES = 200e6  # of a table's cells held at a time while it is read
 BASE_MEMORY = 360e6  # the interpreter and its libraries
 CG_STEPS = 60  # of a block too wide for its Gram matrix, at the default alpha
-CHOLESKY_TERM = 4.0  # a term of the factorisation, in double precision on one thread, against one of the product in single
+CHOLESKY_TERM = 6.0  # a term of the factorisation, in double precision on one thread, against one of the product in single
 # What a step takes however few numbers it has, in microseconds: Python, and the arithmetic of a single number (inverses, gcd).
 PER_MESSAGE, PER_CHECK, PER_PRODUCT, PER_GROUPING = 30.0, 600.0, 600.0, 1500.0
 VECTORS_ALIVE = 6  # vectors of n ciphertexts that all parties in one process hold at the peak
@@ -298,7 +297,7 @@ class Work:
         tables = max(self.most_entries, self.n_entries()) * 2 * width
         tensors = rates.threads * rates.lanes * 1.25 * width * max(work.buckets / work.n_blocks for work in self.products.values())
         factored = [p.n_columns for p in shape.parties if p.n_columns <= MAX_GRAM_COLUMNS]
-        grams = 8 * sum(d**2 for d in factored) + 24 * max((d**2 for d in factored if d <= WHOLE_COLUMNS), default=0)
+        grams = 8 * sum(d**2 for d in factored)
         vectors = (VECTORS_ALIVE * self.groups + 2 * min(self.groups, ROWS_PER_PASS)) * width
         working = codes + vectors + (tables if rates.table_entry else 0) + tensors + grams
         return int(BASE_MEMORY + max(working, raw + codes))

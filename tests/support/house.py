@@ -1,4 +1,4 @@
-"""The rules of the house (docs/architecture.md) as functions from the root of a tree to the violations seen there: "path: what is wrong"."""
+"""The rules of the house (docs/architecture.md): functions from the root of a tree to the violations seen there, "path: what is wrong"."""
 
 from __future__ import annotations
 

@@ -57,6 +57,9 @@ ROWS = (
         Measure("process runs", 2, 2, r"test_launch\.py::test_processes_give_the_weights"))),
     Row("A7", "encrypted training against the plaintext twin, every weight, every round", "0 differing bits", (
         Measure("settings", 32, 32, r"test_twin\.py::test_encrypted_weights_are_the_twins"),)),
+    Row("A9", "processors: kernels of BLAS, dispatch of numpy, targets of numba, variants of the C library", "one hash", (
+        Measure("machines", 9, 9), Measure("machines at the patent's width", None, 8), Measure("runs that went on elsewhere", 3, 3),
+        Measure("versions of numpy", None, 2), Measure("factors of the control", None, None))),
     Row("B1", "kill: roles × steps × before/after the durable write, then restart", "all end with the fault-free hash", (
         Measure("simulated points", 9, 9, r"test_simulator\.py::test_a_crash_(?:around|at)"),
         Measure("killed processes", None, 4, r"test_launch\.py::test_a_killed_party"))),

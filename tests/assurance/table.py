@@ -62,7 +62,7 @@ ROWS = (
         Measure("versions of numpy", None, 2), Measure("factors of the control", None, None))),
     Row("B1", "kill: roles × steps × before/after the durable write, then restart", "all end with the fault-free hash", (
         Measure("simulated points", 9, 9, r"test_simulator\.py::test_a_crash_(?:around|at)"),
-        Measure("killed processes", None, 4, r"test_launch\.py::test_a_killed_party"))),
+        Measure("killed processes", None, 4, r"test_launch\.py::test_a_killed_party"), Measure("killed at the end", 3, 15))),
     Row("B2", "two roles killed in one round", "50 / 1,000, all", (
         Measure("cases", 50, 1000),)),
     Row("B3", "simulator seeds: dropped, duplicated, reordered, corrupted, delayed messages and crashes",
@@ -86,6 +86,8 @@ ROWS = (
     Row("B11", "200 rounds", "memory growth < 1 %, file descriptors constant", (
         Measure("rounds", 100, 200, fold="max"), Measure("percent of memory more", None, 1, fold="max", at_most=True),
         Measure("percent of memory more, a process", None, 1, fold="max", at_most=True))),
+    Row("B13", "kill the launcher, or anybody, then resume", "200, all end with the fault-free hash, nobody left", (
+        Measure("launchers killed", 1, 2), Measure("random kills of launch", None, 200))),
     Row("C1", "catalogued bad inputs", "≥ 300 cases, each a typed error that names the argument", (
         Measure("cases", 300, 300, r"test_refusals\.py::|test_tampering\.py::|test_codec\.py::test_\w*refuses\w*\["
                                    r"|test_coded\.py::test_bad_matrices|test_keyfile\.py::test_\w*refused\w*\[|test_settings\.py::test_\w+\["),)),

@@ -9,6 +9,7 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,27 @@ def test_files_are_the_owners_alone(journal: FileJournal) -> None:
 
 
 def test_two_processes_cannot_use_one_journal(journal: FileJournal) -> None:
-    with pytest.raises(JournalError, match="another process"):
+    with pytest.raises(JournalError, match=f"process {os.getpid()} uses this journal"):
         FileJournal(journal.folder, "guest")
+
+
+def test_a_process_that_is_about_to_end_is_waited_for(journal: FileJournal) -> None:
+    threading.Timer(0.3, journal.close).start()
+    FileJournal(journal.folder, "guest", patience=30.0).close()
+
+
+def test_the_end_is_noted_with_its_attempt_and_what_came_of_it(journal: FileJournal) -> None:
+    journal.adopt_attempt(7)
+    journal.mark_finished({"rounds": 2})
+    assert journal.outcome() is None  # nothing was committed
+    journal.commit(checkpoint(1))
+    journal.mark_finished({"rounds": 2})
+    assert reopened(journal).outcome() == (7, {"rounds": 2})
+    journal.unmark_finished()
+    assert journal.outcome() is None
+    journal.mark_finished()
+    journal.commit(checkpoint(2))
+    assert journal.outcome() is None
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------

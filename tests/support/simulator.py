@@ -33,6 +33,7 @@ class MemoryJournal:
     generations: list[Checkpoint] = field(default_factory=list)
     attempt: int = 0
     done: bool = False
+    ended: tuple[int, dict[str, Any]] = (0, {})
     crash: tuple[str, int] | None = None
 
     def held(self) -> tuple[Checkpoint, ...]:
@@ -48,8 +49,11 @@ class MemoryJournal:
     def finished(self) -> bool:
         return self.done
 
-    def mark_finished(self) -> None:
-        self.done = True
+    def mark_finished(self, outcome: Any = None) -> None:
+        self.done, self.ended = True, (self.attempt, dict(outcome or {}))
+
+    def outcome(self) -> tuple[int, dict[str, Any]] | None:
+        return self.ended if self.done else None
 
     def next_attempt(self) -> int:
         self.attempt += 1

@@ -36,16 +36,19 @@ score_option = click.option("--score", is_flag=True, help="Score new customers w
 @role_option
 @config_option
 @score_option
+@click.option("--anew", is_flag=True, help="Train anew: take away the journal of a run that came to its end first.")
 @labels_option
 @with_scoring
 @with_settings
 @json_option
 @reports_errors
 def party(
-    role: str, config_file: Path, score: bool, out: Path | None, output: str | None, joint: bool, as_json: bool,
+    role: str, config_file: Path, score: bool, anew: bool, out: Path | None, output: str | None, joint: bool, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Take one party's part in a run; start it again after a crash or a stop, and it goes on.
+
+    After its end the same command says again what it said then, and serves a party that has not ended yet; --anew begins another run.
 
     \b
     vflfast party --role guest --config fed.toml
@@ -79,13 +82,16 @@ def party(
     [network]
     certificates = "certificates"  # ca.pem, guest.pem, guest.key: vflfast certs
     """  # noqa: D301
+    from ..jobs import leash, programs
     from ..jobs import party as parties
-    from ..jobs import programs
     from ..jobs.progress import Progress
 
+    leash.end_with_starter()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output, joint)}
     own = parties.read_party(config_file, role, given, task=programs.SCORE if score else programs.TRAIN, out=out)
+    if anew:
+        parties.begin_anew(own)
     progress = Progress(own.settings)
     try:
         with stopped("the same command goes on with the run"):

@@ -22,6 +22,7 @@ from ..protocol.block import joint_hash
 from ..tables.toml import read_toml
 from . import jobfile
 from . import model as saved
+from .leash import Leash
 
 MAX_RESTARTS = 3  # of one party that ended by a signal
 LAST_WORDS = 30.0  # seconds for the others to end once one party has failed
@@ -33,6 +34,7 @@ class _Process:
     role: str
     command: list[str]
     show: Show
+    leash: Leash
     restarts: int = 0
     last_line: str = ""
     output: list[str] = field(default_factory=list)
@@ -40,8 +42,9 @@ class _Process:
     def start(self) -> None:
         # a session of its own: Ctrl-C reaches the launcher only, which ends the parties in order
         self.process = subprocess.Popen(  # noqa: S603
-            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            pass_fds=self.leash.descriptors, env=self.leash.environment,
+        )  # fmt: skip
         self.output.clear()
         self.readers = [threading.Thread(target=self._read_errors, daemon=True), threading.Thread(target=self._read_output, daemon=True)]
         for reader in self.readers:
@@ -124,7 +127,7 @@ def launch(
     with _certificates(target, roles, plaintext=plaintext) as certificates:
         addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, free_ports(len(roles)), strict=True)}
         network = {"certificates": str(certificates), "plaintext": plaintext}
-        processes = []
+        leash, processes = Leash(), []
         for role in roles:
             sections = _sections(data, job_folder.resolve(), role, addresses, target)
             sections["settings"] = {"simulation": True, **sections.get("settings", {}), **changes}
@@ -132,9 +135,12 @@ def launch(
             path = target / f"{role}.toml"
             path.write_text(_toml(sections), encoding="utf-8")
             command = [sys.executable, "-m", "vflfast", "party", "--role", role, "--config", str(path), "--json"]
-            processes.append(_Process(role, command + _scoring(role, labels, score=score), show))
+            processes.append(_Process(role, command + _scoring(role, labels, score=score), show, leash))
         start = time.monotonic()
-        outputs = _supervise(processes)
+        try:
+            outputs = _supervise(processes)
+        finally:
+            leash.close()
     ran = {"seconds": time.monotonic() - start, "restarts": {p.role: p.restarts for p in processes}}
     return {**(_scored(outputs, labels) if score else _trained(outputs, roles, target)), **ran}
 

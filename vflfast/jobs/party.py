@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..net import journal
 from ..net.board import Board
 from ..net.config import NetConfig, net_config
 from ..net.connection import connected
@@ -22,6 +23,8 @@ from .scored import check_target
 
 if TYPE_CHECKING:
     from ..net.certs import Credentials
+
+PATIENCE = 10.0  # seconds for a process of this party that is about to end
 
 
 def read_party(
@@ -72,23 +75,34 @@ def run_party(party: PartyJob, observer: Observer) -> PartyResult:
     config = party.config
     with ExitStack() as stack:
         stack.enter_context(party.part.resources.in_use())
-        journal = _journal(party)
-        stack.callback(journal.close)
-        board, peers = stack.enter_context(connected(config, credentials(config), party.settings.to_json(), party.task))
+        kept_rounds = _journal(party)
+        stack.callback(kept_rounds.close)
+        if not party.model_file.exists():  # it was saved before the end was noted, and is wanted
+            kept_rounds.unmark_finished()
+        ended = kept_rounds.outcome()
+        board, peers = stack.enter_context(
+            connected(config, credentials(config), party.settings.to_json(), party.task, None if ended is None else ended[0])
+        )
         observe = _Observer(board, observer)
 
         @cache
         def programs() -> Programs:  # made inside the run, so that the peers hear of a table that cannot be read
-            return programs_of(party, observe, journal)
+            return programs_of(party, observe, kept_rounds)
 
         kept: list[PartyResult] = []
 
-        def keep(result: Any) -> None:
+        def keep(result: Any) -> dict[str, Any]:
             observe(config.role, board.status().round, "save")
             kept[:] = [programs().keep(result)]
+            return kept[0].to_dict() if party.task == TRAIN else {}
 
-        Runner(board, peers, config, lambda attempt: programs().make(attempt), journal).run(keep)
-    return kept[0]
+        outcome = Runner(board, peers, config, lambda attempt: programs().make(attempt), kept_rounds).run(keep)
+    return kept[0] if kept else PartyResult.brought_back(config.role, outcome)
+
+
+def begin_anew(party: PartyJob) -> None:
+    """Take away the journal of a run that came to its end, so that the next start trains anew; InputError for one that did not."""
+    journal.begin_anew(party.config.journal.parent, (party.config.journal.name,))
 
 
 def credentials(config: NetConfig) -> Credentials | None:
@@ -104,9 +118,9 @@ def _journal(party: PartyJob) -> FileJournal:
     """Return the journal of the rounds; in scoring one that counts attempts only, beside that of a training run that may go on."""
     config = party.config
     if party.task == SCORE:
-        return FileJournal(config.journal.with_name(f"{config.role}.score"), config.role)
+        return FileJournal(config.journal.with_name(f"{config.role}.score"), config.role, patience=PATIENCE)
     config.models.mkdir(parents=True, exist_ok=True)
-    return FileJournal(config.journal, config.role)
+    return FileJournal(config.journal, config.role, patience=PATIENCE)
 
 
 class _Observer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,15 @@ class PartyResult:
     path: Path | None
     facts: dict[str, Any]
     scored: Scored | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a party that comes back after its end needs."""
+        return {"facts": self.facts, "path": None if self.path is None else str(self.path)}
+
+    @classmethod
+    def brought_back(cls, role: str, saved: Mapping[str, Any]) -> PartyResult:
+        """Return what `to_dict` gave."""
+        return cls(role, None if saved["path"] is None else Path(saved["path"]), dict(saved["facts"]))
 
 
 class Programs(Protocol):

@@ -127,6 +127,12 @@ class Board:
             self._spoke.clear()
         self.tell(state=RUNNING, party="", step="", problem="")
 
+    def come_back(self, attempt: int) -> None:
+        """Say that this party's run came to its end in `attempt`, before this process was started."""
+        with self.changed:
+            self.mailbox.restart(attempt)
+        self.tell(state=FINISHED)
+
     def tell(self, **changes: str | int) -> None:
         """Change this party's status; when its state changes, wake those who pass it on."""
         with self.changed:
@@ -148,7 +154,8 @@ class Board:
             self.last_heard[peer] = time.monotonic()
             self.problems.pop(peer, None)
             if not self.is_elsewhere(peer):
-                if before and before.instance != status.instance and peer in self._spoke:
+                ended = status.state == FINISHED and status.attempt == self.mailbox.attempt  # what it had to say was taken before
+                if before and before.instance != status.instance and peer in self._spoke and not ended:
                     self.mailbox.notice(self.mailbox.attempt + 1)  # what its former process began, this one cannot go on with
                 if status.state in (RUNNING, FINISHED):
                     self.mailbox.notice(status.attempt)

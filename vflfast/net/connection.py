@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def connected(
-    config: NetConfig, shown: Credentials | None, settings: str = "", task: str = ""
+    config: NetConfig, shown: Credentials | None, settings: str = "", task: str = "", ended: int | None = None
 ) -> Iterator[tuple[Board, dict[str, Peer]]]:
     """Serve and call the peers for the length of a block.
 
@@ -27,8 +27,12 @@ def connected(
         The party's certificates; None for plaintext.
     settings, task
         As of `Status`: what the peers are told of the run.
+    ended
+        The attempt in which the run came to its end here, in an earlier process.
     """
     board = Board(config.role, config.peers, config.max_held_bytes, settings, task)
+    if ended is not None:
+        board.come_back(ended)
     peers = {name: Peer(board, config, shown, name) for name in config.peers}
     with ExitStack() as stack:
         for peer in peers.values():

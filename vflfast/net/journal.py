@@ -10,7 +10,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..protocol.resume import Checkpoint
 
 MAGIC = b"vflfast journal "
 MAX_FILE_BYTES = 1 << 30
+LOCK_PAUSE = 0.05  # seconds between two tries for a lock
 CURRENT, PREVIOUS, NEW = "checkpoint", "checkpoint.previous", "checkpoint.new"
 ID_KEY = "ids.key"  # of a run in one process whose job brings none
 FILES = (CURRENT, PREVIOUS, NEW, ID_KEY, "finished", "finished.new", "attempt", "attempt.new", "lock")
@@ -36,18 +38,20 @@ class FileJournal:
         Made if it is not there, readable by its owner only.
     role
         The party's name; a journal of another party is refused.
+    patience
+        Seconds to wait for a process that still uses it: one that is about to end.
 
     Raises
     ------
     JournalError
-        The folder cannot be used, another process uses it, or every copy in it is damaged.
+        The folder cannot be used, another process uses it (the error names the process), or every copy in it is damaged.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], role: str) -> None:
+    def __init__(self, folder: str | os.PathLike[str], role: str, *, patience: float = 0.0) -> None:
         self.folder, self.role = Path(folder), role
         with _named(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _lock(self.folder / "lock")
+            self._lock = _lock(self.folder / "lock", patience)
 
     def close(self) -> None:
         """Let another process use the folder."""
@@ -100,14 +104,29 @@ class FileJournal:
     def finished(self) -> bool:
         """Return whether the run that is held was brought to its end here."""
         held = self.held()
-        mark = self._note("finished")
-        return bool(held) and mark == {"run": held[0].run.hex(), "round": held[0].round}
+        mark = self._note("finished") or {}
+        return bool(held) and (mark.get("run"), mark.get("round")) == (held[0].run.hex(), held[0].round)
 
-    def mark_finished(self) -> None:
-        """Note durably that the party has all it wanted of the run."""
+    def mark_finished(self, outcome: Mapping[str, Any] | None = None) -> None:
+        """Note durably that the party has all it wanted of the run; `outcome`, ready for JSON, is what it had of it."""
         held = self.held()
         if held:
-            self._put_note("finished", {"run": held[0].run.hex(), "round": held[0].round})
+            attempt = (self._note("attempt") or {}).get("number", 0)
+            mark = {"run": held[0].run.hex(), "round": held[0].round}
+            self._put_note("finished", {**mark, "attempt": attempt, "outcome": dict(outcome or {})})
+
+    def unmark_finished(self) -> None:
+        """Forget that the run came to its end here: its last steps are taken once more."""
+        with _named(self.folder):
+            (self.folder / "finished").unlink(missing_ok=True)
+            _flush_folder(self.folder)
+
+    def outcome(self) -> tuple[int, dict[str, Any]] | None:
+        """Return (attempt, outcome) of the run that came to its end here; None where it did not."""
+        mark = self._note("finished") if self.finished() else None
+        if mark is None or type(mark.get("attempt")) is not int or not isinstance(mark.get("outcome"), dict):
+            return None
+        return mark["attempt"], mark["outcome"]
 
     def next_attempt(self) -> int:
         """Return the number after the last attempt that was begun or adopted here, noted durably before its first message."""
@@ -248,16 +267,25 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, patience: float) -> int:
+    """Take the lock and leave this process's number in it."""
     import fcntl
 
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise JournalError(f"{path.parent}: another process uses this journal") from None
-    return descriptor
+    descriptor, end = os.open(path, os.O_RDWR | os.O_CREAT, 0o600), time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() < end:
+                time.sleep(LOCK_PAUSE)
+                continue
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            who = f"process {holder}" if holder.isdigit() else "another process"
+            raise JournalError(f"{path.parent}: {who} uses this journal; wait for its end, or end it") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return descriptor
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ log = logging.getLogger("vflfast")
 Program = Coroutine[SendRequest | ReceiveRequest, bytes, Any]
 PARSE = "parse"  # the step of a message that was damaged on the way
 TICK = 0.5  # seconds between two looks at the clock
+CAME_BACK = 5.0  # seconds that a party which had ended before waits for a peer that is not there
 PAUSED = 2.0  # seconds beyond a tick: this process was not running
 
 
@@ -38,8 +39,11 @@ class AttemptJournal(Journal, Protocol):
     def adopt_attempt(self, attempt: int) -> None:
         """Take over another party's attempt."""
 
-    def mark_finished(self) -> None:
-        """Note that the run came to its end here."""
+    def mark_finished(self, outcome: Mapping[str, Any] | None = None) -> None:
+        """Note that the run came to its end here, and what the party had of it."""
+
+    def outcome(self) -> tuple[int, dict[str, Any]] | None:
+        """Return (attempt, outcome) of the run that came to its end here; None where it did not."""
 
 
 class _SupersededError(Exception):
@@ -68,8 +72,11 @@ class Runner:
         self._make_program, self._journal = make_program, journal
         self._barren, self._newest = 0, -1
 
-    def run(self, save: Callable[[Any], None]) -> Any:
+    def run(self, save: Callable[[Any], Mapping[str, Any] | None]) -> Any:
         """Run the program to its end, `save` its result, stay for peers that have not ended; return the result.
+
+        Where the journal says that the run came to its end here, nothing is run again: the party says so, takes part once more if a
+        peer needs it, and what `save` returned then is returned in place of a result.
 
         Raises
         ------
@@ -81,17 +88,20 @@ class Runner:
             Whatever the program raises; the peers are told. Every error's `place` says party, round and step.
         """
         try:
-            attempt = self._journal.next_attempt()
+            ended = self._journal.outcome()
+            attempt = self._journal.next_attempt() if ended is None else ended[0]
             while True:
                 try:
-                    result = self._attempt(attempt)
-                    save(result)
-                    self._journal.mark_finished()
+                    if ended is None:
+                        result = self._attempt(attempt)
+                        self._journal.mark_finished(save(result))
+                    else:
+                        result = ended[1]
                     self._board.tell(state=FINISHED, stage="")
-                    self._linger()
+                    self._linger(came_back=ended is not None)
                     return result
                 except _SupersededError:
-                    attempt = self._board.mailbox.wanted
+                    attempt, ended = self._board.mailbox.wanted, None
                     self._journal.adopt_attempt(attempt)
                 except ProtocolError as error:
                     if error.step != PARSE or isinstance(error, PeerAbortError) or not self._try_again():
@@ -209,20 +219,26 @@ class Runner:
                 why = self._board.problems.get(name, "no answer")
                 raise PeerTimeoutError(name, step, f"not heard of for {self._config.peer_timeout:g} s ({why}); start again to go on")
 
-    def _linger(self) -> None:
-        """Stay until every peer has ended too and knows that this party has, or is silent for the `linger` time."""
+    def _linger(self, *, came_back: bool = False) -> None:
+        """Stay until every peer has ended too and knows that this party has, or is silent for the `linger` time.
+
+        A party that came back after its end waits less for a peer that it has not heard of: most likely that one is gone.
+        """
         with self._board.changed:
-            while not all(self._may_leave(name) for name in self._peers):
+            while not all(self._may_leave(name, came_back=came_back) for name in self._peers):
                 if self._board.mailbox.wanted > self._board.mailbox.attempt:
                     raise _SupersededError
                 self._board.changed.wait(TICK)
 
-    def _may_leave(self, name: str) -> bool:
+    def _may_leave(self, name: str, *, came_back: bool = False) -> bool:
         status = self._board.statuses.get(name)
         over = status is not None and status.state == FINISHED and status.attempt == self._board.mailbox.attempt
         failed = status is not None and (status.state == FAILED or (status.state != STARTING and self._board.is_elsewhere(name)))
-        silent = time.monotonic() - self._board.last_heard[name] >= self._config.linger
-        return silent or ((over or failed) and self._board.has_seen(name))
+        patience = min(self._config.linger, CAME_BACK) if came_back and status is None else self._config.linger
+        silent = time.monotonic() - self._board.last_heard[name] >= patience
+        # One that ended leaves when it knows that this party has: it need not say so again, so its silence says it.
+        gone = over and name in self._board.problems
+        return silent or gone or ((over or failed) and self._board.has_seen(name))
 
     def _give_up(self, error: VflError) -> None:
         """Say where it ended, and tell the peers why, as far as they can be reached soon."""

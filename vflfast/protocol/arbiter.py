@@ -20,7 +20,7 @@ from . import woe
 from .forward import Refill, predictor_bound
 from .link import Link
 from .resume import Checkpoint, Journal, NoJournal, settings_digest
-from .scores import SCORE_BOUND, normalised
+from .scores import SCORE_BOUND, UNIT, agreed_line, normalised
 from .session import Opening, announce_key, say_hello, say_hello_to_score
 from .settings import Settings
 
@@ -69,7 +69,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, {}))
         for party in link.peers:
             await link.send(party, ms.Verdict(int(stop), link.round))
-    shares, scores = await _receive_shares(link, private)
+    shares, scores = await _receive_shares(link, private, settings)
     powers = _powers(settings, shares)
     combined = combine([normalised(scores[p], shares[p]) for p in link.peers], list(powers))
     threshold = await _settle_threshold(link, combined, settings)
@@ -82,7 +82,7 @@ async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings
     private = _private_key(link, inputs, settings)
     await say_hello_to_score(link, settings, inputs.organisation, 0, model.session)
     await announce_key(link, private)
-    shares, scores = await _receive_shares(link, private)
+    shares, scores = await _receive_shares(link, private, settings)
     if len(model.powers) != len(link.peers):
         raise InputError("model", f"has {len(model.powers)} parties, this session {len(link.peers)}")
     combined = combine([normalised(scores[p], shares[p]) for p in link.peers], list(model.powers))
@@ -186,21 +186,38 @@ def _compare_transcripts(link: Link, transcripts: dict[str, bytes]) -> None:
             raise ProtocolError(name, "Vote", f"{name} and {other} did not see the same messages: one was changed on the way")
 
 
-async def _receive_shares(link: Link, private: Private) -> tuple[dict[str, ms.ScoreShare], dict[str, list[int]]]:
+async def _receive_shares(
+    link: Link, private: Private, settings: Settings
+) -> tuple[dict[str, ms.ScoreShare], dict[str, list[int]]]:
     """Return every party's share and its opened scores; all have the same number of rows."""
     shares, scores = {}, {}
     for party in link.peers:
         shares[party] = await link.receive(party, ms.ScoreShare)
+        _check_line(shares[party], party, settings)
         scores[party] = _open_scores(link, private, shares[party], party)
+        _check_inside(shares[party], scores[party], party, settings)
     if len({len(s) for s in scores.values()}) != 1:
         raise ProtocolError(link.peers[-1], "ScoreShare", "the parties sent different numbers of scores")
     return shares, scores
 
 
-def _open_scores(link: Link, private: Private, share: ms.ScoreShare, party: str) -> list[int]:
+def _check_line(share: ms.ScoreShare, party: str, settings: Settings) -> None:
+    """Refuse a normalisation that cannot be, and one that is not the agreed one where its sender normalises by itself."""
     numbers = (share.center, share.scale, share.low, share.high, share.power)
     if not np.isfinite(numbers).all() or max(map(abs, numbers)) > MAX_SHARE_NUMBER or share.scale < 1 or share.power < 0:
         raise ProtocolError(party, "ScoreShare", "its normalisation must be finite, its scale at least 1 and its power not negative")
+    agreed = agreed_line(settings.profile, settings.norm)
+    if agreed is not None and numbers[:4] != tuple(x * UNIT for x in agreed):
+        raise ProtocolError(party, "ScoreShare", f"its scores come normalised by itself: center, scale, low and high must be {agreed}")
+
+
+def _check_inside(share: ms.ScoreShare, scores: list[int], party: str, settings: Settings) -> None:
+    """Refuse normalised scores that are outside of what their sender clips them to."""
+    if agreed_line(settings.profile, settings.norm) is not None and not all(share.low <= score <= share.high for score in scores):
+        raise ProtocolError(party, "ScoreShare", "a normalised score lies outside the agreed line")
+
+
+def _open_scores(link: Link, private: Private, share: ms.ScoreShare, party: str) -> list[int]:
     request = _request(link, private, share.ciphertexts, len(share.ciphertexts), party, "ScoreShare")
     with _fault_of(party, "ScoreShare"):
         return private.read_packed(request, share.n_rows, SCORE_BOUND)

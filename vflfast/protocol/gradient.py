@@ -62,7 +62,7 @@ async def open_sums(
 
 
 async def vote(link: Link, public: Public, block: Block) -> bool:
-    """Send the encrypted stop flag; return the verdict ([0131]–[0135]); ProtocolError for another round."""
+    """Send the encrypted stop flag; return the verdict ([0131]–[0135]); ProtocolError for one that cannot be."""
     link.stage("vote")
     link.tell("loss", block.losses[-1])
     flag = public.encrypt_to_holder(np.array([block.flag], dtype=np.int64), 1)
@@ -70,4 +70,9 @@ async def vote(link: Link, public: Public, block: Block) -> bool:
     verdict = await link.receive("arbiter", ms.Verdict)
     if verdict.completed != link.round or verdict.stop not in (0, 1):
         raise ProtocolError("arbiter", "Verdict", f"is about round {verdict.completed}, this is round {link.round}")
+    last = link.round >= block.settings.max_iter
+    if verdict.stop and not (block.flag or last):
+        raise ProtocolError("arbiter", "Verdict", f"says stop in round {link.round}, for which {link.name} did not vote")
+    if last and not verdict.stop:
+        raise ProtocolError("arbiter", "Verdict", f"goes on after round {link.round}, the last that was agreed (max_iter)")
     return bool(verdict.stop)

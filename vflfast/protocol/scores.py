@@ -26,16 +26,20 @@ def linear_norm(probabilities: Floats, norm: Norm, settings: Settings) -> tuple[
     the training minimum and maximum (or mean and deviation). A random factor on top would hide nothing: the arbiter computes Norm.
     In the patent profile P goes out as it is, with its statistics.
     """
-    if settings.profile == "hardened" or norm.method == "rank":
-        reach = LARGEST_ZSCORE if norm.method == "zscore" else 1.0
-        least = -reach if norm.method == "zscore" else 0.0
-        return np.clip(norm.apply(probabilities), least, reach), (0.0, 1.0, least, reach)
-    if norm.method == "none":
-        return probabilities, (0.0, 1.0, 0.0, 1.0)
+    agreed = agreed_line(settings.profile, norm.method)
+    if agreed is not None:
+        return np.clip(norm.apply(probabilities), *agreed[2:]), agreed
     first, second = (float(s) for s in norm.statistics)
     if norm.method == "zscore":
         return probabilities, (first, second, first - LARGEST_ZSCORE * second, first + LARGEST_ZSCORE * second)
     return probabilities, (first, second - first + norm.epsilon, first, second)
+
+
+def agreed_line(profile: str, method: str) -> Line | None:
+    """Return the line of a share whose scores are normalised by their sender; None where the line is the sender's own statistics."""
+    if profile == "patent" and method in ("minmax", "zscore"):
+        return None
+    return (0.0, 1.0, -LARGEST_ZSCORE, LARGEST_ZSCORE) if method == "zscore" else (0.0, 1.0, 0.0, 1.0)
 
 
 def share(

@@ -63,6 +63,8 @@ MAX_WEIGHT = 1 << 16  # of a training row, in units
 WEIGHT_UNIT = 64  # that stands for weight 1 where weights are no whole numbers
 RELAXATION = 1.5  # ω = this over the number of blocks: the preconditioned Hessian has its eigenvalues in (0, blocks]
 ROWS_PER_BATCH_FACTOR = 10  # mini-batch guard: rows per batch >= this * larger column count
+BUDGET_SHARE = 0.1  # of equations to customers that one peer may be told over all runs (privacy §3): what a linear reader gains is small
+MAX_OPENINGS_OF_A_ROUND = 2  # by attempts that go on after a crash; each may be of other columns, which nobody sees
 
 # --- wire (protocol §7, assurance rule 8) ------------------------------------------------------------------------
 WIRE_VERSION = 1
@@ -72,6 +74,7 @@ MAX_BODY_BYTES = 1 << 34
 # --- between machines (protocol §7) ------------------------------------------------------------------------------
 MAX_EARLY_MESSAGES = 16  # of one peer that wait for an earlier one
 JOURNAL_VERSION = 1
+LEDGER_VERSION = 1
 SERVICE_VERSION = 1
 FRAME_BYTES = 1 << 20
 ROWS_PER_MESSAGE = 4096  # at least, of a vector sent in pieces: 2 MB at 2048 bits

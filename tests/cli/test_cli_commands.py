@@ -96,7 +96,7 @@ def test_json_is_one_line_and_all_of_stdout(command: str, folder: Path) -> None:
 
 
 def test_the_others_are_the_ones_named_above() -> None:
-    assert {" ".join(path) for path in LEAVES} - set(ARGUMENTS) == {"party", "launch", "check", "status", "demo", "select"}
+    assert {" ".join(path) for path in LEAVES} - set(ARGUMENTS) == {"party", "launch", "check", "status", "demo", "select", "ledger"}
 
 
 def in_a_process(script: str, **variables: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from vflfast.errors import InputError
 from vflfast.jobs import launch
+from vflfast.jobs.leash import Leash
 
 Lines = list[tuple[str, str]]
 
@@ -27,7 +28,7 @@ def lines() -> Lines:
 def process(lines: Lines) -> Iterator[Any]:
     """A party that says a line and waits."""
     code = "import sys, time; print('ready', file=sys.stderr, flush=True); print('{}', flush=True); time.sleep(60)"
-    made = launch._Process("guest", [sys.executable, "-c", code], lambda role, line: lines.append((role, line)))
+    made = launch._Process("guest", [sys.executable, "-c", code], lambda role, line: lines.append((role, line)), Leash())
     made.start()
     yield made
     made.stop()
@@ -58,7 +59,8 @@ def test_one_that_ends_by_a_signal_is_started_again_a_few_times(process: Any, li
 
 @pytest.mark.parametrize("code", [0, 1, 3])
 def test_one_that_ends_by_itself_is_not(code: int, lines: Lines) -> None:
-    made = launch._Process("guest", [sys.executable, "-c", f"import sys; sys.exit({code})"], lambda role, line: lines.append((role, line)))
+    command = [sys.executable, "-c", f"import sys; sys.exit({code})"]
+    made = launch._Process("guest", command, lambda role, line: lines.append((role, line)), Leash())
     made.start()
     made.process.wait(30)
     assert (made.ended(), made.restarts, lines) == (code, 0, [])

@@ -103,7 +103,7 @@ def test_the_session_is_the_hash_of_every_hello() -> None:
     digest = hashlib.sha256(b"vflfast session")
     for name in ("arbiter", "guest", "host1"):
         hello = hellos[name]
-        for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode(), hello.run):
+        for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode(), hello.run, hello.inputs):
             digest.update(struct.pack("<Q", len(part)) + part)
         digest.update(struct.pack("<3Q", hello.n_columns, hello.newest, hello.finished))
     later = {envelope.session for message, envelope, _ in heard if not isinstance(message, ms.Hello)}

@@ -19,7 +19,7 @@ from vflfast import cli
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 SMALLER = {"key_bits = 2048": "key_bits = 512\ntest_key = true", "key_bits=2048": "key_bits=512, test_key=True"}
-SERVED_ELSEWHERE = {"launch", "party", "check", "status"}  # processes and certificates: test_launch.py runs them
+SERVED_ELSEWHERE = {"launch", "party", "check", "status", "ledger"}  # processes, certificates, runs before: they have tests of their own
 LANGUAGES = {"python", "sh", "toml", "text"}
 Block = tuple[str, str]  # language, text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import bins, handover, mart, net, plan, report, run, select, tools
+from . import bins, handover, ledger, mart, net, plan, report, run, select, tools
 from .common import EXIT_CODES
 
 
@@ -24,6 +24,7 @@ def main() -> None:
     vflfast plan job.toml               time, memory and traffic, before anything starts
     vflfast report run.json --out r.html   one page about a run
     vflfast export --model guest.json --format pmml --out g.pmml   a model in another format; also drift, reasons
+    vflfast ledger --role guest         what each peer was told about your numbers, over all runs
     vflfast mart build SPEC.toml --out store   a partner's store of feature classes; also mart info
     vflfast info                        which arithmetic this machine uses, and why
     vflfast completion bash             completion for your shell; its help says where to put it
@@ -36,6 +37,7 @@ for command in (tools.keygen, tools.info, tools.completion):
     main.add_command(command)
 for command in (handover.export, handover.drift, handover.reasons):
     main.add_command(command)
+main.add_command(ledger.ledger)
 for command in (net.launch, net.party, net.certs, net.check, net.status):
     main.add_command(command)
 main.add_command(mart.mart)

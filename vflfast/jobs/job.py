@@ -40,6 +40,7 @@ from ..tables.id_texts import Ids, IdTexts, passes
 from ..tables.table import OpenTable, Table
 from . import model as saved
 from .jobfile import ID_KEY_BYTES, Job, Part, PartyPlan, kept_id_key
+from .ledger import budget_of
 from .progress import StageClock
 
 log = logging.getLogger("vflfast")
@@ -163,6 +164,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     labels = tables[0].labels
     if labels is None:
         raise InputError("label_column", "the guest's table has no labels")
+    budgets = [budget_of(plan, job.settings, table.ids, rows) for plan, table, rows in zip(plans, tables, positions, strict=True)]
     binners, train_parts, test_parts = [], [], []
     with observer.stage("bin"):
         for i, plan in enumerate(plans):
@@ -171,7 +173,10 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
             binners.append(binner)
             train_parts.append(parts[0])
             test_parts += parts[1:]
-    inputs = [PartyInputs(part, commitment, plan.organisation) for part, plan in zip(train_parts, plans, strict=True)]
+    inputs = [
+        PartyInputs(part, commitment, plan.organisation, budget=budget)
+        for part, plan, budget in zip(train_parts, plans, budgets, strict=True)
+    ]
     own = labels[positions[0]]
     inputs[0] = dataclasses.replace(inputs[0], labels=own, row_weights=row_weights(own, job.guest, job.settings))
     test = None

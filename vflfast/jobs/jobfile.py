@@ -27,7 +27,7 @@ from . import model as saved
 
 BINNING = ("numeric", "max_levels", "overrides", "min_class_size", "encoding")  # as of Binner.fit
 MART = ("mart", "classes", "names")  # a host's store in place of a file
-PARTY_SETTINGS = {"file", "select", *MART, "organisation", "class_weight", *BINNING, *saved.READING}
+PARTY_SETTINGS = {"file", "select", *MART, "organisation", "class_weight", "ledger", *BINNING, *saved.READING}
 ID_KEY_BYTES = 32  # of a key that no file gives
 SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings", "resources"}
 PART_SECTIONS = SECTIONS - {"run"} | {"mart", "network"}
@@ -45,6 +45,8 @@ class PartyPlan:
         What to select, where `file` is a specification.
     class_weight
         The guest's: "balanced", or the weights of −1 and +1.
+    ledger
+        Folder of its account of what peers were told about its numbers; None: that of the user, and none in a simulation.
     """
 
     name: str
@@ -59,6 +61,7 @@ class PartyPlan:
     mart: dict[str, Any] | None = None
     selection: Selection | None = None
     class_weight: str | dict[int, float] | None = None
+    ledger: Path | None = None
 
     def open(self, reading: Mapping[str, Any] | None = None) -> OpenTable:
         """Open the store, run the selection or open the file, a table by `reading` in place of the plan's own."""
@@ -263,6 +266,7 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
     return PartyPlan(
         name, folder / section["file"], organisation, reading, **binning, mart=mart, selection=selection,
         class_weight=_class_weight(section.get("class_weight")),
+        ledger=folder / text(f"{name}.ledger", section["ledger"]) if "ledger" in section else None,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from ..tables.table import OpenTable
 from . import model as saved
 from .job import arbiter_inputs, read_like, row_weights
 from .jobfile import Part, PartyPlan
+from .ledger import budget_of
 from .scored import Scored, at_guest, at_host
 
 TRAIN, SCORE = "train", "score"
@@ -171,7 +172,9 @@ class _Training:
             binner, (matrix,) = Binner.fit_transform(table, rows, **plan.binning)
             labels = None if table.labels is None or plan.name != "guest" else table.labels[rows]
             weights = None if labels is None else row_weights(labels, plan, self._party.settings)
-            self._prepared = PartyInputs(matrix, matched.commitment, plan.organisation, labels, row_weights=weights), binner
+            budget = budget_of(plan, self._party.settings, self._matching.table.ids, matched.positions)
+            inputs = PartyInputs(matrix, matched.commitment, plan.organisation, labels, row_weights=weights, budget=budget)
+            self._prepared = inputs, binner
             self._matched = matched
         return self._prepared[0]
 

@@ -19,6 +19,7 @@ from ..learn.logistic import cross_entropy, linear_predictor
 from ..learn.solver import BlockNewton, BlockSolver, GradientDescent, auto_alpha, local_start
 from ..learn.stopping import StopRule
 from ..learn.weights import RowWeights, check_row_weights
+from .budget import Budget, NoBudget
 from .forward import residual_bound
 from .leakage import LeakLedger
 from .packing import agreed_packing
@@ -47,6 +48,8 @@ class PartyInputs:
         The guest's: integers from 1 to the agreed ``max_weight``, shape (n_rows,), ``weight_unit`` of them for weight 1; None: all weigh 1.
     start
         (weights, intercept) over the integer columns to start from, such as an earlier model's; it takes the place of ``init``.
+    budget
+        The account of what peers were told about its numbers over all runs; by default nothing is counted.
     after_round
         Called with (weights, intercept) after each round of the party's own run.
     """
@@ -58,6 +61,7 @@ class PartyInputs:
     start: tuple[Floats, float] | None = field(default=None, repr=False)
     after_round: AfterRound | None = field(default=None, repr=False)
     row_weights: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    budget: Budget = field(default_factory=NoBudget, repr=False)
 
 
 @dataclass

@@ -68,6 +68,12 @@ async def vote(link: Link, public: Public, block: Block) -> bool:
     flag = public.encrypt_to_holder(np.array([block.flag], dtype=np.int64), 1)
     await link.send("arbiter", ms.Vote(flag.limbs, link.transcripts()))
     verdict = await link.receive("arbiter", ms.Verdict)
+    _check_verdict(link, block, verdict)
+    return bool(verdict.stop)
+
+
+def _check_verdict(link: Link, block: Block, verdict: ms.Verdict) -> None:
+    """Refuse a verdict about another round, and one that this party's own vote or max_iter rules out; ProtocolError."""
     if verdict.completed != link.round or verdict.stop not in (0, 1):
         raise ProtocolError("arbiter", "Verdict", f"is about round {verdict.completed}, this is round {link.round}")
     last = link.round >= block.settings.max_iter
@@ -75,4 +81,3 @@ async def vote(link: Link, public: Public, block: Block) -> bool:
         raise ProtocolError("arbiter", "Verdict", f"says stop in round {link.round}, for which {link.name} did not vote")
     if last and not verdict.stop:
         raise ProtocolError("arbiter", "Verdict", f"goes on after round {link.round}, the last that was agreed (max_iter)")
-    return bool(verdict.stop)

@@ -18,6 +18,7 @@ from ..learn.scoring import Norm, calibrate
 from . import messages as ms
 from . import woe
 from .block import Block, PartyInputs, PartyModel
+from .budget import label_claims
 from .forward import Refill, expect_rounds, predictor_bound, receive_predictors, residual_bound, return_residual
 from .gradient import announce_quota, open_gradient, open_sums, vote
 from .leakage import LeakLedger, guard_batches
@@ -70,12 +71,14 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     hosts = _hosts(link)
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
-    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest)
+    commitment = inputs.budget.commitment(inputs.matrix, settings.n_batches, settings.row_packing)
+    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest, commitment)
     guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches, settings.row_packing)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, hosts, inputs)
+    inputs.budget.spend(opening.run, label_claims(opening.claims, inputs.matrix.n_rows, settings))
     ledger = LeakLedger("guest")
-    await woe.at_guest(link, hosts, public, inputs, opening.columns, settings, ledger)
+    await woe.at_guest(link, hosts, public, inputs, opening, settings, ledger)
     if settings.profile == "patent":
         for host in hosts:
             await link.send(host, ms.TrainingLabels((inputs.labels > 0).astype(np.uint8).tobytes()))
@@ -86,6 +89,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
+        inputs.budget.begin_round(opening.run, link.round)
         stop = await _round(link, hosts, public, block, ledger)
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()

@@ -31,11 +31,13 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     """Train this host's half (protocol §3); return it. With a journal, go on from its last common round."""
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
-    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest)
+    commitment = inputs.budget.commitment(inputs.matrix, settings.n_batches, settings.row_packing)
+    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest, commitment)
     n_parties = len(opening.columns) - 1
     guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches, settings.row_packing)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, inputs)
+    inputs.budget.spend(opening.run, opening.claims)
     ledger = LeakLedger(link.name)
     inputs = await woe.at_host(link, public, inputs, settings, ledger)
     inputs = dataclasses.replace(inputs, labels=await _receive_labels(link, inputs) if settings.profile == "patent" else None)
@@ -48,6 +50,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
+        inputs.budget.begin_round(opening.run, link.round)
         stop = await _round(link, public, block, n_parties, ledger)
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()

@@ -40,7 +40,8 @@ class Message:
 class Hello(Message):
     """First word between any two parties: organisation, 128 random bits, settings, number of columns (0: the arbiter).
 
-    `run`, `newest` and `finished` tell what its journal holds (resume.py); a fresh party has none.
+    `run`, `newest` and `finished` tell what its journal holds (resume.py); a fresh party has none. `inputs` is a keyed commitment to its
+    columns and customers, for the others' accounts of what it is told (budget.py); empty where it makes none.
     """
 
     kind = 1
@@ -52,6 +53,7 @@ class Hello(Message):
     run: bytes = b""
     newest: int = 0
     finished: int = 0
+    inputs: bytes = b""
 
 
 @dataclass(frozen=True)

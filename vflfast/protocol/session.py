@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..crypto.schemes import scheme
 from ..errors import InputError, ProtocolError
 from ..params import KEY_BITS, MAX_COUNT
 from . import messages as ms
+from .budget import COMMITMENT_BYTES, Claim, claims_of
 from .link import Link
 from .resume import Checkpoint, Journal, NoJournal, checkpoint_of, common_round, position
 from .settings import Settings
@@ -29,19 +30,36 @@ def key_context(session: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Opening:
-    """What Hello settles: every party's number of columns (the arbiter has 0), the run, and the checkpoint to go on from."""
+    """What Hello settles.
+
+    Attributes
+    ----------
+    columns
+        Every party's number of columns; the arbiter has 0.
+    run, checkpoint
+        Id of the run, and where it goes on.
+    claims
+        What each data party but this one will be told (budget.py).
+    """
 
     columns: dict[str, int]
     run: bytes
     checkpoint: Checkpoint | None
+    claims: list[Claim] = field(default_factory=list)
 
 
 async def say_hello(
-    link: Link, settings: Settings, organisation: str, n_columns: int, journal: Journal | None = None, inputs: bytes = b""
+    link: Link,
+    settings: Settings,
+    organisation: str,
+    n_columns: int,
+    journal: Journal | None = None,
+    inputs: bytes = b"",
+    commitment: bytes = b"",
 ) -> Opening:
     """All ↔ all: exchange nonces, settings and journals' ends; the session id is the hash of all of them (protocol §7).
 
-    `inputs` is the digest that the journal's checkpoints must carry.
+    `inputs` is the digest that the journal's checkpoints must carry, `commitment` that to the own columns (budget.py).
 
     Raises
     ------
@@ -49,10 +67,19 @@ async def say_hello(
         For settings that differ.
     """
     journal = journal or NoJournal()
-    hellos = await _exchange(link, settings, organisation, n_columns, position(journal, inputs))
+    hellos = await _exchange(link, settings, organisation, n_columns, position(journal, inputs), commitment)
     run, round_ = common_round(hellos)
     link.round = round_
-    return Opening({name: hello.n_columns for name, hello in hellos.items()}, run or link.session, checkpoint_of(journal, round_))
+    columns = {name: hello.n_columns for name, hello in hellos.items()}
+    return Opening(columns, run or link.session, checkpoint_of(journal, round_), _claims(link, hellos, settings))
+
+
+def _claims(link: Link, hellos: dict[str, ms.Hello], settings: Settings) -> list[Claim]:
+    peers = {name: hello for name, hello in hellos.items() if name != link.name}
+    organisations = {name: hello.organisation for name, hello in peers.items()}
+    columns = {name: hello.n_columns for name, hello in peers.items()}
+    commitments = {name: hello.inputs for name, hello in peers.items()}
+    return claims_of(organisations, columns, commitments, settings.n_batches, settings.row_packing)
 
 
 async def say_hello_to_score(link: Link, settings: Settings, organisation: str, n_columns: int, run: str) -> None:
@@ -71,11 +98,11 @@ async def say_hello_to_score(link: Link, settings: Settings, organisation: str, 
 
 
 async def _exchange(
-    link: Link, settings: Settings, organisation: str, n_columns: int, held: tuple[bytes, int, int]
+    link: Link, settings: Settings, organisation: str, n_columns: int, held: tuple[bytes, int, int], commitment: bytes = b""
 ) -> dict[str, ms.Hello]:
     """Exchange and check Hello; the session id is the hash of all of them. `held`: run, newest round, finished."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns, *held)}
+    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns, *held, commitment)}
     for peer in link.peers:
         await link.send(peer, hellos[link.name])
     for peer in link.peers:
@@ -89,7 +116,7 @@ async def _exchange(
     digest = hashlib.sha256(b"vflfast session")
     for name in sorted(hellos):
         hello = hellos[name]
-        for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode(), hello.run):
+        for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode(), hello.run, hello.inputs):
             digest.update(len(part).to_bytes(8, "little") + part)
         for number in (hello.n_columns, hello.newest, hello.finished):
             digest.update(number.to_bytes(8, "little"))
@@ -103,6 +130,8 @@ def _check_hello(peer: str, hello: ms.Hello, settings: Settings) -> None:
     least = 0 if peer == "arbiter" else 1
     if not least <= hello.n_columns <= least * MAX_COUNT:
         raise ProtocolError(peer, "Hello", f"cannot have {hello.n_columns} columns")
+    if len(hello.inputs) not in (0, COMMITMENT_BYTES):
+        raise ProtocolError(peer, "Hello", f"a commitment to columns has {COMMITMENT_BYTES} bytes")
     if len(hello.run) != (DIGEST_BYTES if hello.newest else 0) or hello.finished > 1 or hello.newest > MAX_COUNT:
         raise ProtocolError(peer, "Hello", "what it says of its journal is no run and no round")
     differences = settings.differences(hello.settings)

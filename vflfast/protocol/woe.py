@@ -28,10 +28,12 @@ from ..crypto.vector import CipherVector
 from ..errors import CheckError, InputError, LeakageGuardError, ProtocolError
 from ..params import MAX_CLASSES, MIN_WOE_CLASS
 from .block import PartyInputs
+from .budget import class_claim
 from .forward import parse_vector
 from .leakage import LeakLedger
 from .link import Link
 from .messages import ClassEvidence, ClassSums, EncryptedLabels, MaskedSums, OpenedSums, SumsQuota
+from .session import Opening
 from .settings import Settings
 
 Ints = npt.NDArray[np.int64]
@@ -41,10 +43,10 @@ SEED_BYTES = 32
 
 
 async def at_guest(
-    link: Link, hosts: tuple[str, ...], public: Public, inputs: PartyInputs, columns: dict[str, int], settings: Settings,
+    link: Link, hosts: tuple[str, ...], public: Public, inputs: PartyInputs, opening: Opening, settings: Settings,
     ledger: LeakLedger,
 ) -> None:  # fmt: skip
-    """Give every host the WOE values of its classes, where the settings say so; `columns` are those of Hello.
+    """Give every host the WOE values of its classes, where the settings say so; `opening` is what Hello settled.
 
     Raises
     ------
@@ -62,9 +64,11 @@ async def at_guest(
         await link.send(host, EncryptedLabels(encrypted.limbs))
     for host in hosts:
         message = await link.receive(host, ClassSums)
-        rows = _checked_rows(message, columns[host], len(positive), host)
-        positives = await _open_sums(link, host, public, message, rows)
+        rows = _checked_rows(message, opening.columns[host], len(positive), host)
         n_classes = int((rows > 0).sum())
+        if settings.profile != "patent":
+            inputs.budget.spend(opening.run, class_claim(opening.claims, host, n_classes))
+        positives = await _open_sums(link, host, public, message, rows)
         ledger.add(f"rows and positives per class of {host}", 2 * n_classes, n_classes * len(positive))
         if (positives > rows).any() or (positives < 0).any() or (positives.sum(axis=1) != positive.sum()).any():
             raise ProtocolError(host, "ClassSums", "the positives of a feature's classes do not add up to all positives")

@@ -16,6 +16,7 @@ import pytest
 import tomli_w
 from support.jobs import refused, sections, succeeded, write_job, write_tables
 
+from vflfast.jobs import launch as launch_module
 from vflfast.jobs.party import read_party
 from vflfast.net.config import net_config
 
@@ -204,3 +205,10 @@ def test_unknown_roles(tmp_path: Path) -> None:
     data["hosts"] = [{"address": "127.0.0.1:3"}, {"address": "127.0.0.1:4"}]
     with pytest.raises(ValueError, match="which host"):
         net_config(data, tmp_path, "host")
+
+
+def test_what_a_job_names_is_found_beside_it(tmp_path: Path) -> None:
+    """A party's file lies in the run's folder; what the job names by relative paths is beside the job."""
+    section = {"select": "spec.toml", "file": "bank.csv", "mart": "store", "key_file": "a.key", "ledger": "ledger", "id_column": "phone"}
+    made = launch_module._with_whole_paths(section, tmp_path)
+    assert made == {**{name: str(tmp_path / value) for name, value in section.items()}, "id_column": "phone"}

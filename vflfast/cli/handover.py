@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError
+from ..tables.writing import written_whole
 from .common import json_option, reports_errors
 
 if TYPE_CHECKING:
@@ -143,7 +144,6 @@ def _table(party: SavedParty, path: Path, label_column: str | None) -> Table:
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     if path.suffix not in (".csv", ".json"):
         raise InputError("--out", "must end in .csv or .json")
-    if path.suffix == ".csv":
-        table.to_csv(path, index=False)
-    else:
-        path.write_text(json.dumps(table.to_dict("records"), indent=1) + "\n", encoding="utf-8")
+    text = table.to_csv(index=False) if path.suffix == ".csv" else json.dumps(table.to_dict("records"), indent=1) + "\n"
+    with written_whole(path, newline="") as stream:
+        stream.write(text)

@@ -20,6 +20,7 @@ from ..net.journal import begin_anew
 from ..net.transport import free_ports
 from ..protocol.block import joint_hash
 from ..tables.toml import read_toml
+from ..tables.writing import written_whole
 from . import jobfile
 from . import model as saved
 from .leash import Leash
@@ -133,7 +134,8 @@ def launch(
             sections["settings"] = {"simulation": True, **sections.get("settings", {}), **changes}
             sections["network"] = network
             path = target / f"{role}.toml"
-            path.write_text(_toml(sections), encoding="utf-8")
+            with written_whole(path) as stream:
+                stream.write(_toml(sections))
             command = [sys.executable, "-m", "vflfast", "party", "--role", role, "--config", str(path), "--json"]
             processes.append(_Process(role, command + _scoring(role, labels, score=score), show, leash))
         start = time.monotonic()
@@ -231,7 +233,7 @@ def _sections(data: Mapping[str, Any], job_folder: Path, role: str, addresses: M
 
 
 def _with_whole_paths(section: Mapping[str, Any], job_folder: Path) -> dict[str, Any]:
-    paths = {key: str(job_folder / section[key]) for key in ("file", "mart", "key_file") if key in section}
+    paths = {key: str(job_folder / section[key]) for key in ("file", "select", "mart", "key_file", "ledger") if key in section}
     return {**section, **paths}
 
 

@@ -23,6 +23,7 @@ from ..protocol.block import PartyInputs, PartyModel, weight_hash
 from ..protocol.guest import ScoringInputs
 from ..protocol.settings import Settings
 from ..tables.seal import seal_holds, sealed
+from ..tables.writing import written_whole
 
 FORMAT = "vflfast model"
 READING = ("id_column", "label_column", "kinds", "date_format", "observation_date", "id_format")  # of a table, as in a job file
@@ -184,11 +185,10 @@ def read_models(folder: Path) -> tuple[list[SavedParty], ArbiterModel]:
 
 
 def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    target = Path(path)
-    temporary = target.with_name(target.name + ".new")
-    temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(target)
+    """Write a JSON file whole or not at all, for its owner to read."""
+    text = json.dumps(data, indent=1) + "\n"
+    with written_whole(path) as stream:
+        stream.write(text)
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

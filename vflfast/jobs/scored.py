@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..protocol.guest import ScoringResult
+from ..tables.writing import written_whole
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,9 @@ class Scored:
         writer.writerows(zip(*self.columns.values(), strict=True))
 
     def save(self, path: Path) -> None:
-        """Write a CSV file whole or not at all."""
-        temporary = path.with_name(path.name + ".new")
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
+        """Write a CSV file whole or not at all, for its owner to read."""
+        with written_whole(path, newline="") as stream:
             self.write(stream)
-        temporary.replace(path)
 
 
 def at_guest(ids: Sequence[str] | npt.NDArray[np.object_], result: ScoringResult, match: dict[str, Any]) -> Scored:

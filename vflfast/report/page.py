@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..tables.writing import written_whole
 from .charts import Chart, require
 from .figures import party_figures, run_figures
 
@@ -92,11 +93,10 @@ def check_target(path: str | Path) -> None:
 
 
 def write(path: str | Path, report: Data) -> None:
-    """Write the page whole or not at all."""
-    target = Path(path)
-    temporary = target.with_name(target.name + ".new")
-    temporary.write_text(render(report), encoding="utf-8")
-    temporary.replace(target)
+    """Write the page whole or not at all, for its owner to read."""
+    text = render(report)
+    with written_whole(path) as stream:
+        stream.write(text)
 
 
 class _Page:

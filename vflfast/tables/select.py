@@ -21,6 +21,7 @@ from ..errors import DataError, InputError
 from .selection import NAME, LabelRule, Selection, Source
 from .statement import check_condition, check_query, named
 from .table import OpenTable, open_table
+from .writing import written_whole
 
 if TYPE_CHECKING:
     import duckdb
@@ -283,19 +284,15 @@ def _write(
         columns.append(f"CAST(p.id IS NOT NULL AS TINYINT) AS {NAME}")
         joined = f" LEFT JOIN {positives} p ON p.id = CAST({column} AS VARCHAR)"
     n_positive = 0
-    temporary = path.with_name(path.name + ".part")
     try:
         relation = engine.sql(f"SELECT {', '.join(columns)} FROM {result} r{joined} ORDER BY CAST({column} AS VARCHAR)")
         batches: Any = relation.to_arrow_reader(BATCH_ROWS)
-        with temporary.open("wb") as stream, pq.ParquetWriter(stream, batches.schema) as writer:
+        with written_whole(path, "wb") as stream, pq.ParquetWriter(stream, batches.schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
                 n_positive += pc.sum(batch.column(NAME)).as_py() or 0 if ruled else 0
-        os.replace(temporary, path)
     except (OSError, pa.ArrowException) as error:
         raise InputError(str(path), f"cannot be written: {getattr(error, 'strerror', None) or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return n_positive if ruled else None
 
 

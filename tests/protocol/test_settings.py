@@ -25,7 +25,9 @@ BAD: list[tuple[str, Any, dict[str, Any]]] = [
     *((name, value, {}) for name in ("test_key", "joint", "host_woe", "simulation") for value in NOT_A_FLAG),
     *((name, value, {}) for name in ("key_bits", "frac_bits", "n_iter_no_change", "max_iter") for value in NOT_WHOLE),
     *((name, value, {}) for name in ("n_batches", "row_packing", "max_weight", "weight_unit") for value in NOT_WHOLE),
-    *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon") for value in NOT_REAL),
+    *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon", "max_leverage") for value in NOT_REAL),
+    *(("max_leverage", value, {}) for value in (0, 0.0, -0.1, 1.1)),
+    ("max_leverage", 0.2, {"row_packing": 2}),
     *((name, value, {"solver": "gd"}) for name in ("step", "alpha") for value in NOT_REAL[1:]),
     *(("key_bits", value, {}) for value in (0, -2048, 512, 1024, 2047, 2049, 4097, 8192, 2**40)),
     *(("key_bits", value, {"test_key": True}) for value in (0, 1, 64, 127, -512)),
@@ -155,7 +157,7 @@ CHANGES: list[dict[str, Any]] = [
     {"step": 0.1, "solver": "gd"}, {"momentum": 0.5, "solver": "gd"}, {"alpha": 0.01}, {"init": "zeros"}, {"tol": 0.004},
     {"n_iter_no_change": 20}, {"max_iter": 49}, {"n_batches": 2}, {"norm": "rank"}, {"epsilon": 1e-12}, {"powers": (1.0, 1.0)},
     {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "scores"}, {"joint": True}, {"host_woe": True}, {"simulation": True},
-    {"row_packing": 2}, {"max_weight": 9}, {"weight_unit": 2, "max_weight": 9},
+    {"row_packing": 2}, {"max_weight": 9}, {"weight_unit": 2, "max_weight": 9}, {"max_leverage": 0.2},
 ]  # fmt: skip
 
 

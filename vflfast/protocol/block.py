@@ -21,7 +21,7 @@ from ..learn.stopping import StopRule
 from ..learn.weights import RowWeights, check_row_weights
 from .budget import Budget, NoBudget
 from .forward import residual_bound
-from .leakage import LeakLedger
+from .leakage import LeakLedger, guard_leverage
 from .packing import agreed_packing
 from .settings import Settings
 
@@ -207,6 +207,13 @@ class Block:
 
     def _predict(self) -> Floats:
         return linear_predictor(self.matrix, *self.coefficients())
+
+
+def guard_rows(party: str, block: Block) -> None:
+    """Measure the leverages of every batch, where the settings ask for it; LeakageGuardError."""
+    limit, n = block.settings.max_leverage, block.settings.n_batches
+    for number in range(1, n + 1) if limit < 1.0 else ():
+        guard_leverage(party, block.batch(number)[1], limit, f" of batch {number}" if n > 1 else "")
 
 
 def weight_hash(weights: Floats, intercept: float) -> str:

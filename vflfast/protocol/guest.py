@@ -17,7 +17,7 @@ from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm, calibrate
 from . import messages as ms
 from . import woe
-from .block import Block, PartyInputs, PartyModel
+from .block import Block, PartyInputs, PartyModel, guard_rows
 from .budget import label_claims
 from .forward import Refill, expect_rounds, predictor_bound, receive_predictors, residual_bound, return_residual
 from .gradient import announce_quota, open_gradient, open_sums, vote
@@ -84,6 +84,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
             await link.send(host, ms.TrainingLabels((inputs.labels > 0).astype(np.uint8).tobytes()))
     link.stage("prepare")
     block = Block(inputs, settings, sum(opening.columns.values()), 1 + len(hosts), has_intercept=True)
+    guard_rows("guest", block)
     await announce_quota(link, block, public, residual_bound(settings, 1 + len(hosts)))
     expect_rounds(public, inputs.matrix.n_rows, block.packing, settings, len(hosts))
     stop = resume_block(opening.checkpoint, block, ledger)

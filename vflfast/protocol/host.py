@@ -14,7 +14,7 @@ from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm
 from . import messages as ms
 from . import woe
-from .block import Block, PartyInputs, PartyModel
+from .block import Block, PartyInputs, PartyModel, guard_rows
 from .forward import Refill, expect_rounds, receive_residual, residual_bound, send_predictor
 from .gradient import announce_quota, open_gradient, vote
 from .guest import ScoringInputs, receive_labels
@@ -45,6 +45,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     block = Block(inputs, settings, sum(opening.columns.values()), n_parties, has_intercept=False)
     if inputs.labels is not None and opening.checkpoint is None:
         ledger.add("training labels, sent by the guest", inputs.matrix.n_rows, inputs.matrix.n_rows)
+    guard_rows(link.name, block)
     await announce_quota(link, block, public, residual_bound(settings, n_parties))
     expect_rounds(public, inputs.matrix.n_rows, block.packing, settings)
     stop = resume_block(opening.checkpoint, block, ledger)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from ..crypto.coded import CodedMatrix
 from ..errors import LeakageGuardError
+from ..learn.leverage import leverages
 from ..params import ROWS_PER_BATCH_FACTOR
+
+SHOWN = 5  # rows and features that an error names
 
 
 def guard_batches(n_rows: int, n_columns: int, n_batches: int, row_packing: int = 1) -> None:
@@ -29,6 +35,38 @@ def guard_batches(n_rows: int, n_columns: int, n_batches: int, row_packing: int 
         )
     if rows <= times * (n_columns + 1):
         raise LeakageGuardError(f"rows: {rows} rows for {n_columns} columns{packed}; a party could solve for every residual")
+
+
+def guard_leverage(party: str, matrix: CodedMatrix, limit: float, batch: str = "") -> None:
+    """Refuse columns that set single rows apart: their sums would give a row's residual, and with it its label, away.
+
+    Parameters
+    ----------
+    matrix
+        The party's columns on the rows of one batch.
+    limit
+        Largest leverage (learn/leverage.py); 1: nothing is measured.
+    batch
+        Which, for the message.
+
+    Raises
+    ------
+    LeakageGuardError
+        Names the rows by number and the features whose class there is smallest.
+    """
+    if limit >= 1.0:
+        return
+    found = leverages(matrix, limit)
+    if not found.rows:
+        return
+    sizes = matrix.class_rows[np.arange(matrix.n_features), matrix.codes[:, found.rows[0]].astype(np.int64)]
+    rarest = ", ".join(f"{feature} (class of {sizes[feature]})" for feature in np.argsort(sizes, kind="stable")[:SHOWN].tolist())
+    rows = ", ".join([*map(str, found.rows[:SHOWN]), *(["…"] if len(found.rows) > SHOWN else [])])
+    raise LeakageGuardError(
+        f"max_leverage: the columns of {party} set {len(found.rows)} rows{batch} apart, by up to {found.largest:.2f} of their residual; "
+        f"the limit is {limit:g}. Rows {rows}; in the first of them the rarest features are {rarest}. Merge small classes "
+        f"(min_class_size), or leave columns out"
+    )
 
 
 @dataclass

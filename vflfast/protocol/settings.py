@@ -68,6 +68,9 @@ class Settings:
     max_weight, weight_unit
         The guest's weights of its rows are integers from 1 to ``max_weight``; ``weight_unit`` of them are weight 1. They show all parties
         how heavy a row can be, which for "balanced" class weights is how rare the rarer label is; which rows are heavy stays the guest's.
+    max_leverage
+        Largest share of one row's residual that a party's columns may give it (learn/leverage.py), checked by each party before the first
+        round, batch by batch; 1: not measured. 0.2 keeps what a linear reader gains small, 0.05 is strict. Needs ``row_packing`` 1.
     simulation
         All parties on one machine for trial: the arbiter may be the same organisation.
 
@@ -102,6 +105,7 @@ class Settings:
     host_woe: bool = False
     max_weight: int = 1
     weight_unit: int = 1
+    max_leverage: float = 1.0
     simulation: bool = False
 
     def __post_init__(self) -> None:
@@ -121,6 +125,9 @@ class Settings:
         _whole("row_packing", self.row_packing, ROW_PACKINGS[0], ROW_PACKINGS[-1])
         _real("predictor_bound", self.predictor_bound, above=0.0, most=1024.0)
         self._check_weights()
+        _real("max_leverage", self.max_leverage, above=0.0, most=1.0)
+        if self.max_leverage < 1.0 and self.row_packing > 1:
+            raise InputError("max_leverage", "is measured of rows that have a ciphertext each: row_packing must be 1")
         _real("tol", self.tol, least=0.0)
         _real("momentum", self.momentum, least=0.0, most=0.999)
         _real("epsilon", self.epsilon, least=0.0)

@@ -20,7 +20,7 @@ from vflfast.net import board, frames, journal
 from vflfast.params import WIRE_VERSION
 from vflfast.protocol import arbiter, guest, matching, resume, session
 from vflfast.protocol import messages as ms
-from vflfast.protocol.scores import SCORE_BOUND
+from vflfast.protocol.scores import SCORE_BOUND, UNIT
 
 KINDS = {**ms.KINDS, **{cls.kind: cls for lane in matching.TABLE.values() for follow in lane.values() for cls in follow}}
 CONTEXT = session.key_context(SESSION)
@@ -68,7 +68,7 @@ def messages() -> list[ms.Message]:
     return [
         ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3), ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3, SESSION, 2, 1),
         ms.KeyAnnouncement(lm.from_ints([P * Q], 4), lm.from_ints(proof, 4)), ms.RowCommitment(5, bytes(32)), ms.OrderSeed(bytes(32)),
-        ms.Quota(2), ms.MaskedGradient(one), ms.Vote(one, bytes(64)), ms.ScoreShare(2, share.limbs, 0.0, 1.0, 0.0, 1.0, 1.0),
+        ms.Quota(2), ms.MaskedGradient(one), ms.Vote(one, bytes(64)), ms.ScoreShare(2, share.limbs, 0.0, UNIT, 0.0, UNIT, 1.0),
         ms.ThresholdChoice(0.5), ms.CombinedScores(np.array([0.25, 0.5])), ms.ScoreLabels(b"\0\1", 0.5),
         matching.HostTokens("hmac", TOKENS.tobytes()), matching.CommonPlaces(bytes(4), bytes(32)),
     ]  # fmt: skip
@@ -114,7 +114,7 @@ def told(data: bytes) -> None:
         ms.Quota: lambda: arbiter._receive_quota(link, "host1", 4),
         ms.MaskedGradient: lambda: arbiter._open_gradient(link, "host1", private(), 1, SETTINGS),
         ms.Vote: lambda: arbiter._count_votes(link, private(), SETTINGS),
-        ms.ScoreShare: lambda: arbiter._receive_shares(link, private()),
+        ms.ScoreShare: lambda: arbiter._receive_shares(link, private(), SETTINGS),
         ms.ThresholdChoice: lambda: arbiter._settle_threshold(link, np.array([0.25, 0.5]), SETTINGS),
         ms.CombinedScores: lambda: guest._combined(link, order),
         ms.ScoreLabels: lambda: guest.receive_labels(link, order),

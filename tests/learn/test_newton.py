@@ -38,10 +38,10 @@ def test_the_operator_is_the_matrix(own: Any) -> None:
     matrix = table()
     scaling = Scaling(matrix, own)
     vector = np.random.default_rng(0).normal(size=30)
-    found, expected = newton.Correlations(matrix, scaling) @ vector, scaling.correlations(matrix) @ vector
+    found, expected = newton.Correlations(matrix, scaling).times(vector), scaling.correlations(matrix) @ vector
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert found[3] == 0.0
-    assert (newton.Correlations(matrix, scaling) @ np.zeros(30) == 0.0).all()
+    assert (newton.Correlations(matrix, scaling).times(np.zeros(30)) == 0.0).all()
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])

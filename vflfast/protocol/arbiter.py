@@ -208,7 +208,7 @@ def _check_line(share: ms.ScoreShare, party: str, settings: Settings) -> None:
         raise ProtocolError(party, "ScoreShare", "its normalisation must be finite, its scale at least 1 and its power not negative")
     agreed = agreed_line(settings.profile, settings.norm)
     if agreed is not None and numbers[:4] != tuple(x * UNIT for x in agreed):
-        raise ProtocolError(party, "ScoreShare", f"it normalises its scores itself: center, scale, low and high must be {agreed}, times {UNIT:g}")
+        raise ProtocolError(party, "ScoreShare", f"normalises its scores itself: center, scale, low, high must be {agreed}, times {UNIT:g}")
 
 
 def _check_inside(share: ms.ScoreShare, scores: list[int], party: str, settings: Settings) -> None:

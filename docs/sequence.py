@@ -12,7 +12,7 @@ from vflfast.protocol import matching, steps
 from vflfast.protocol import messages as ms
 
 Link = tuple[str, str]
-PHASES = ("match", "setup", "woe", "forward", "gradient", "vote", "score", "joint")
+PHASES = ("match", "setup", "woe", "forward", "gradient", "vote", "score", "joint", "end")
 TITLES = {
     "match": "matching, a session of its own",
     "setup": "setup, of training and of every scoring session",
@@ -23,13 +23,14 @@ TITLES = {
     "vote": "vote",
     "score": "scores and threshold",
     "joint": "joint score",
+    "end": "before results are used",
 }
 EVERY_ROUND = ("forward", "gradient", "vote")
 
 # what sends a message that not every session has
 WHEN: dict[steps.Kind, str] = {
     matching.HostTokens: "ids hmac, hash, sm3", matching.CommonTokens: "ids hmac, hash, sm3",
-    matching.BlindedIds: "ids ecdh", matching.BlindedReply: "ids ecdh", matching.CommonPlaces: "ids ecdh",
+    **dict.fromkeys((matching.MatchingNonce, matching.BlindedIds, matching.BlindedReply, matching.CommonPlaces), "ids ecdh"),
     ms.TrainingLabels: "profile patent",
     **dict.fromkeys((ms.EncryptedLabels, ms.ClassSums, ms.SumsQuota, ms.MaskedSums, ms.OpenedSums, ms.ClassEvidence), "host_woe"),
     ms.Quota: "training", ms.ThresholdChoice: "training",
@@ -43,6 +44,7 @@ ALSO = {(ms.CombinedScores, ms.ThresholdChoice)}  # on different links: the gues
 LEARNS: dict[steps.Kind, str] = {
     matching.HostTokens: "guest: which of its customers a host has; of the others a token. With `hash` or `sm3` every id that it can guess",
     matching.CommonTokens: "host: which of its customers all have",
+    matching.MatchingNonce: "nothing",
     matching.BlindedIds: "host: how many ids the guest has",
     matching.BlindedReply: "guest: how many ids the host has, and which are in common",
     matching.CommonPlaces: "host: which of its customers all have",
@@ -69,6 +71,8 @@ LEARNS: dict[steps.Kind, str] = {
     ms.CombinedScores: "guest: F of every customer, and from its own part the host's",
     ms.ScoreLabels: "recipients: who is above τ; τ",
     ms.MaskedPredictors: "arbiter: nothing: masks are uniform modulo n",
+    ms.Transcripts: "arbiter: whether every two parties saw the same messages",
+    ms.TranscriptsEqual: "guest, hosts: the same",
     ms.OpenedPredictors: "guest: u′ + u″ of every customer, and so the host's u″",
 }  # fmt: skip
 

@@ -43,6 +43,7 @@ WOE_BOUND = 32.0  # above ln(2^32): no class of 2^31 rows goes beyond
 # --- ids (protocol §2) -------------------------------------------------------------------------------------------
 MIN_ID_KEY_BYTES = 16  # of the HMAC key that guest and host share
 TOKEN_BYTES = 32  # HMAC-SHA256, SHA-256, SM3
+NONCE_BYTES = 16  # of a party's random bytes in a session's name
 POINT_BYTES = 32  # of edwards25519
 MIN_PSI_SESSION_BYTES = 16
 IDS_PER_PASS = 1 << 18  # ids that are text, tokens that are sorted, in memory at a time: about 60 MB

@@ -70,6 +70,7 @@ def messages() -> list[ms.Message]:
         ms.KeyAnnouncement(lm.from_ints([P * Q], 4), lm.from_ints(proof, 4)), ms.RowCommitment(5, bytes(32)), ms.OrderSeed(bytes(32)),
         ms.Quota(2), ms.MaskedGradient(one), ms.Vote(one, bytes(64)), ms.ScoreShare(2, share.limbs, 0.0, UNIT, 0.0, UNIT, 1.0),
         ms.ThresholdChoice(0.5), ms.CombinedScores(np.array([0.25, 0.5])), ms.ScoreLabels(b"\0\1", 0.5),
+        ms.Transcripts(bytes(64)), ms.TranscriptsEqual(),
         matching.HostTokens("hmac", TOKENS.tobytes()), matching.CommonPlaces(bytes(4), bytes(32)),
     ]  # fmt: skip
 

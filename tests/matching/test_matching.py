@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from vflfast.errors import DataError, ProtocolError
 from vflfast.matching.group import Group, to_array
 from vflfast.matching.ids import protect
 from vflfast.protocol import inline, matching
-from vflfast.protocol.link import Link
-from vflfast.protocol.matching import BlindedIds, BlindedReply, CommonPlaces, CommonTokens, HostTokens, matching_link
+from vflfast.protocol import messages as ms
+from vflfast.protocol.link import Link, SendRequest
+from vflfast.protocol.matching import BlindedIds, BlindedReply, CommonPlaces, CommonTokens, HostTokens, MatchingNonce, matching_link
 from vflfast.tables.id_forms import normalise
 
 SETS = {"guest": ["ann", "bob", "cat", "dan"], "host1": ["eve", "dan", "bob"], "host2": ["bob", "dan", "ann", "zoe"]}
@@ -66,10 +68,75 @@ def honest_host(link: Link) -> Any:
     return matching.intersect_at_host(link, normalise(SETS["host1"]), "{}")
 
 
+async def nonces(link: Link) -> bytes:
+    """What an honest guest sends to its only host."""
+    return bytes(16) + (await link.receive("host1", MatchingNonce)).nonce
+
+
+POINT = to_array(Group().hash_ids(["x"], b"s" * 16)).tobytes()
+OTHER_NONCES: list[Callable[[bytes], bytes]] = [
+    lambda own: b"", lambda own: own, lambda own: bytes(32), lambda own: own + bytes(16), lambda own: bytes(16) + own[:-1],
+    lambda own: bytes(15) + own, lambda own: bytes(16) + own + b"x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", OTHER_NONCES)
+def test_a_host_takes_part_only_in_a_session_of_its_own_bits(change: Callable[[bytes], bytes]) -> None:
+    async def guest(link: Link) -> None:
+        await link.send("host1", BlindedIds(POINT, change((await link.receive("host1", MatchingNonce)).nonce)))
+        await link.receive("host1", BlindedReply)
+
+    with pytest.raises(ProtocolError, match="guest, BlindedIds: needs nonces"):
+        inline.drive(pair(guest, honest_host))
+
+
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_a_guest_refuses_a_nonce_of_another_size(size: int) -> None:
+    async def host(link: Link) -> None:
+        await link.send("guest", MatchingNonce(bytes(size)))
+        await link.receive("guest", BlindedIds)
+
+    with pytest.raises(ProtocolError, match="host1, MatchingNonce: must have 16 bytes"):
+        inline.drive(pair(honest_guest, host))
+
+
+def test_no_two_intersections_are_of_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same parties, ids, settings, even scalars: what they send shares no point, what they find is in one order."""
+    seen: list[set[bytes]] = []
+    orders = []
+    for _ in range(2):
+        points: set[bytes] = set()
+        numbers = iter(range(7, 16))
+        monkeypatch.setattr(Group, "scalar", lambda _, numbers=numbers: bytes([next(numbers)]) + bytes(31))
+        results = inline.drive({name: Overheard(program, points) for name, program in pair(honest_guest, honest_host).items()})
+        seen.append(points)
+        orders.append([found.positions.tolist() for found in results.values()])
+    assert orders[0] == orders[1]
+    assert seen[0]
+    assert not seen[0] & seen[1]
+
+
+class Overheard:
+    """A program whose sent points somebody writes down."""
+
+    def __init__(self, program: Any, points: set[bytes]) -> None:
+        self.program, self.points = program, points
+
+    def send(self, value: bytes) -> Any:
+        request = self.program.send(value)
+        if isinstance(request, SendRequest) and request.kind in ("BlindedIds", "BlindedReply"):
+            message, _ = ms.from_bytes(request.data, "test", {BlindedIds.kind: BlindedIds, BlindedReply.kind: BlindedReply})
+            self.points |= {message.points[i : i + 32] for i in range(0, len(message.points), 32)}
+        return request
+
+    def close(self) -> None:
+        self.program.close()
+
+
 @pytest.mark.parametrize("sent", [b"", bytes(31), bytes(33), bytes(32), b"\xff" * 32, bytes(64)])
 def test_a_host_refuses_points_that_are_none(sent: bytes) -> None:
     async def guest(link: Link) -> None:
-        await link.send("host1", BlindedIds(sent))
+        await link.send("host1", BlindedIds(sent, await nonces(link)))
         await link.receive("host1", BlindedReply)
 
     with pytest.raises(ProtocolError) as caught:
@@ -80,7 +147,7 @@ def test_a_host_refuses_points_that_are_none(sent: bytes) -> None:
 @pytest.mark.parametrize("places", [b"", bytes(3), bytes(8), b"\xff" * 4])
 def test_a_host_refuses_places_that_are_none(places: bytes) -> None:
     async def guest(link: Link) -> None:
-        await link.send("host1", BlindedIds(to_array(Group().hash_ids(["x"], b"s" * 16)).tobytes()))
+        await link.send("host1", BlindedIds(to_array(Group().hash_ids(["x"], b"s" * 16)).tobytes(), await nonces(link)))
         await link.receive("host1", BlindedReply)
         await link.send("host1", CommonPlaces(places, bytes(32)))
 
@@ -91,6 +158,7 @@ def test_a_host_refuses_places_that_are_none(places: bytes) -> None:
 @pytest.mark.parametrize("echo", [b"", bytes(32), bytes(33)])
 def test_a_guest_refuses_an_echo_that_is_none(echo: bytes) -> None:
     async def host(link: Link) -> None:
+        await link.send("guest", MatchingNonce(bytes(16)))
         asked = await link.receive("guest", BlindedIds)
         await link.send("guest", BlindedReply(asked.points, echo))
 

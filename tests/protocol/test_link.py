@@ -216,7 +216,7 @@ def is_last_of_its_lane(index: int, recorded: Heard) -> bool:
 
 
 def test_an_undisturbed_run_passes_through_the_middle(made: Parties, recorded: Heard, clean_hash: str) -> None:
-    assert len(recorded) == 37
+    assert len(recorded) == 41
     results = run(training_programs(made, SETTINGS), dict.fromkeys(("guest", "host1", "arbiter"), lambda *_: None))
     assert final_hash(results) == clean_hash
 

@@ -135,7 +135,7 @@ def pinned() -> dict[str, Any]:
     return found
 
 
-SAID = ["Hello", "Quota", *["MaskedGradient", "Vote"] * 3, "ScoreShare", "ThresholdChoice"]  # by the guest to the arbiter
+SAID = ["Hello", "Quota", *["MaskedGradient", "Vote"] * 3, "ScoreShare", "ThresholdChoice", "Transcripts"]  # by the guest to the arbiter
 
 
 def test_plain_python_still_gives_the_pinned_transcript(pinned: dict[str, Any]) -> None:

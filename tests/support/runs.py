@@ -17,7 +17,7 @@ from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.errors import ProtocolError
 from vflfast.learn.scoring import Norm
-from vflfast.protocol import arbiter, guest, host, inline
+from vflfast.protocol import arbiter, guest, host, inline, matching
 from vflfast.protocol import messages as ms
 from vflfast.protocol.arbiter import ArbiterInputs
 from vflfast.protocol.block import PartyInputs, PartyModel
@@ -120,6 +120,11 @@ def score(made: Parties, trained: inline.TrainingResult, agreed: Settings) -> gu
 # --- in the middle -----------------------------------------------------------------------------------------------
 
 
+MATCHING_KINDS: dict[int, type[ms.Message]] = {
+    cls.kind: cls for states in matching.TABLE.values() for follow in states.values() for cls in follow
+}
+
+
 class Tampered:
     """A program whose sent messages pass through `change`: (recipient, message, envelope) → the bytes to send instead.
 
@@ -136,7 +141,7 @@ class Tampered:
             if not isinstance(request, SendRequest):
                 return request
             value = None
-            message, envelope = ms.from_bytes(request.data, "test")
+            message, envelope = ms.from_bytes(request.data, "test", ms.KINDS | MATCHING_KINDS)
             changed = self.change(request.recipient, message, envelope)
             sent = [request.data] if changed is None else changed
             self.ready.extend(SendRequest(request.recipient, data, request.kind) for data in sent)

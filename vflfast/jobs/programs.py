@@ -128,11 +128,12 @@ class _Matching:
     def __init__(self, party: PartyJob, plan: PartyPlan, table: OpenTable, observer: Observer) -> None:
         self._party, self._plan, self._observer, self.table = party, plan, observer, table
         part = party.part
+        self.link: Link | None = None  # of the last matching
         self._tokens = None if part.id_method == "ecdh" else ids.protect(table.ids, method=part.id_method, key=part.id_key)
 
     async def match(self, attempt: int) -> MatchedRows:
         part, is_guest = self._party.part, self._plan.name == "guest"
-        link = matching_link(self._plan.name, self._party.config.peers, self._observer, attempt)
+        self.link = link = matching_link(self._plan.name, self._party.config.peers, self._observer, attempt)
         if self._tokens is None:
             intersect = intersect_at_guest if is_guest else intersect_at_host
             return await intersect(link, self.table.ids, part.settings.to_json(), part.max_ids)
@@ -161,7 +162,7 @@ class _Training:
     async def _run(self, attempt: int) -> PartyModel:
         inputs = self._prepare(await self._matching.match(attempt))
         train = guest.train if self._plan.name == "guest" else host.train
-        link = Link(self._plan.name, self._party.config.peers, self._observer, attempt)
+        link = Link(self._plan.name, self._party.config.peers, self._observer, attempt, before=self._matching.link)
         return await train(link, inputs, self._party.settings, self._journal)
 
     def _prepare(self, matched: MatchedRows) -> PartyInputs:
@@ -213,7 +214,7 @@ class _Scoring:
     async def _run(self, attempt: int) -> Any:
         self._matched = await self._matching.match(attempt)
         inputs = self._model.to_score(self._inputs(self._matched))
-        link = Link(self._plan.name, self._party.config.peers, self._observer, attempt)
+        link = Link(self._plan.name, self._party.config.peers, self._observer, attempt, before=self._matching.link)
         return await (guest.score if self._plan.name == "guest" else host.score)(link, inputs, self._party.settings)
 
     def _inputs(self, matched: MatchedRows) -> PartyInputs:

@@ -9,7 +9,7 @@ With secret scalars a of the guest and b of a host, both fresh per pair and run,
 Sorted by blinded points, which are random to everyone else, a set shows nothing of the order of its rows. The guest
 learns which of its ids each host has; a host learns which of its ids all parties have; both learn the sizes of the sets.
 Ids that are not common stay blinded by a scalar that never leaves its party. The rows' order is that of
-HMAC-SHA256(session, id), which every party computes from its own ids, so equal commitments mean equal ids.
+HMAC-SHA256(order, id), which every party computes from its own ids, so equal commitments mean equal ids.
 The promise is the run's: parties that follow the protocol and do not collude.
 
 Points are arrays, in the scratch folder where there is one; sets meet as sorted runs (`sorting`).
@@ -86,7 +86,7 @@ class CommonRows:
     positions
         int64, shape (n_matched,).
     tokens
-        uint8, shape (n_matched, 32): HMAC-SHA256(session, id), ascending.
+        uint8, shape (n_matched, 32): HMAC-SHA256(order, id), ascending.
     """
 
     positions: npt.NDArray[np.int64]
@@ -104,13 +104,13 @@ class CommonRows:
 class _Party:
     """What guest and host share: their checked ids as points of this session, and how common rows are ordered."""
 
-    def __init__(self, ids: Ids | IdTexts, session: bytes, max_ids: int) -> None:
+    def __init__(self, ids: Ids | IdTexts, session: bytes, max_ids: int, order: bytes | None) -> None:
         if isinstance(max_ids, bool) or not isinstance(max_ids, int) or max_ids < 1:
             raise InputError("max_ids", "must be an integer from 1")
         if not isinstance(session, bytes) or len(session) < MIN_PSI_SESSION_BYTES:
             raise InputError("session", f"must be at least {MIN_PSI_SESSION_BYTES} bytes that guest and hosts agreed on")
         self.ids = _checked(ids, max_ids)
-        self.max_ids, self._session, self._group = max_ids, session, Group()
+        self.max_ids, self._order_key, self._group = max_ids, session if order is None else order, Group()
         self._points: Points = storage.empty((len(ids), POINT_BYTES), np.uint8)
         for part, out in zip(passes(self.ids), passes(self._points), strict=True):
             out[:] = to_array(self._group.hash_ids(part.tolist(), session))
@@ -136,7 +136,7 @@ class _Party:
 
     def in_order(self, rows: Positions) -> CommonRows:
         """Return rows in the common order."""
-        key = hmac.digest(_ORDER, self._session, "sha256")
+        key = hmac.digest(_ORDER, self._order_key, "sha256")
         tokens, order = in_order(protect(id_rows(self.ids, rows), key=key))
         return CommonRows(storage.take(rows, order), tokens)
 
@@ -152,6 +152,8 @@ class HostIntersection:
         At least 16 bytes, the same at all parties and new for every run.
     max_ids
         Most ids of either set.
+    order
+        What orders the common rows, the same at all parties; ``None``: the session.
 
     Raises
     ------
@@ -159,8 +161,8 @@ class HostIntersection:
         Ids, session or cap are unusable, or PyNaCl is missing.
     """
 
-    def __init__(self, ids: Ids | IdTexts, session: bytes, *, max_ids: int = MAX_IDS) -> None:
-        self._own = _Party(ids, session, max_ids)
+    def __init__(self, ids: Ids | IdTexts, session: bytes, *, max_ids: int = MAX_IDS, order: bytes | None = None) -> None:
+        self._own = _Party(ids, session, max_ids, order)
         self._order: Positions | None = None
         self._n_asked = 0
 
@@ -205,7 +207,7 @@ class GuestIntersection:
 
     Parameters
     ----------
-    ids, session, max_ids
+    ids, session, max_ids, order
         As of `HostIntersection`.
     hosts
         Names of one or more hosts.
@@ -216,10 +218,12 @@ class GuestIntersection:
         As `HostIntersection`, or no host, or one twice.
     """
 
-    def __init__(self, ids: Ids | IdTexts, session: bytes, hosts: Sequence[str], *, max_ids: int = MAX_IDS) -> None:
+    def __init__(
+        self, ids: Ids | IdTexts, session: bytes, hosts: Sequence[str], *, max_ids: int = MAX_IDS, order: bytes | None = None
+    ) -> None:
         if isinstance(hosts, str) or not hosts or len(set(hosts)) != len(hosts):
             raise InputError("hosts", "must name one or more hosts, each once")
-        self._own = _Party(ids, session, max_ids)
+        self._own = _Party(ids, session, max_ids, order)
         self._asked: dict[str, tuple[bytes, Points, Positions]] = {}
         self._found: dict[str, Positions | None] = dict.fromkeys(hosts)  # of every own row its place in the host's points, or _NONE
         self._sizes: dict[str, int] = {}

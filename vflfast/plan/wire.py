@@ -47,6 +47,8 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
         sizes[f"{party.name} → arbiter: Vote"] = rounds * (_limbs(1, width) + 8 + ms.DIGEST_BYTES * len(shape.parties))
         sizes[f"arbiter → {party.name}: Verdict"] = rounds * (FRAME_BYTES + 16)
         sizes[f"{party.name} → arbiter: ScoreShare"] = _limbs(scores, width) + 48
+        sizes[f"{party.name} → arbiter: Transcripts"] = FRAME_BYTES + 8 + ms.DIGEST_BYTES * len(shape.parties)
+        sizes[f"arbiter → {party.name}: TranscriptsEqual"] = FRAME_BYTES
     for party in shape.parties if shape.settings.profile == "patent" else shape.parties[:1]:
         sizes[f"arbiter → {party.name}: ScoreLabels"] = FRAME_BYTES + 16 + shape.n_rows
     return sizes | (_evidence_traffic(shape) if shape.settings.host_woe else {})

@@ -23,6 +23,7 @@ from .resume import Checkpoint, Journal, NoJournal, settings_digest
 from .scores import SCORE_BOUND, UNIT, agreed_line, normalised
 from .session import Opening, announce_key, say_hello, say_hello_to_score
 from .settings import Settings
+from .transcripts import compare, confirm_all
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,6 +75,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     combined = combine([normalised(scores[p], shares[p]) for p in link.peers], list(powers))
     threshold = await _settle_threshold(link, combined, settings)
     labels = await _send_labels(link, combined, threshold, settings)
+    await confirm_all(link)
     return ArbiterModel(powers, threshold, link.round, float((labels > 0).mean()), opening.run.hex(), settings)
 
 
@@ -91,6 +93,7 @@ async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings
     await _send_labels(link, combined, model.threshold, settings)
     if settings.joint:
         await _open_joint(link, private, len(combined), settings)
+    await confirm_all(link)
     return combined
 
 
@@ -168,22 +171,8 @@ async def _count_votes(link: Link, private: Private, settings: Settings) -> bool
         request = _request(link, private, message.ciphertexts, 1, party, "Vote")
         with _fault_of(party, "Vote"):
             flags += map(bool, private.read(request, 1))
-    _compare_transcripts(link, transcripts)
+    compare(link, transcripts, "Vote")
     return all(flags) or link.round >= settings.max_iter
-
-
-def _compare_transcripts(link: Link, transcripts: dict[str, bytes]) -> None:
-    """Every two parties must have sent and received the same messages up to their votes."""
-    views = {}
-    for name, joined in transcripts.items():
-        others = sorted({link.name, *link.peers} - {name})
-        if len(joined) != ms.DIGEST_BYTES * len(others):
-            raise ProtocolError(name, "Vote", f"needs a transcript of {ms.DIGEST_BYTES} bytes with each of {', '.join(others)}")
-        for i, other in enumerate(others):
-            views[name, other] = joined[i * ms.DIGEST_BYTES : (i + 1) * ms.DIGEST_BYTES]
-    for (name, other), digest in views.items():
-        if views[other, name] != digest:
-            raise ProtocolError(name, "Vote", f"{name} and {other} did not see the same messages: one was changed on the way")
 
 
 async def _receive_shares(

@@ -28,6 +28,7 @@ from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, 
 from .scores import share
 from .session import SEED_BYTES, compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
 from .settings import Settings
+from .transcripts import confirm
 
 Floats = npt.NDArray[np.float64]
 
@@ -96,6 +97,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     weights, intercept = block.coefficients()
     norm = Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon)
     scores = await _calibrate(link, public, block, norm, settings, order, ledger)
+    await confirm(link)
     return PartyModel(
         "guest", weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
         settings, norm.to_dict(), scores.labels, scores.scores,
@@ -115,6 +117,7 @@ async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> Scorin
     scores = await _combined(link, order) if settings.output == "scores" else None
     labels, threshold = await receive_labels(link, order)
     joint = await _joint_probability(link, hosts, public, predictor, settings) if settings.joint else None
+    await confirm(link)
     return ScoringResult(labels, threshold, probability, scores, joint)
 
 

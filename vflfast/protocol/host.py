@@ -25,6 +25,7 @@ from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, 
 from .scores import share
 from .session import SEED_BYTES, compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
 from .settings import Settings
+from .transcripts import confirm
 
 
 async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Journal | None = None) -> PartyModel:
@@ -61,6 +62,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     power = roc_auc(inputs.labels, probability) if inputs.labels is not None else 1.0
     await link.send("arbiter", share(public, probability, norm, power, settings, order))
     labels = (await receive_labels(link, order))[0] if settings.profile == "patent" else None
+    await confirm(link)
     return PartyModel(
         link.name, weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
         settings, norm.to_dict(), labels, woe=inputs.matrix.column_values if settings.host_woe else None,
@@ -79,6 +81,7 @@ async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> npt.ND
     if settings.joint:
         link.round = 1
         await send_predictor(link, public, predictor, settings, RowPacking())
+    await confirm(link)
     return labels
 
 

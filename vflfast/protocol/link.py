@@ -64,10 +64,12 @@ class Link:
         Work for a driver whose party waits for a peer on another machine; one that never waits leaves it.
 
     The messages of `table` are all that it knows: any other kind is refused when it is parsed.
+    Its transcripts go on from those of `before`, an earlier conversation of the same parties.
     """
 
     def __init__(
-        self, name: str, peers: tuple[str, ...], observer: Observer | None = None, attempt: int = 0, *, table: Table = TABLE
+        self, name: str, peers: tuple[str, ...], observer: Observer | None = None, attempt: int = 0, *, table: Table = TABLE,
+        before: Link | None = None,
     ) -> None:
         self.name = name
         self.peers = peers
@@ -79,7 +81,8 @@ class Link:
         self._out = {peer: Lane(name, peer, table) for peer in peers}
         self._in = {peer: Lane(peer, name, table) for peer in peers}
         self._kinds = {cls.kind: cls for states in table.values() for follow in states.values() for cls in follow}
-        self._chains = {lane: bytes(ms.DIGEST_BYTES) for peer in peers for lane in ((name, peer), (peer, name))}
+        lanes = [lane for peer in peers for lane in ((name, peer), (peer, name))]
+        self._chains: dict[tuple[str, str], bytes] = dict(before._chains) if before else dict.fromkeys(lanes, bytes(ms.DIGEST_BYTES))
 
     def stage(self, name: str) -> None:
         """Tell the observer what this party starts to do."""

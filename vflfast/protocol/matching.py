@@ -6,6 +6,7 @@ By private set intersection: the messages of `matching.intersect`. The arbiter t
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..crypto import storage
 from ..errors import DataError, ProtocolError
 from ..matching import ids
 from ..matching.intersect import Common, CommonRows, GuestIntersection, HostIntersection, Reply, Request, session_of
-from ..params import MAX_IDS, POINT_BYTES, TOKEN_BYTES
+from ..params import MAX_IDS, NONCE_BYTES, POINT_BYTES, TOKEN_BYTES
 from ..tables.id_texts import Ids, IdTexts
 from ..tables.sorting import in_order
 from . import messages as ms
@@ -46,19 +47,29 @@ class CommonTokens(ms.Message):
 
 
 @dataclass(frozen=True)
-class BlindedIds(ms.Message):
-    """Guest to host: `Request` of the intersection."""
+class MatchingNonce(ms.Message):
+    """Host to guest: 16 random bytes for the session of the intersection."""
 
     kind = 42
     phase = "match"
+    nonce: bytes
+
+
+@dataclass(frozen=True)
+class BlindedIds(ms.Message):
+    """Guest to host: `Request` of the intersection, and the nonces of all parties, the guest's first, then the hosts' in their order."""
+
+    kind = 43
+    phase = "match"
     points: bytes
+    nonces: bytes
 
 
 @dataclass(frozen=True)
 class BlindedReply(ms.Message):
     """Host to guest: `Reply` of the intersection."""
 
-    kind = 43
+    kind = 44
     phase = "match"
     points: bytes
     echo: bytes
@@ -68,14 +79,14 @@ class BlindedReply(ms.Message):
 class CommonPlaces(ms.Message):
     """Guest to host: `Common` of the intersection."""
 
-    kind = 44
+    kind = 45
     phase = "match"
     places: bytes
     commitment: bytes
 
 
 TABLE: Table = {
-    ("host", "guest"): {START: (HostTokens, BlindedReply)},
+    ("host", "guest"): {START: (HostTokens, MatchingNonce), MatchingNonce: (BlindedReply,)},
     ("guest", "host"): {START: (CommonTokens, BlindedIds), BlindedIds: (CommonPlaces,)},
 }
 
@@ -131,13 +142,16 @@ async def match_at_host(link: Link, tokens: Tokens, method: str) -> MatchedRows:
 async def intersect_at_guest(link: Link, own: Ids | IdTexts, settings: str, max_ids: int = MAX_IDS) -> MatchedRows:
     """Take the guest's part in a private set intersection with every host; return the guest's rows of the common ids.
 
-    The session is a hash of the agreed settings: a run that is resumed ends with the same order. The scalars are fresh.
+    The session is a hash of random bytes of all parties, and the scalars are fresh. The order is that of the agreed settings: a run
+    that is resumed ends with the same.
     """
     link.stage("match ids")
     hosts = [peer for peer in link.peers if peer != "arbiter"]
-    guest = GuestIntersection(own, matching_session(settings), hosts, max_ids=max_ids)
+    nonces = secrets.token_bytes(NONCE_BYTES) + b"".join([await _receive_nonce(link, host) for host in hosts])
+    link.stage("match ids")
+    guest = GuestIntersection(own, session_of(nonces), hosts, max_ids=max_ids, order=matching_session(settings))
     for host in hosts:
-        await link.send(host, BlindedIds(guest.request(host).points.tobytes()))
+        await link.send(host, BlindedIds(guest.request(host).points.tobytes(), nonces))
     for host in hosts:
         message = await link.receive(host, BlindedReply)
         link.stage("match ids")
@@ -156,12 +170,14 @@ async def intersect_at_host(link: Link, own: Ids | IdTexts, settings: str, max_i
     Raises
     ------
     ProtocolError
-        The guest's points, places or commitment are not as `HostIntersection` wants them.
+        The guest's points, places or commitment are not as `HostIntersection` wants them, or its nonces do not hold this host's.
     """
-    link.stage("match ids")
-    host = HostIntersection(own, matching_session(settings), max_ids=max_ids)
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    await link.send("guest", MatchingNonce(nonce))
     asked = await link.receive("guest", BlindedIds)
+    _check_nonces(link, asked.nonces, nonce)
     link.stage("match ids")
+    host = HostIntersection(own, session_of(asked.nonces), max_ids=max_ids, order=matching_session(settings))
     reply = host.reply(Request(_as_points(asked.points, "guest", "BlindedIds")))
     await link.send("guest", BlindedReply(reply.points.tobytes(), reply.echo.tobytes()))
     told = await link.receive("guest", CommonPlaces)
@@ -179,6 +195,20 @@ def matching_session(settings: str) -> bytes:
 
 def _matched(found: CommonRows, report: dict[str, Any]) -> MatchedRows:
     return MatchedRows(found.positions, found.commitment, {**report, "method": "ecdh"})
+
+
+async def _receive_nonce(link: Link, host: str) -> bytes:
+    nonce = (await link.receive(host, MatchingNonce)).nonce
+    if len(nonce) != NONCE_BYTES:
+        raise ProtocolError(host, "MatchingNonce", f"must have {NONCE_BYTES} bytes")
+    return nonce
+
+
+def _check_nonces(link: Link, nonces: bytes, own: bytes) -> None:
+    """The host's own must be among those after the guest's: an intersection that was played before does not come again."""
+    theirs = [nonces[i : i + NONCE_BYTES] for i in range(NONCE_BYTES, len(nonces), NONCE_BYTES)]
+    if len(nonces) % NONCE_BYTES or own not in theirs:
+        raise ProtocolError("guest", "BlindedIds", f"needs nonces of {NONCE_BYTES} bytes, that of {link.name} among them")
 
 
 def _as_points(data: bytes, party: str, step: str) -> Tokens:

@@ -221,6 +221,23 @@ class OpenedPredictors(Message):
 
 
 @dataclass(frozen=True)
+class Transcripts(Message):
+    """Data party to arbiter: its transcript with every peer at the end, 32 bytes each by name."""
+
+    kind = 26
+    phase = "end"
+    digests: bytes
+
+
+@dataclass(frozen=True)
+class TranscriptsEqual(Message):
+    """Arbiter to data parties: every two parties saw the same messages, so that the results may be used."""
+
+    kind = 27
+    phase = "end"
+
+
+@dataclass(frozen=True)
 class EncryptedLabels(Message):
     """Guest to host: [[y]], y ∈ {0, 1}, one ciphertext a row."""
 
@@ -281,6 +298,7 @@ KINDS: dict[int, type[Message]] = {
     for cls in (
         Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, Predictor, Residual, MaskedGradient, OpenedGradient,
         Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, MaskedPredictors, OpenedPredictors,
+        Transcripts, TranscriptsEqual,
         EncryptedLabels, ClassSums, SumsQuota, MaskedSums, OpenedSums, ClassEvidence,
     )
 }  # fmt: skip

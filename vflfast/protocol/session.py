@@ -11,14 +11,13 @@ import numpy as np
 from ..crypto.scheme import Private, Public
 from ..crypto.schemes import scheme
 from ..errors import InputError, ProtocolError
-from ..params import KEY_BITS, MAX_COUNT
+from ..params import KEY_BITS, MAX_COUNT, NONCE_BYTES
 from . import messages as ms
 from .budget import COMMITMENT_BYTES, Claim, claims_of
 from .link import Link
 from .resume import Checkpoint, Journal, NoJournal, checkpoint_of, common_round, position
 from .settings import Settings
 
-NONCE_BYTES = 16
 DIGEST_BYTES = 32
 SEED_BYTES = 32
 

@@ -32,6 +32,8 @@ from .messages import (
     SumsQuota,
     ThresholdChoice,
     TrainingLabels,
+    Transcripts,
+    TranscriptsEqual,
     Verdict,
     Vote,
 )
@@ -66,9 +68,10 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         Quota: (MaskedGradient, ScoreShare),  # scores at once: a run that goes on after its last round
         MaskedGradient: (Vote,),
         Vote: (MaskedGradient, ScoreShare),
-        ScoreShare: (ThresholdChoice, MaskedPredictors),
-        ThresholdChoice: (),
-        MaskedPredictors: (),
+        ScoreShare: (ThresholdChoice, MaskedPredictors, Transcripts),
+        ThresholdChoice: (Transcripts,),
+        MaskedPredictors: (Transcripts,),
+        Transcripts: (),
     },
     ("host", "arbiter"): {
         START: (Hello,),
@@ -77,7 +80,8 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         Quota: (MaskedGradient, ScoreShare),  # scores at once: a run that goes on after its last round
         MaskedGradient: (Vote,),
         Vote: (MaskedGradient, ScoreShare),
-        ScoreShare: (),
+        ScoreShare: (Transcripts,),
+        Transcripts: (),
     },
     ("arbiter", "guest"): {
         START: (Hello,),
@@ -87,16 +91,18 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         OpenedGradient: (Verdict,),
         Verdict: (OpenedGradient, CombinedScores, ScoreLabels),
         CombinedScores: (ScoreLabels,),
-        ScoreLabels: (OpenedPredictors,),
-        OpenedPredictors: (),
+        ScoreLabels: (OpenedPredictors, TranscriptsEqual),
+        OpenedPredictors: (TranscriptsEqual,),
+        TranscriptsEqual: (),
     },
     ("arbiter", "host"): {
         START: (Hello,),
         Hello: (KeyAnnouncement,),
-        KeyAnnouncement: (OpenedGradient, ScoreLabels),
+        KeyAnnouncement: (OpenedGradient, ScoreLabels, TranscriptsEqual),
         OpenedGradient: (Verdict,),
-        Verdict: (OpenedGradient, ScoreLabels),
-        ScoreLabels: (),
+        Verdict: (OpenedGradient, ScoreLabels, TranscriptsEqual),
+        ScoreLabels: (TranscriptsEqual,),
+        TranscriptsEqual: (),
     },
     ("host", "host"): {START: (Hello,), Hello: ()},
 }

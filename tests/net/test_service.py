@@ -124,9 +124,8 @@ def self_signed() -> tuple[bytes, bytes]:
 
 def test_a_client_refuses_a_server_of_another_role_and_one_of_tls_1_2(tmp_path: Path) -> None:
     made = configs()
-    with connected(made["arbiter"], credentials("host1")), pytest.raises(grpc.RpcError) as caught:
+    with connected(made["arbiter"], credentials("host1")), pytest.raises(ProtocolError, match=r"arbiter, connect: .* of host1"):
         hail(made, "guest")
-    assert code(caught.value) == "UNAVAILABLE"
 
     shown = credentials("arbiter")
     (tmp_path / "c.pem").write_bytes(shown.certificate)
@@ -150,7 +149,7 @@ def test_a_client_refuses_a_server_of_another_role_and_one_of_tls_1_2(tmp_path: 
         with socket.create_server(split_address("", made["arbiter"].addresses["arbiter"])) as listener:
             thread = threading.Thread(target=serve, args=(listener, version, version), daemon=True)
             thread.start()
-            with pytest.raises(grpc.RpcError):
+            with pytest.raises((grpc.RpcError, ProtocolError)):
                 hail(made, "guest")
             thread.join(10)
     assert isinstance(seen[0], OSError)

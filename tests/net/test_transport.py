@@ -12,25 +12,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.network import configs
+from support.network import configs, credentials
 
 from vflfast.errors import InputError, VflError
 from vflfast.net import transport
 from vflfast.net.config import NetConfig
 
+CONFIG = configs()["arbiter"]
 
-def call(tls: list[bytes] | None = None, names: list[bytes] | None = None, said: list[tuple[str, Any]] | None = None) -> Any:
-    facts = {"x509_subject_alternative_name": names or []} | ({} if tls is None else {"ssl_tls_version": tls})
+
+def call(tls: list[bytes] | None = None, shown: list[bytes] | None = None, said: list[tuple[str, Any]] | None = None) -> Any:
+    facts = {"x509_pem_cert": shown or []} | ({} if tls is None else {"ssl_tls_version": tls})
     return SimpleNamespace(auth_context=lambda: facts, invocation_metadata=lambda: said or [])
 
 
-@pytest.mark.parametrize(("tls", "names", "expected"), [
-    (None, [b"guest.vflfast"], "guest"), ([b"TLSv1.3"], [b"guest.vflfast"], "guest"), ([b"TLSv1.2"], [b"guest.vflfast"], None),
-    ([b"TLSv1.3", b"TLSv1.2"], [b"guest.vflfast"], None), (None, [], None), (None, [b"\xff.vflfast"], None),
-    (None, [b"bank.example"], None),
+@pytest.mark.parametrize(("tls", "role", "expected"), [
+    (None, "guest", "guest"), ([b"TLSv1.3"], "guest", "guest"), ([b"TLSv1.2"], "guest", None),
+    ([b"TLSv1.3", b"TLSv1.2"], "guest", None), (None, "", None),
 ])  # fmt: skip
-def test_the_role_is_that_of_a_certificate_under_tls_1_3(tls: list[bytes] | None, names: list[bytes], expected: str | None) -> None:
-    assert transport.caller(call(tls, names, [(transport.ROLE_KEY, "arbiter")]), plaintext=False) == expected
+def test_the_role_is_that_of_a_certificate_under_tls_1_3(tls: list[bytes] | None, role: str, expected: str | None) -> None:
+    shown = [credentials(role).certificate] if role else []
+    assert transport.caller(call(tls, shown, [(transport.ROLE_KEY, "arbiter")]), CONFIG) == expected
 
 
 @pytest.mark.parametrize(("said", "expected"), [
@@ -38,7 +40,7 @@ def test_the_role_is_that_of_a_certificate_under_tls_1_3(tls: list[bytes] | None
     ([(transport.ROLE_KEY, "guest"), (transport.ROLE_KEY, "arbiter")], None),
 ])  # fmt: skip
 def test_without_tls_the_role_is_the_one_word_that_is_said(said: list[tuple[str, Any]], expected: str | None) -> None:
-    assert transport.caller(call(said=said), plaintext=True) == expected
+    assert transport.caller(call(said=said), configs(plaintext=True)["arbiter"]) == expected
 
 
 def test_without_grpc_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

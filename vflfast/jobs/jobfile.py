@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import InputError
 from ..mart.table import NAMES, open_mart
 from ..matching.match import check_method
-from ..net.config import party_sections
+from ..net.config import NET_KEYS, party_sections
 from ..params import MAX_IDS, MAX_LEVELS, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
 from ..protocol.settings import Settings
 from ..scale.resources import NO_RESOURCES, Resources, read_resources
@@ -197,16 +197,16 @@ def part_from_mapping(data: Mapping[str, Any], role: str, folder: Path, changes:
         raise InputError("role", f"{role} has no section; there are {', '.join(sections)}")
     settings = _settings({"simulation": False, **section_of(data, "settings"), **(changes or {})}, len(sections) - 1)
     if role == "arbiter":
-        return Part(settings, **_arbiter(_without_address(section_of(data, role)), folder))
-    section = _without_address(sections[role])
+        return Part(settings, **_arbiter(_without_net(section_of(data, role)), folder))
+    section = _without_net(sections[role])
     plan = _party(role, section, folder) if role == "guest" else _host(role, section, folder, settings)
     if role == "mart" and plan.mart is None:
         raise InputError("mart.mart", "must name the store, as made by `vflfast mart build`")
     return Part(settings, plan, resources=read_resources(section_of(data, "resources"), folder), **_ids(section_of(data, "ids"), folder))
 
 
-def _without_address(section: Any) -> Any:
-    return {key: value for key, value in section.items() if key != "address"} if isinstance(section, Mapping) else section
+def _without_net(section: Any) -> Any:
+    return {key: value for key, value in section.items() if key not in NET_KEYS} if isinstance(section, Mapping) else section
 
 
 def _settings(given: dict[str, Any], n_parties: int) -> Settings:

@@ -110,8 +110,12 @@ def credentials(config: NetConfig) -> Credentials | None:
     if config.plaintext:
         return None
     from ..net.certs import read_credentials
+    from ..net.identity import role_shown
 
-    return read_credentials(config.certificates, config.role)
+    shown = read_credentials(config.certificates, config.role)
+    if role_shown(shown.certificate, config) is None:
+        raise InputError(f"{config.role}.fingerprints", f"do not list {config.role}'s own certificate in {config.certificates}")
+    return shown
 
 
 def _journal(party: PartyJob) -> FileJournal:

@@ -26,6 +26,7 @@ from ..params import BUDGET_SHARE, LEDGER_VERSION, MAX_OPENINGS_OF_A_ROUND
 from ..protocol.budget import Claim, Customers, commit_to
 from ..tables.id_texts import Ids, IdTexts, passes
 from ..tables.seal import seal_holds, sealed
+from .descriptors import with_descriptor
 
 LEDGER, SECRET, LOCK = "ledger.json", "secret", "lock"
 SECRET_BYTES = 32
@@ -201,7 +202,7 @@ class FileBudget:
     def _read_customers(self, entry: dict[str, Any]) -> Customers:
         path = self.folder / f"{entry['customers']}.customers"
         with _named(path):
-            data = path.read_bytes()
+            data = with_descriptor(path.read_bytes)
         if hashlib.sha256(data).hexdigest() != entry["customers"]:
             raise JournalError(f"{path}: is damaged; bring back a copy, or move the folder away and so give up the account")
         return np.frombuffer(data, dtype="<u8")
@@ -253,7 +254,7 @@ def _secret(path: Path) -> bytes:
     with _locked(path.with_name(LOCK)):
         if not path.exists():
             _write_durably(path, secrets.token_bytes(SECRET_BYTES))
-    found = path.read_bytes()
+    found = with_descriptor(path.read_bytes)
     if len(found) != SECRET_BYTES:
         raise JournalError(f"{path}: must have {SECRET_BYTES} bytes; bring back a copy, or move the folder away and so give up the account")
     return found
@@ -261,12 +262,12 @@ def _secret(path: Path) -> bytes:
 
 def _write_durably(path: Path, data: bytes) -> None:
     draft = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+    with os.fdopen(with_descriptor(lambda: os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)), "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(draft, path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    folder = with_descriptor(lambda: os.open(path.parent, os.O_RDONLY))
     try:
         os.fsync(folder)
     finally:
@@ -275,7 +276,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = with_descriptor(lambda: os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

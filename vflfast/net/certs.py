@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..params import CA_DAYS, CERTIFICATE_DAYS
-from .roles import check_role, dns_name, role_of_names
+from .roles import check_role, dns_name, role_of_name
 
 try:
     from cryptography import x509
@@ -154,7 +154,7 @@ def read_credentials(folder: str | os.PathLike[str], role: str) -> Credentials:
         certificate.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise InputError(path, f"was not signed by {source / CA_FILE}") from error
-    if role_of_names(names_of(certificate)) != role:
+    if role_of(certificate) != role:
         raise InputError(path, f"is not a certificate of {role}")
     if not certificate.not_valid_before_utc <= _now() <= certificate.not_valid_after_utc:
         raise InputError(path, f"is valid from {certificate.not_valid_before_utc} to {certificate.not_valid_after_utc}, not now")
@@ -167,13 +167,23 @@ def days_left(credentials: Credentials) -> float:
     return left / datetime.timedelta(days=1)
 
 
-def names_of(certificate: x509.Certificate) -> list[str]:
-    """Return the DNS names of a certificate."""
+def load(pem: bytes) -> x509.Certificate:
+    """Return the certificate of a PEM text; ValueError if it is none."""
+    return x509.load_pem_x509_certificate(pem)
+
+
+def role_of(certificate: x509.Certificate) -> str | None:
+    """Return the role of a certificate: its only name, of any kind, is the role's DNS name; else None."""
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
-        return []
-    return [str(name.value) for name in names]
+        return None
+    return role_of_name(names[0].value) if len(names) == 1 and isinstance(names[0], x509.DNSName) else None
+
+
+def fingerprint_of(certificate: x509.Certificate) -> str:
+    """Return SHA-256 of a certificate in 64 hex digits, as `openssl x509 -fingerprint -sha256` without colons."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def _now() -> datetime.datetime:

@@ -7,6 +7,8 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import ProtocolError
@@ -16,9 +18,11 @@ from .config import NetConfig
 from .frames import FrameHeader, split
 from .mailbox import Answer
 from .service import ANSWER
-from .transport import INSTANCE_KEY, ROLE_KEY, SERVICE, load_grpc, open_channel
+from .transport import CONNECT_SECONDS, INSTANCE_KEY, ROLE_KEY, SERVICE, load_grpc, open_channel
 
 if TYPE_CHECKING:
+    import grpc
+
     from .certs import Credentials
 
 log = logging.getLogger("vflfast")
@@ -41,19 +45,25 @@ class Caller:
 
     def __init__(self, config: NetConfig, credentials: Credentials | None, peer: str) -> None:
         self.peer = peer
-        self._channel = open_channel(config, credentials, peer)
+        self._config, self._credentials = config, credentials
         self._metadata = ((ROLE_KEY, config.role),) if config.plaintext else ()
-        self._hail = self._channel.unary_unary(f"/{SERVICE}/Hail")
-        self._deliver = self._channel.stream_unary(f"/{SERVICE}/Deliver")
+        self._lock = threading.Lock()
+        self._channel: grpc.Channel | None = None
+        self._shown: bytes | None = None
+        self._doubtful = True
+        self._closed = False
 
     def hail(self, own: Status, timeout: float = HAIL_SECONDS) -> Status:
         """Exchange statuses; ProtocolError, or grpc.RpcError when the peer is not reached."""
-        return parse_status(self._hail(own.to_bytes(), timeout=timeout, metadata=self._metadata), self.peer)
+        with self._connected() as channel:
+            reply = channel.unary_unary(f"/{SERVICE}/Hail")(own.to_bytes(), timeout=timeout, metadata=self._metadata)
+        return parse_status(reply, self.peer)
 
     def deliver(self, header: FrameHeader, data: bytes, instance: str, timeout: float) -> tuple[Answer, int]:
         """Send a message; return what became of it, and the peer's attempt; ProtocolError if it is refused."""
         metadata = (*self._metadata, (INSTANCE_KEY, instance))
-        reply = self._deliver(split(header, data), timeout=timeout, metadata=metadata)
+        with self._connected() as channel:
+            reply = channel.stream_unary(f"/{SERVICE}/Deliver")(split(header, data), timeout=timeout, metadata=metadata)
         try:
             answer, attempt = ANSWER.unpack(reply)
             return Answer(answer), attempt
@@ -62,7 +72,40 @@ class Caller:
 
     def close(self) -> None:
         """Give the connection up."""
-        self._channel.close()
+        with self._lock:
+            self._closed = True
+            if self._channel is not None:
+                self._channel.close()
+
+    @contextmanager
+    def _connected(self) -> Iterator[grpc.Channel]:
+        """The channel; after a failure the peer shows its certificate again, for it may have come back with another."""
+        with self._lock:
+            if self._closed:
+                raise ValueError("the connection was given up")
+            if self._doubtful:
+                self._renew()
+                self._doubtful = False
+            channel = self._channel
+        try:
+            yield channel
+        except load_grpc().RpcError:
+            self._doubtful = True
+            raise
+
+    def _renew(self) -> None:
+        if self._credentials is None:
+            self._channel = self._channel or open_channel(self._config, None, self.peer)
+            return
+        from .identity import certificate_at
+
+        shown = certificate_at(self._config, self._credentials, self.peer, CONNECT_SECONDS)
+        if shown == self._shown:
+            return
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = open_channel(self._config, self._credentials, self.peer, shown)
+        self._shown = shown
 
 
 class Peer:
@@ -182,6 +225,8 @@ class Peer:
 
 
 def _reason(error: Exception) -> tuple[str, str]:
+    if isinstance(error, ProtocolError):
+        return "UNAVAILABLE", error.problem
     code = getattr(error, "code", None)
     if code is None:
         return type(error).__name__, str(error)

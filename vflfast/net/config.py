@@ -6,8 +6,9 @@ The other sections (tables, ids, settings) are those of a job file; `vflfast.job
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ..params import HEARTBEAT, LINGER, MAX_HELD_BYTES, MAX_MESSAGE_BYTES, PEER_
 from .roles import check_role
 
 FOLDERS = ("certificates", "journal", "models")
+FINGERPRINT = re.compile("[0-9a-f]{64}")
+NET_KEYS = ("address", "fingerprints")  # of a party's section
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class NetConfig:
         Folders: ``ca.pem``, ``<role>.pem`` and ``<role>.key``; the durable state; the models.
     listen
         host:port to listen on; default the party's own address.
+    fingerprints
+        Role → the fingerprints (SHA-256, 64 hex digits) of its certificates that are accepted; a role that is not here may have any
+        that the authority signed.
     plaintext
         No TLS: only where every address is a loopback address.
     peer_timeout
@@ -50,6 +56,7 @@ class NetConfig:
     journal: Path
     models: Path
     listen: str
+    fingerprints: dict[str, tuple[str, ...]] = field(default_factory=dict)
     plaintext: bool = False
     peer_timeout: float = PEER_TIMEOUT
     heartbeat: float = HEARTBEAT
@@ -88,7 +95,7 @@ def net_config(data: Mapping[str, Any], folder: Path, role: str) -> NetConfig:
     if not isinstance(network, Mapping):
         raise InputError("network", "must be a section of settings")
     given = dict(network)
-    allowed = {field.name for field in fields(NetConfig)} - {"role", "addresses"}
+    allowed = {field.name for field in fields(NetConfig)} - {"role", "addresses", "fingerprints"}
     unknown = sorted(set(given) - allowed)
     if unknown:
         raise InputError(unknown[0], f"is unknown in network; there are {', '.join(sorted(allowed))}")
@@ -107,7 +114,7 @@ def net_config(data: Mapping[str, Any], folder: Path, role: str) -> NetConfig:
     if not isinstance(given.get("plaintext", False), bool):
         raise InputError("plaintext", "must be true or false")
     given.setdefault("listen", addresses[role])
-    return NetConfig(role, addresses, **given)
+    return NetConfig(role, addresses, fingerprints=_fingerprints(data), **given)
 
 
 def full_role(role: object, addresses: Mapping[str, str]) -> str:
@@ -154,6 +161,21 @@ def _addresses(data: Mapping[str, Any]) -> dict[str, str]:
             raise InputError(f"{role}.address", "must be host:port")
         addresses[role] = section["address"]
     return addresses
+
+
+def _fingerprints(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return what the sections' `fingerprints` accept; colons and capitals do not matter."""
+    found = {}
+    for role, section in party_sections(data).items():
+        given = section.get("fingerprints")
+        if given is None:
+            continue
+        listed = isinstance(given, list) and given and all(isinstance(text, str) for text in given)
+        texts = tuple(text.replace(":", "").lower() for text in given) if listed else ()
+        if not texts or not all(FINGERPRINT.fullmatch(text) for text in texts):
+            raise InputError(f"{role}.fingerprints", "must list one or more SHA-256 fingerprints of 64 hex digits")
+        found[role] = texts
+    return found
 
 
 def _number(name: str, value: object, least: float, most: float) -> float:

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import InputError, JournalError
 from ..params import JOURNAL_VERSION, MAX_COUNT
 from ..protocol.resume import Checkpoint
+from .descriptors import with_descriptor
 
 MAGIC = b"vflfast journal "
 MAX_FILE_BYTES = 1 << 30
@@ -184,7 +185,7 @@ class FileJournal:
                 return None
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise _DamagedError("larger than any checkpoint")
-            return _unsealed(path.read_bytes())
+            return _unsealed(with_descriptor(path.read_bytes))
 
 
 def begin_anew(folder: Path, roles: Sequence[str]) -> None:
@@ -249,7 +250,7 @@ def _unsealed(data: bytes) -> dict[str, Any]:
 
 def _write_durably(path: Path, data: bytes) -> None:
     path.unlink(missing_ok=True)  # what an interrupted write left
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = with_descriptor(lambda: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         view = memoryview(data)
         while view:
@@ -260,7 +261,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = with_descriptor(lambda: os.open(folder, os.O_RDONLY))
     try:
         os.fsync(descriptor)
     finally:
@@ -271,7 +272,7 @@ def _lock(path: Path, patience: float) -> int:
     """Take the lock and leave this process's number in it."""
     import fcntl
 
-    descriptor, end = os.open(path, os.O_RDWR | os.O_CREAT, 0o600), time.monotonic() + patience
+    descriptor, end = with_descriptor(lambda: os.open(path, os.O_RDWR | os.O_CREAT, 0o600)), time.monotonic() + patience
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

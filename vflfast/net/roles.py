@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from ..errors import InputError
 
@@ -16,13 +15,10 @@ def dns_name(role: str) -> str:
     return role + SUFFIX
 
 
-def role_of_names(names: Iterable[str]) -> str | None:
-    """Return the role that a certificate's names give: exactly one name, and it is a role's; else None."""
-    found = list(names)
-    if len(found) != 1 or not found[0].endswith(SUFFIX):
-        return None
-    role = found[0].removesuffix(SUFFIX)
-    return role if ROLE.fullmatch(role) else None
+def role_of_name(name: str) -> str | None:
+    """Return the role whose name in certificates this is; else None."""
+    role = name.removesuffix(SUFFIX)
+    return role if name.endswith(SUFFIX) and ROLE.fullmatch(role) else None
 
 
 def check_role(role: object) -> str:

@@ -15,7 +15,7 @@ from .board import Board, parse_status
 from .config import NetConfig
 from .frames import join, parse_header
 from .mailbox import Answer
-from .transport import INSTANCE_KEY, SERVER_OPTIONS, SERVICE, caller, listen, load_grpc, metadata, refuses_old_tls
+from .transport import INSTANCE_KEY, SERVER_OPTIONS, SERVICE, caller, listen, load_grpc, metadata, most_connections, refuses_old_tls
 
 if TYPE_CHECKING:
     import grpc
@@ -49,7 +49,8 @@ class Service:
         grpc = load_grpc()
         threads = 4 * len(board.peers) + 2
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vflfast-service")
-        self._server = grpc.server(self._pool, options=SERVER_OPTIONS, maximum_concurrent_rpcs=threads)
+        options = [*SERVER_OPTIONS, ("grpc.max_allowed_incoming_connections", most_connections())]
+        self._server = grpc.server(self._pool, options=options, maximum_concurrent_rpcs=threads)
         handlers = {
             "Deliver": grpc.stream_unary_rpc_method_handler(self._deliver),
             "Hail": grpc.unary_unary_rpc_method_handler(self._hail),
@@ -98,7 +99,7 @@ class Service:
         return self._board.status(sender).to_bytes()
 
     def _peer(self, context: grpc.ServicerContext, *, also_self: bool = False) -> str:
-        role = caller(context, plaintext=self._config.plaintext)
+        role = caller(context, self._config)
         if role not in (*self._board.peers, *([self._board.role] if also_self else [])):
             log.warning("refused a caller that is no peer of %s", self._board.role)
             self._deny(context, "PERMISSION_DENIED", f"only {', '.join(self._board.peers)} may call {self._board.role}")

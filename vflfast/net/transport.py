@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, VflError
 from ..params import FRAME_BYTES
 from .config import NetConfig, split_address
-from .roles import dns_name, role_of_names
+from .roles import dns_name
 
 if TYPE_CHECKING:
     import grpc
@@ -24,7 +24,10 @@ CIPHERS_VARIABLE = "GRPC_SSL_CIPHER_SUITES"
 # grpcio has no setting for the least TLS version. The one cipher suite allowed below 1.3 needs a pre-shared key, which nobody has:
 # no handshake below 1.3 can end well, and 1.3 has suites of its own.
 NO_OLD_CIPHERS = "ECDHE-PSK-CHACHA20-POLY1305"
+LEAST_CONNECTIONS, MOST_CONNECTIONS = 32, 1024
 HANDSHAKE_RECORD = b"\x16"  # RFC 5246 §6.2.1; a refusal is an alert, or the end
+CONNECT_SECONDS = 5.0
+HANDSHAKE_MS = 5_000  # from a connection to its first call; who only connects does not keep a descriptor for longer
 MAX_FRAME = FRAME_BYTES + (1 << 12)
 OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_receive_message_length", MAX_FRAME),
@@ -36,7 +39,8 @@ OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.enable_http_proxy", 0),
 ]
-SERVER_OPTIONS = [*OPTIONS, ("grpc.so_reuseport", 0), ("grpc.max_metadata_size", 1 << 13)]
+SERVER_OPTIONS = [*OPTIONS, ("grpc.so_reuseport", 0), ("grpc.max_metadata_size", 1 << 13),
+                  ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS)]  # else two minutes
 CLIENT_OPTIONS = [*OPTIONS, ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.min_reconnect_backoff_ms", 200),
                   ("grpc.max_reconnect_backoff_ms", 2_000), ("grpc.enable_retries", 0)]  # fmt: skip
 
@@ -52,16 +56,32 @@ def load_grpc() -> Any:
     return grpc
 
 
-def open_channel(config: NetConfig, credentials: Credentials | None, peer: str) -> grpc.Channel:
-    """Return a channel to a peer; the server must hold the peer's certificate, at whatever address it is."""
+def open_channel(config: NetConfig, credentials: Credentials | None, peer: str, shown: bytes | None = None) -> grpc.Channel:
+    """Return a channel to a peer; the server must hold the certificate `shown` (PEM), whatever its address is.
+
+    Without `shown` the peer is asked for it; NotReachedError as of `identity.certificate_at`.
+    """
     grpc = load_grpc()
     address = config.addresses[peer]
     if credentials is None:
         return grpc.insecure_channel(address, CLIENT_OPTIONS)
-    tls = grpc.ssl_channel_credentials(credentials.ca, credentials.key, credentials.certificate)
+    from .identity import certificate_at
+
+    shown = shown or certificate_at(config, credentials, peer, CONNECT_SECONDS)
+    tls = grpc.ssl_channel_credentials(shown, credentials.key, credentials.certificate)
     name = dns_name(peer)
     options = [*CLIENT_OPTIONS, ("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
     return grpc.secure_channel(address, tls, options)
+
+
+def most_connections() -> int:
+    """Return how many connections the server takes at once: a quarter of the descriptors that this process may have, 32 to 1,024."""
+    try:
+        import resource
+    except ImportError:
+        return MOST_CONNECTIONS
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_CONNECTIONS if limit < 0 else max(LEAST_CONNECTIONS, min(limit // 4, MOST_CONNECTIONS))
 
 
 def listen(server: grpc.Server, config: NetConfig, credentials: Credentials | None) -> None:
@@ -83,14 +103,16 @@ def listen(server: grpc.Server, config: NetConfig, credentials: Credentials | No
         raise InputError("listen", f"{config.listen} cannot be had: in use, or not an address of this machine") from error
 
 
-def caller(context: grpc.ServicerContext, *, plaintext: bool) -> str | None:
+def caller(context: grpc.ServicerContext, config: NetConfig) -> str | None:
     """Return the role of whoever calls, by its certificate; without TLS, by its word; None for nobody."""
-    if plaintext:
+    if config.plaintext:
         return str(metadata(context, ROLE_KEY)) or None
     facts = context.auth_context()
     if any(version != b"TLSv1.3" for version in facts.get("ssl_tls_version", ())):  # newer versions of grpcio tell it
         return None
-    return role_of_names(name.decode("ascii", "replace") for name in facts.get("x509_subject_alternative_name", ()))
+    from .identity import role_shown
+
+    return role_shown(b"".join(facts.get("x509_pem_cert", ())), config)
 
 
 def metadata(context: grpc.ServicerContext, key: str) -> str:

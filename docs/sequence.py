@@ -42,7 +42,7 @@ ALSO = {(ms.CombinedScores, ms.ThresholdChoice)}  # on different links: the gues
 
 # what a message tells its receiver, beyond its size and time
 LEARNS: dict[steps.Kind, str] = {
-    matching.HostTokens: "guest: which of its customers a host has; of the others a token. With `hash` or `sm3` every id that it can guess",
+    matching.HostTokens: "guest: which of its customers a host has; and every id that it can guess: all of eleven digits",
     matching.CommonTokens: "host: which of its customers all have",
     matching.MatchingNonce: "nothing",
     matching.BlindedIds: "host: how many ids the guest has",

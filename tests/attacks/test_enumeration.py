@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from vflfast.matching.group import Group
-from vflfast.matching.ids import protect
+from vflfast.matching.group import Group, from_array, to_array, to_list
+from vflfast.matching.ids import exposure, protect
 from vflfast.matching.intersect import GuestIntersection, HostIntersection
 from vflfast.tables.id_forms import normalise
 
@@ -69,3 +69,24 @@ def test_nothing_is_read_without_the_secret(seen: Callable[[], set[bytes]]) -> N
 
 def test_the_attack_finds_points_that_are_not_blinded() -> None:
     assert attack(set(Group().hash_ids(PLANTED, SESSION))) == PLANTED
+
+
+def test_a_guest_reads_a_hosts_customers_under_hmac() -> None:
+    """Nobody else can, the guest can: it has the key of the job and is sent the host's tokens. Said in the run's warnings."""
+    key = b"k" * 32
+    sent = tokens("hmac", key)
+    assert [text for text in candidates() if hmac.digest(key, text.encode(), "sha256") in sent] == PLANTED
+    assert "try out every id" in str(exposure("hmac"))
+
+
+def test_a_guest_does_not_under_ecdh() -> None:
+    """The control: all that the guest holds, its scalar and the host's points, tells of its own ids alone."""
+    guest = GuestIntersection(normalise(OTHERS, "phone"), SESSION, ["host1"])
+    host = HostIntersection(normalise([*OTHERS, *PLANTED], "phone"), SESSION)
+    reply = host.reply(guest.request("host1"))
+    scalar = guest._asked["host1"][0]
+    group = Group()
+    points = from_array(to_array(group.hash_ids(candidates(), SESSION)), "guest", "test", N_NUMBERS)
+    tried = {row.tobytes() for row in to_array(group.multiply(scalar, to_list(points), "guest", "test"))}
+    seen = {row.tobytes() for part in (reply.points, reply.echo) for row in part}
+    assert not tried & seen

@@ -159,7 +159,7 @@ def test_the_full_job_file_is_read_as_written(tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text(blocks("toml")[0])
     read = jobfile.read_job(tmp_path / "job.toml")
     assert read.settings == Settings(simulation=True)  # the settings that it spells out are the defaults
-    assert (read.test_share, read.id_method, read.guest.organisation) == (0.3, "hmac", "bank")
+    assert (read.test_share, read.id_method, read.guest.organisation) == (0.3, "ecdh", "bank")
 
 
 # --- tables ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vflfast.errors import DataError, InputError, ProtocolError, VflError
 from vflfast.matching.group import Group, from_array, to_array, to_list
-from vflfast.matching.ids import commitment
+from vflfast.matching.ids import commitment, warnings_of
 from vflfast.matching.intersect import Common, GuestIntersection, HostIntersection, Reply, Request, session_of
 from vflfast.matching.match import match_parties
 from vflfast.tables.id_forms import normalise
@@ -164,6 +164,7 @@ def test_the_report_of_the_default_method() -> None:
             "guest to host1": 4 * 32 + 4 + 32, "host1 to guest": (5 + 4) * 32,
             "guest to host2": 4 * 32 + 4 + 32, "host2 to guest": (2 + 4) * 32,
         },
+        "unusual": warnings_of("ecdh", [4, 5, 2], 1)["unusual"],
     }  # fmt: skip
 
 
@@ -171,7 +172,22 @@ def test_the_report_of_the_default_method() -> None:
 def test_the_plain_hashes_say_what_they_expose(method: str) -> None:
     report = match_parties([normalise(MINE), normalise(THEIRS)], method=method)[2]
     assert "eleven-digit numbers are enumerated in minutes" in report["exposes"]
-    assert "exposes" not in match_parties([normalise(MINE), normalise(THEIRS)], method="hmac", key=bytes(16))[2]
+
+
+def test_hmac_says_what_the_guest_can_do_and_ecdh_has_nothing_to_say() -> None:
+    keyed = match_parties([normalise(MINE), normalise(THEIRS)], method="hmac", key=bytes(16))[2]
+    assert "the guest, which holds the key" in keyed["exposes"]
+    assert "exposes" not in match_parties([normalise(MINE), normalise(THEIRS)])[2]
+
+
+@pytest.mark.parametrize(("rows", "matched", "said"), [
+    ([2000, 5000], 1500, ""), ([2000, 5000], 19, "19 customers in common of 2000"), ([50, 60], 9, "9 customers in common"),
+    ([50, 5001], 50, "tables of 50 and 5001"), ([50, 5000], 50, ""), ([50, 60], 10, ""),
+])  # fmt: skip
+def test_sets_that_ask_about_a_few_people_are_unusual(rows: list[int], matched: int, said: str) -> None:
+    found = warnings_of("ecdh", rows, matched)
+    assert found.get("unusual", "").startswith(said)
+    assert bool(found) is bool(said)
 
 
 # --- what a peer may not send ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from support.selections import DAY, N, changed, run, spec
 from vflfast.errors import VflError
 from vflfast.jobs import jobfile
 from vflfast.learn.separation import feature_auc
-from vflfast.tables.select import select
+from vflfast.tables.select import open_selected, select
 from vflfast.tables.selection import read_selection, selection_from_mapping
 from vflfast.tables.table import read_table
 
@@ -341,3 +341,13 @@ def test_labels_are_the_guests(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text('[guest]\nselect = "guest.toml"\n[[hosts]]\nselect = "guest.toml"\n')
     with pytest.raises(VflError, match=r"host1.label_column: labels are the guest's"):
         jobfile.read_job(tmp_path / "job.toml")
+
+
+def test_the_selected_file_has_no_name_once_it_is_open(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed leaves nobody's customers behind."""
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "spec.toml").write_text(TOML.format(extra="", folder=folder))
+    table = open_selected(read_selection(tmp_path / "spec.toml"), {"id_column": "phone", "label_column": "label"})
+    assert list((tmp_path / "scratch").rglob("*")) == []
+    assert len(table.load().features) == table.n_rows > 0  # and is read all the same

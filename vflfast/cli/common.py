@@ -108,8 +108,8 @@ def show_scored(scored: Scored, out: Path | None, as_json: bool, **more: Any) ->
         return
     if out is None:
         scored.write(sys.stdout)
-    if "exposes" in scored.match:
-        click.echo(f"warning: {scored.match['exposes']}", err=True)
+    for warning in match_warnings(scored.match):
+        click.echo(f"warning: {warning}", err=True)
     at = "" if scored.threshold is None else f" at threshold {scored.threshold:.6g}"
     click.echo(f"{scored.facts['customers']} customers matched and scored, {scored.facts['flagged_share']:.1%} flagged{at}", err=True)
 
@@ -135,7 +135,12 @@ def settings_given(profile: str | None, key_bits: int | None, max_iter: int | No
 
 
 def match_line(match: dict[str, Any]) -> str:
-    """Return what a match report says in a line; below it, what the method exposes, if anything."""
+    """Return what a match report says in a line; below it, its warnings."""
     sizes = ", ".join(f"{party} {rows:,}" for party, rows in zip(match["parties"], match["rows"], strict=True))
-    warning = f"\nwarning: {match['exposes']}" if "exposes" in match else ""
-    return f"matched {match['matched']:,} customers of {sizes} ({match['method']}){warning}"
+    warnings = "".join(f"\nwarning: {warning}" for warning in match_warnings(match))
+    return f"matched {match['matched']:,} customers of {sizes} ({match['method']}){warnings}"
+
+
+def match_warnings(match: dict[str, Any]) -> list[str]:
+    """Return the warnings of a match report."""
+    return [match[name] for name in ("exposes", "unusual") if name in match]

@@ -106,7 +106,7 @@ def begin_anew(party: PartyJob) -> None:
 
 
 def credentials(config: NetConfig) -> Credentials | None:
-    """Return the party's checked certificates; None for plaintext."""
+    """Return the party's checked certificates; None for plaintext; InputError for those that are not its own or not accepted."""
     if config.plaintext:
         return None
     from ..net.certs import read_credentials

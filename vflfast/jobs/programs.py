@@ -141,9 +141,9 @@ class _Matching:
         return await match(link, self._tokens, part.id_method)
 
     def report(self, matched: MatchedRows) -> dict[str, Any]:
-        """Return the match report, with what the method exposes."""
-        exposes = ids.exposure(self._party.part.id_method)
-        return matched.report if exposes is None else {**matched.report, "exposes": exposes}
+        """Return the match report, with its warnings."""
+        report = matched.report
+        return report | ids.warnings_of(self._party.part.id_method, report["rows"], report["matched"])
 
 
 class _Training:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,12 @@ EXPOSURE = (
     "a plain hash exposes the ids: all eleven-digit numbers are enumerated in minutes, so whoever sees the tokens reads every id"
     " of the party that sent them, in common or not; use ecdh, or hmac with a shared key"
 )
+
+KEYED_EXPOSURE = (
+    "hmac exposes a host's customers to the guest, which holds the key and is sent a token of each: it can try out every id, eleven"
+    " digits in minutes, and learn who they are, in common or not; use ecdh, where nobody can"
+)
+FEW_SHARE, FEW_ROWS, UNEQUAL = 0.01, 10, 100  # below, below, above: an intersection that asks about a few people
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +94,33 @@ def _check_hash(method: str) -> None:
 
 
 def exposure(method: str) -> str | None:
-    """Return what a method exposes to whoever sees the tokens; None: nothing without a secret."""
-    return EXPOSURE if method in _PLAIN else None
+    """Return what a method exposes to whoever sees the tokens; None: nothing."""
+    return EXPOSURE if method in _PLAIN else KEYED_EXPOSURE if method == "hmac" else None
+
+
+def warnings_of(method: str, rows: Sequence[int], matched: int) -> dict[str, str]:
+    """Return the warnings of a match report: "exposes", of its method; "unusual", of sets that ask about a few people.
+
+    Parameters
+    ----------
+    rows, matched
+        Customers of each party, and of all.
+    """
+    found = {}
+    exposes = exposure(method)
+    if exposes is not None:
+        found["exposes"] = exposes
+    if matched < max(FEW_ROWS, FEW_SHARE * min(rows)):
+        found["unusual"] = (
+            f"{matched} customers in common of {min(rows)} in the smallest table: of these few people everybody now knows that the others"
+            " have them; is the ids' form the same at all parties?"
+        )
+    elif max(rows) > UNEQUAL * min(rows):
+        found["unusual"] = (
+            f"tables of {min(rows)} and {max(rows)} customers: the party of the small one learns of each of its people whether the others"
+            " have them; is that what was agreed?"
+        )
+    return found
 
 
 def _check_key(key: object) -> bytes:

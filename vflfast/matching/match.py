@@ -55,8 +55,8 @@ def match_parties(
     tokens
         uint8, shape (n_matched, 32), in the common order.
     report
-        "parties", "rows", "matched", "share" (of each party's rows), "method", "bytes" by direction, "seconds"; "exposes" for a
-        plain hash.
+        "parties", "rows", "matched", "share" (of each party's rows), "method", "bytes" by direction, "seconds"; "exposes" and
+        "unusual" where there is something to warn of.
 
     Raises
     ------
@@ -73,8 +73,7 @@ def match_parties(
     else:
         positions, tokens, report = _by_tokens(party_ids, names, method, key)
     report |= {"parties": names, "method": method, "seconds": time.perf_counter() - start}
-    exposes = ids.exposure(method)
-    return positions, tokens, report if exposes is None else {**report, "exposes": exposes}
+    return positions, tokens, report | ids.warnings_of(method, report["rows"], report["matched"])
 
 
 def _by_ecdh(

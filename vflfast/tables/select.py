@@ -95,7 +95,9 @@ def select(selection: Selection, path: str | os.PathLike[str]) -> Selected:
 
 
 def open_selected(selection: Selection, reading: Mapping[str, Any]) -> OpenTable:
-    """Run a selection into a temporary file, and open that by `open_table`'s settings; the file goes with the table.
+    """Run a selection into a temporary file, and open that by `open_table`'s settings.
+
+    The file has no name any more once it is open: whatever becomes of the process, nobody's customers stay behind.
 
     Raises
     ------
@@ -110,7 +112,10 @@ def open_selected(selection: Selection, reading: Mapping[str, Any]) -> OpenTable
     except BaseException:
         folder.cleanup()
         raise
-    weakref.finalize(table, folder.cleanup)
+    try:
+        folder.cleanup()
+    except PermissionError:  # where an open file keeps its name, it goes with the table
+        weakref.finalize(table, folder.cleanup)
     return table
 
 

@@ -36,6 +36,7 @@ ZERO_SHARE = 0.90  # zero/non-zero rule
 THREE_ZERO_SHARE = 0.05  # negative/zero/positive rule
 MAX_LEVELS = 50  # most frequent levels of a category
 BINNER_VERSION = 2  # of the saved edges, levels and encodings
+MIN_CLASS_SIZE = 10  # training rows of a class: the sum over a class of one is that row's residual
 MIN_WOE_CLASS = 50  # rows of a host's class, or the guest learns the labels of a few of the host's customers
 WOE_FRAC_BITS = 10  # WOE values as integers
 WOE_BOUND = 32.0  # above ln(2^32): no class of 2^31 rows goes beyond
@@ -64,7 +65,9 @@ MAX_WEIGHT = 1 << 16  # of a training row, in units
 WEIGHT_UNIT = 64  # that stands for weight 1 where weights are no whole numbers
 RELAXATION = 1.5  # ω = this over the number of blocks: the preconditioned Hessian has its eigenvalues in (0, blocks]
 ROWS_PER_BATCH_FACTOR = 10  # mini-batch guard: rows per batch >= this * larger column count
+RARE_LABELS_RATIO = 4.0  # rare-label guard: bits of the sums over bits of the labels; all were found from 8 on, a quarter to a third at 4 to 6
 BUDGET_SHARE = 0.1  # of equations to customers that one peer may be told over all runs (privacy §3): what a linear reader gains is small
+MAX_SCORINGS = 12  # sessions in which a host lets one customer be scored: each label tells the guest a bit of the host's half
 MAX_OPENINGS_OF_A_ROUND = 2  # by attempts that go on after a crash; each may be of other columns, which nobody sees
 
 # --- wire (protocol §7, assurance rule 8) ------------------------------------------------------------------------

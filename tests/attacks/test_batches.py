@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
+from support.opened import UNIT, Opened, dense, record
 from support.runs import Parties, parties, settings, train
 
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import LeakageGuardError
-from vflfast.protocol.block import Block
 from vflfast.protocol.leakage import guard_batches
 
-UNIT = 1 << 24
 Floats = npt.NDArray[np.float64]
-Opened = list[tuple[list[int], int]]
-
-
-def dense(matrix: CodedMatrix) -> Floats:
-    return np.stack([matrix.column_values[j][matrix.codes[f]] for j, f in enumerate(matrix.column_features)], axis=1).astype(float)
-
-
-def record(monkeypatch: pytest.MonkeyPatch, made: Parties, agreed: Any) -> Opened:
-    """Run the protocol; return what host1 was given of each round: Zᵀ(4g) and Σ4g, and nothing else."""
-    given: Opened = []
-    real = Block.update
-
-    def note(self: Block, gradient_sums: list[int], residual_sum: int, n_rows: int) -> None:
-        if self.matrix is made.hosts[0].matrix:
-            given.append((gradient_sums, residual_sum))
-        real(self, gradient_sums, residual_sum, n_rows)
-
-    monkeypatch.setattr(Block, "update", note)
-    train(made, agreed)
-    return given
 
 
 def solve(matrix: CodedMatrix, n_batches: int, given: Opened) -> npt.NDArray[np.int8]:
@@ -52,8 +29,8 @@ def solve(matrix: CodedMatrix, n_batches: int, given: Opened) -> npt.NDArray[np.
 
 def without_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken control."""
-    for party in ("guest", "host"):
-        monkeypatch.setattr(f"vflfast.protocol.{party}.guard_batches", lambda *_: None)
+    for module in ("guest", "host", "row_guard"):
+        monkeypatch.setattr(f"vflfast.protocol.{module}.guard_batches", lambda *_, **__: None)
 
 
 def accuracy(found: npt.NDArray[np.int8], made: Parties) -> float:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bins import fit
 from support.tables import table
 
 from vflfast.binning.binner import Binner
@@ -43,21 +44,21 @@ def test_rows_select_the_training_rows() -> None:
     index = np.arange(0, 200, 3)
     mask = np.zeros(200, dtype=bool)
     mask[index] = True
-    binner = Binner.fit(whole, rows=index)
-    assert binner == Binner.fit(whole, rows=mask) == Binner.fit(whole.take(index))
-    assert binner != Binner.fit(whole)
+    binner = fit(whole, rows=index)
+    assert binner == fit(whole, rows=mask) == fit(whole.take(index))
+    assert binner != fit(whole)
 
 
 def test_column_order_of_a_later_table_does_not_matter() -> None:
     whole = mixed()
     names = whole.features.columns[::-1].tolist()
     turned = Table(whole.ids, whole.features[names], {name: whole.kinds[name] for name in names})
-    binner = Binner.fit(whole)
+    binner = fit(whole)
     np.testing.assert_array_equal(binner.transform(whole).codes, binner.transform(turned).codes)
 
 
 def test_layout_of_the_coded_matrix() -> None:
-    binner = Binner.fit(mixed())
+    binner = fit(mixed())
     coded = binner.transform(mixed())
     assert binner.feature_names == ["amount", "job", "gaps", "d"]
     assert binner.kinds == {"amount": "numeric", "job": "categorical", "gaps": "numeric", "d": "date"}
@@ -70,7 +71,7 @@ def test_layout_of_the_coded_matrix() -> None:
 @pytest.mark.parametrize("numeric", ["bins", "five", "levels"])
 def test_saved_and_restored_binner_is_the_same(numeric: str) -> None:
     whole = mixed()
-    binner = Binner.fit(whole, numeric=numeric, max_levels=2)
+    binner = fit(whole, numeric=numeric, max_levels=2)
     again = Binner.from_dict(json.loads(json.dumps(binner.to_dict())))
     assert again == binner
     np.testing.assert_array_equal(again.transform(whole).codes, binner.transform(whole).codes)
@@ -80,19 +81,19 @@ def test_saved_and_restored_binner_is_the_same(numeric: str) -> None:
 @given(st.lists(floats, min_size=1, max_size=30), st.sampled_from(["bins", "five", "levels"]))
 @settings(max_examples=100, deadline=None)
 def test_every_fitted_rule_survives_json(cells: list[float], numeric: str) -> None:
-    binner = Binner.fit(table(x=cells), numeric=numeric)
+    binner = fit(table(x=cells), numeric=numeric)
     assert Binner.from_dict(json.loads(json.dumps(binner.to_dict(), allow_nan=False))) == binner
 
 
 def test_describe() -> None:
-    described = Binner.fit(table(x=[NAN, 0.0, 0.0, 3.0], job=["a", "a", "b", "b"])).describe()
+    described = fit(table(x=[NAN, 0.0, 0.0, 3.0], job=["a", "a", "b", "b"])).describe()
     assert described.columns.tolist() == ["feature", "kind", "rule", "edges", "n_classes", "rows_per_class", "missing_share"]
     assert described.iloc[0].tolist() == ["x", "numeric", "zero", (), 3, (1, 2, 1), 0.25]
     assert described.iloc[1].tolist() == ["job", "categorical", "categories", (), 3, (2, 2, 0), 0.0]
 
 
 def test_repr_shows_no_cell() -> None:
-    binner = Binner.fit(table(job=["SECRETCELL", "b"]))
+    binner = fit(table(job=["SECRETCELL", "b"]))
     assert repr(binner) == "Binner(n_features=1, n_columns=2)"
     assert "SECRETCELL" not in repr(binner.rules)
 
@@ -118,7 +119,7 @@ def test_encoded_columns_of_the_public_sets(name: str, guest: int, host: int | N
             kinds = {column["name"]: column["kind"] for column in meta[f"{side}_columns"]}
             options = {"label_column": "y"} if side == "guest" else {}
             whole = read_table(folder / f"{side}.csv.gz", kinds=kinds, observation_date=meta["observation_date"], **options)
-            binner = Binner.fit(whole, rows=~in_test_part(whole))
+            binner = fit(whole, rows=~in_test_part(whole))
             coded = binner.transform(whole)
             assert coded.shape == (meta["rows"], n_columns)
             assert len(binner.column_names) == n_columns
@@ -128,38 +129,38 @@ def test_encoded_columns_of_the_public_sets(name: str, guest: int, host: int | N
 
 GOOD = {"x": [1.0, 2.0, 3.0], "job": ["a", "b", "b"]}
 BAD_FITS: list[tuple[Callable[[], Any], str]] = [
-    (lambda: Binner.fit(None), "table"),  # type: ignore[arg-type]
-    (lambda: Binner.fit(pd.DataFrame(GOOD)), "table"),  # type: ignore[arg-type]
-    (lambda: Binner.fit(Table(np.array(["a"], dtype=object), pd.DataFrame(index=[0]), {})), "table"),
-    (lambda: Binner.fit(table(**GOOD), numeric="woe"), "numeric"),
-    (lambda: Binner.fit(table(**GOOD), numeric=None), "numeric"),  # type: ignore[arg-type]
-    (lambda: Binner.fit(table(**GOOD), max_levels=0), "max_levels"),
-    (lambda: Binner.fit(table(**GOOD), max_levels=256), "max_levels"),
-    (lambda: Binner.fit(table(**GOOD), max_levels=True), "max_levels"),
-    (lambda: Binner.fit(table(**GOOD), max_levels=5.0), "max_levels"),  # type: ignore[arg-type]
-    (lambda: Binner.fit(table(**GOOD), overrides={"nosuch": "five"}), "overrides"),
-    (lambda: Binner.fit(table(**GOOD), overrides={"job": "missing"}), "overrides"),
-    (lambda: Binner.fit(table(**GOOD), overrides={"x": "six"}), "overrides"),
-    (lambda: Binner.fit(table(**GOOD), overrides={"x": None}), "overrides"),  # type: ignore[dict-item]
-    (lambda: Binner.fit(table(**GOOD), overrides="five"), "overrides"),  # type: ignore[arg-type]
-    (lambda: Binner.fit(table(**GOOD), rows=[]), "rows"),
-    (lambda: Binner.fit(table(**GOOD), rows=[3]), "rows"),
-    (lambda: Binner.fit(table(**GOOD), rows=[-1]), "rows"),
-    (lambda: Binner.fit(table(**GOOD), rows=[1, 1]), "rows"),
-    (lambda: Binner.fit(table(**GOOD), rows=[0.5]), "rows"),
-    (lambda: Binner.fit(table(**GOOD), rows=[True, False]), "rows"),
-    (lambda: Binner.fit(table(**GOOD), rows=[False] * 3), "rows"),
-    (lambda: Binner.fit(table(**GOOD), rows=[[0, 1]]), "rows"),
-    (lambda: Binner.fit(table(job=["a", 3, None])), "job"),
-    (lambda: Binner.fit(table(job=["(missing)", None])), "job"),
+    (lambda: fit(None), "table"),  # type: ignore[arg-type]
+    (lambda: fit(pd.DataFrame(GOOD)), "table"),  # type: ignore[arg-type]
+    (lambda: fit(Table(np.array(["a"], dtype=object), pd.DataFrame(index=[0]), {})), "table"),
+    (lambda: fit(table(**GOOD), numeric="woe"), "numeric"),
+    (lambda: fit(table(**GOOD), numeric=None), "numeric"),  # type: ignore[arg-type]
+    (lambda: fit(table(**GOOD), max_levels=0), "max_levels"),
+    (lambda: fit(table(**GOOD), max_levels=256), "max_levels"),
+    (lambda: fit(table(**GOOD), max_levels=True), "max_levels"),
+    (lambda: fit(table(**GOOD), max_levels=5.0), "max_levels"),  # type: ignore[arg-type]
+    (lambda: fit(table(**GOOD), overrides={"nosuch": "five"}), "overrides"),
+    (lambda: fit(table(**GOOD), overrides={"job": "missing"}), "overrides"),
+    (lambda: fit(table(**GOOD), overrides={"x": "six"}), "overrides"),
+    (lambda: fit(table(**GOOD), overrides={"x": None}), "overrides"),  # type: ignore[dict-item]
+    (lambda: fit(table(**GOOD), overrides="five"), "overrides"),  # type: ignore[arg-type]
+    (lambda: fit(table(**GOOD), rows=[]), "rows"),
+    (lambda: fit(table(**GOOD), rows=[3]), "rows"),
+    (lambda: fit(table(**GOOD), rows=[-1]), "rows"),
+    (lambda: fit(table(**GOOD), rows=[1, 1]), "rows"),
+    (lambda: fit(table(**GOOD), rows=[0.5]), "rows"),
+    (lambda: fit(table(**GOOD), rows=[True, False]), "rows"),
+    (lambda: fit(table(**GOOD), rows=[False] * 3), "rows"),
+    (lambda: fit(table(**GOOD), rows=[[0, 1]]), "rows"),
+    (lambda: fit(table(job=["a", 3, None])), "job"),
+    (lambda: fit(table(job=["(missing)", None])), "job"),
     (lambda: fit_numeric("x", "numeric", np.array([-1e308, 1e308]), default="bins", override="levels"), "x"),
-    (lambda: Binner.fit(table({"a=b": "categorical", "a": "categorical"}, **{"a=b": ["c"], "a": ["b=c"]})), "a"),
-    (lambda: Binner.fit(table(**GOOD)).transform(GOOD), "table"),  # type: ignore[arg-type]
-    (lambda: Binner.fit(table(**GOOD)).transform(table(x=[1.0])), "job"),
-    (lambda: Binner.fit(table(**GOOD)).transform(table(x=[1.0], job=["a"], more=[1.0])), "more"),
-    (lambda: Binner.fit(table(**GOOD)).transform(table(x=["1"], job=["a"])), "x"),
-    (lambda: Binner.fit(table(**GOOD)).transform(table({"x": "date"}, x=[1.0], job=["a"])), "x"),
-    (lambda: Binner.fit(table(**GOOD)).transform(table({"job": "categorical"}, x=[1.0], job=[7])), "job"),
+    (lambda: fit(table({"a=b": "categorical", "a": "categorical"}, **{"a=b": ["c"], "a": ["b=c"]})), "a"),
+    (lambda: fit(table(**GOOD)).transform(GOOD), "table"),  # type: ignore[arg-type]
+    (lambda: fit(table(**GOOD)).transform(table(x=[1.0])), "job"),
+    (lambda: fit(table(**GOOD)).transform(table(x=[1.0], job=["a"], more=[1.0])), "more"),
+    (lambda: fit(table(**GOOD)).transform(table(x=["1"], job=["a"])), "x"),
+    (lambda: fit(table(**GOOD)).transform(table({"x": "date"}, x=[1.0], job=["a"])), "x"),
+    (lambda: fit(table(**GOOD)).transform(table({"job": "categorical"}, x=[1.0], job=[7])), "job"),
 ]
 
 
@@ -173,7 +174,7 @@ def test_bad_input_is_refused_by_name(call: Callable[[], Any], culprit: str) -> 
 def test_coding_some_rows_is_coding_all_and_taking_those() -> None:
     texts = [["x", "y", None][i % 3] for i in range(40)]
     whole = table_from_frame(pd.DataFrame({"id": [f"c{i}" for i in range(40)], "a": np.arange(40) % 7 - 3.0, "b": texts}))
-    binner = Binner.fit(whole)
+    binner = fit(whole)
     rows = np.array([39, 3, 4, 0])
     expected = binner.transform(whole).take_rows(rows)
     coded = binner.transform(whole, rows)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bins import fit, fit_transform
 from support.tables import dense, table
 
 from vflfast.binning.binner import Binner
@@ -21,13 +22,13 @@ NAN = math.nan
 
 
 def fitted(cells: list[float], **options: Any) -> NumericRule:
-    rule = Binner.fit(table(x=cells), **options).rules[0]
+    rule = fit(table(x=cells), **options).rules[0]
     assert isinstance(rule, NumericRule)
     return rule
 
 
 def codes_of(cells: list[float], later: list[float] | None = None, **options: Any) -> list[int]:
-    binner = Binner.fit(table(x=cells), **options)
+    binner = fit(table(x=cells), **options)
     return binner.transform(table(x=cells if later is None else later)).codes[0].tolist()
 
 
@@ -108,7 +109,7 @@ def test_missing_is_class_zero_and_shifts_the_others() -> None:
     assert rule.has_missing
     assert rule.n_classes == 6
     assert codes_of(cells, [NAN, 1.0, 50.0, 100.0]) == [0, 1, 3, 5]
-    coded = Binner.fit(table(x=cells)).transform(table(x=[NAN, 1.0, 100.0]))
+    coded = fit(table(x=cells)).transform(table(x=[NAN, 1.0, 100.0]))
     assert dense(coded).tolist() == [[0], [1], [5]]
 
 
@@ -121,10 +122,10 @@ def test_cells_that_are_not_finite_are_missing(marker: float) -> None:
 
 def test_missing_that_training_never_saw_weighs_as_the_most_frequent_class() -> None:
     cells = [1.0] * 3 + [2.0] * 5 + [3.0] * 2
-    coded = Binner.fit(table(x=cells)).transform(table(x=[1.0, 2.0, 3.0, NAN]))
+    coded = fit(table(x=cells)).transform(table(x=[1.0, 2.0, 3.0, NAN]))
     assert coded.codes[0].tolist() == [0, 1, 2, 3]
     assert dense(coded)[:, 0].tolist() == [0, 1, 2, 1]
-    assert coded.class_counts.tolist() == Binner.fit(table(x=cells)).transform(table(x=cells)).class_counts.tolist() == [4]
+    assert coded.class_counts.tolist() == fit(table(x=cells)).transform(table(x=cells)).class_counts.tolist() == [4]
 
 
 def test_zero_rule_codes() -> None:
@@ -140,7 +141,7 @@ def test_sign_rule_codes() -> None:
 
 def test_missing_present_rule_codes() -> None:
     for cells in ([NAN, NAN], [7.0, 7.0], [NAN, 7.0]):
-        coded = Binner.fit(table(x=cells)).transform(table(x=[NAN, 7.0, -1.0]))
+        coded = fit(table(x=cells)).transform(table(x=[NAN, 7.0, -1.0]))
         assert coded.codes[0].tolist() == [0, 1, 1]
         assert dense(coded)[:, 0].tolist() == [0, 1, 1]
         assert coded.class_counts.tolist() == [2]
@@ -159,7 +160,7 @@ def test_overrides(rule: str, expected: list[int]) -> None:
 @pytest.mark.parametrize("rule", ["five", "zero", "sign", "missing", "levels"])
 @pytest.mark.parametrize("cells", [[NAN, NAN], [2.0, 2.0], [0.0, NAN]])
 def test_overrides_on_degenerate_columns_still_code_every_cell(rule: str, cells: list[float]) -> None:
-    binner = Binner.fit(table(x=cells), overrides={"x": rule})
+    binner = fit(table(x=cells), overrides={"x": rule})
     coded = binner.transform(table(x=[NAN, 0.0, -1e308, 1e308, math.inf]))
     assert coded.codes.max() < binner.rules[0].n_classes
     assert np.abs(dense(coded)).max() <= binner.rules[0].n_classes
@@ -216,17 +217,17 @@ def test_few_whole_numbers_are_kept_exactly() -> None:
 
 def test_missing_level_weighs_as_the_median_level() -> None:
     cells = [NAN, 10.0, 10.0, 12.0, 15.0, 20.0]  # levels 0 0 2 5 10
-    coded = Binner.fit(table(x=cells), numeric="levels").transform(table(x=[*cells, 11.0]))
+    coded = fit(table(x=cells), numeric="levels").transform(table(x=[*cells, 11.0]))
     assert coded.codes[0].tolist() == [0, 1, 1, 3, 6, 11, 2]
     assert dense(coded)[:, 0].tolist() == [2, 0, 0, 2, 5, 10, 1]
-    whole = Binner.fit(table(x=cells[1:]), numeric="levels").transform(table(x=[10.0, NAN]))
+    whole = fit(table(x=cells[1:]), numeric="levels").transform(table(x=[10.0, NAN]))
     assert whole.codes[0].tolist() == [0, 11]
     assert dense(whole)[:, 0].tolist() == [0, 2]
 
 
 def test_wide_levels_with_missing_use_every_byte() -> None:
     cells = [NAN, 0.0, 0.3, 1.0]
-    coded = Binner.fit(table(x=cells), numeric="levels").transform(table(x=cells))
+    coded = fit(table(x=cells), numeric="levels").transform(table(x=cells))
     assert coded.class_counts.tolist() == [256]
     assert coded.codes[0].tolist() == [0, 1, 77, 255]
 
@@ -234,7 +235,7 @@ def test_wide_levels_with_missing_use_every_byte() -> None:
 def test_levels_of_the_largest_and_smallest_ranges() -> None:
     assert codes_of([5e-324, 1e-323, 1.5e-323], numeric="levels") == [0, 127, 254]
     with pytest.raises(DataError) as caught:
-        Binner.fit(table(x=[-1e308, 1e308]), numeric="levels")
+        fit(table(x=[-1e308, 1e308]), numeric="levels")
     assert caught.value.argument == "x"
 
 
@@ -243,7 +244,7 @@ def test_levels_of_the_largest_and_smallest_ranges() -> None:
 
 def test_levels_by_frequency_then_text_and_missing_is_a_level() -> None:
     cells = ["b", "a", "c", "c", None, None, "d"]
-    binner = Binner.fit(table(job=cells))
+    binner = fit(table(job=cells))
     assert binner.column_names == ["job=(missing)", "job=c", "job=a", "job=b", "job=d"]
     coded = binner.transform(table(job=[None, "c", "a", "b", "d", "new", NAN]))
     assert dense(coded).tolist() == [*np.eye(5, dtype=int).tolist(), [0] * 5, [1, 0, 0, 0, 0]]
@@ -251,12 +252,12 @@ def test_levels_by_frequency_then_text_and_missing_is_a_level() -> None:
 
 
 def test_missing_comes_before_empty_text() -> None:
-    assert Binner.fit(table(job=["", None])).column_names == ["job=(missing)", "job="]
+    assert fit(table(job=["", None])).column_names == ["job=(missing)", "job="]
 
 
 def test_rare_levels_share_one_column_with_unseen_ones() -> None:
     cells = ["a"] * 3 + ["b"] * 2 + ["c", "d", None]
-    binner = Binner.fit(table(job=cells), max_levels=2)
+    binner = fit(table(job=cells), max_levels=2)
     assert binner.column_names == ["job=a", "job=b", "job=(rest)"]
     assert dense(binner.transform(table(job=["a", "b", "c", None, "new"]))).tolist() == [[1, 0, 0], [0, 1, 0], *[[0, 0, 1]] * 3]
     assert binner.rules[0].counts == (3, 2, 3)
@@ -265,20 +266,20 @@ def test_rare_levels_share_one_column_with_unseen_ones() -> None:
 
 @pytest.mark.parametrize(("n_levels", "n_columns"), [(49, 49), (50, 50), (51, 51), (80, 51)])
 def test_fifty_levels_by_default(n_levels: int, n_columns: int) -> None:
-    binner = Binner.fit(table(job=[f"v{k:02d}" for k in range(n_levels)]))
+    binner = fit(table(job=[f"v{k:02d}" for k in range(n_levels)]))
     assert len(binner.column_names) == n_columns
     assert ("job=(rest)" in binner.column_names) == (n_levels > 50)
 
 
 def test_the_most_levels_that_fit_a_byte() -> None:
     cells = [f"v{k:03d}" for k in range(300)]
-    coded = Binner.fit(table(job=cells), max_levels=255).transform(table(job=cells))
+    coded = fit(table(job=cells), max_levels=255).transform(table(job=cells))
     assert coded.class_counts.tolist() == [256]
     assert coded.n_columns == 256
 
 
 def test_levels_come_from_the_training_rows_only() -> None:
-    binner = Binner.fit(table(job=["a", "b", "z"]), rows=np.array([0, 1]))
+    binner = fit(table(job=["a", "b", "z"]), rows=np.array([0, 1]))
     assert binner.column_names == ["job=a", "job=b"]
     assert binner.rules[0].n_missing == 0
 
@@ -316,7 +317,7 @@ def test_what_falls_into_levels_and_categories() -> None:
 def test_every_rule_codes_what_it_says_and_comes_back_from_a_file(rule: str) -> None:
     """A name among the rules is a rule of its own: its texts, ranks and saved form."""
     values = np.repeat(np.arange(-2.0, 5.0), 6)
-    fitted, codes = Binner.fit_transform(
+    fitted, codes = fit_transform(
         Table(np.arange(len(values)).astype(str).astype(object), pd.DataFrame({"x": values}), {"x": "numeric"}), overrides={"x": rule}
     )
     (made,) = fitted.rules

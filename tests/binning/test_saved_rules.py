@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import pytest
+from support.bins import fit
 from support.tables import table
 
 from vflfast.binning.binner import Binner
@@ -18,7 +19,7 @@ GOOD = {"x": [1.0, 2.0, 3.0], "job": ["a", "b", "b"]}
 
 def saved() -> dict[str, Any]:
     whole = table({"d": "date"}, **GOOD, d=[0.5, 0.25, NAN], flat=[1.0, 1.0, NAN])
-    kept: dict[str, Any] = json.loads(json.dumps(Binner.fit(whole, overrides={"d": "levels"}).to_dict()))
+    kept: dict[str, Any] = json.loads(json.dumps(fit(whole, overrides={"d": "levels"}).to_dict()))
     return kept
 
 

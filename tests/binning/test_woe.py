@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bins import fit, fit_transform
 from support.tables import dense, table
 
 from vflfast.binning.binner import Binner
@@ -75,7 +76,7 @@ def test_other_numbers_are_refused(rows: Any, positives: Any, culprit: str) -> N
 
 def test_a_guest_codes_by_its_own_labels() -> None:
     whole = labelled([1, 1, 0, 0, 0, 1], x=[0.0, 3.0, 0.0, 0.0, 0.0, 3.0], job=["a", "a", "b", "b", "c", "c"])
-    binner, (coded,) = Binner.fit_transform(whole, encoding="woe", max_levels=2)
+    binner, (coded,) = fit_transform(whole, encoding="woe", max_levels=2)
     x, job = binner.rules
     assert binner.column_names == ["x", "job"]
     assert x.woe[:2] == tuple(weight_of_evidence([4, 2], [1, 2])[0].tolist())
@@ -89,13 +90,13 @@ def test_a_guest_codes_by_its_own_labels() -> None:
 def test_evidence_comes_from_training_rows_only() -> None:
     whole = labelled([1, 0, 1, 0, 0, 0], x=[0.0, 0.0, 3.0, 3.0, 3.0, 3.0])
     rows = np.array([0, 1, 2, 3])
-    assert Binner.fit(whole, rows=rows, encoding="woe") == Binner.fit(whole.take(rows), encoding="woe")
-    assert Binner.fit(whole, rows=rows, encoding="woe") != Binner.fit(whole, encoding="woe")
+    assert fit(whole, rows=rows, encoding="woe") == fit(whole.take(rows), encoding="woe")
+    assert fit(whole, rows=rows, encoding="woe") != fit(whole, encoding="woe")
 
 
 def test_labels_give_iv_whatever_the_encoding_and_no_other_change() -> None:
     columns = {"x": [0.0, 3.0, 0.0, 0.0], "job": ["a", "b", "b", "a"]}
-    with_labels, without = Binner.fit(labelled([1, 0, 0, 1], **columns)), Binner.fit(table(**columns))
+    with_labels, without = fit(labelled([1, 0, 0, 1], **columns)), fit(table(**columns))
     assert [rule.iv for rule in without.rules] == [None, None]
     assert all(rule.iv is not None and rule.iv > 0 for rule in with_labels.rules)
     assert [dataclasses.replace(rule, iv=None) for rule in with_labels.rules] == list(without.rules)
@@ -103,7 +104,7 @@ def test_labels_give_iv_whatever_the_encoding_and_no_other_change() -> None:
 
 def test_one_hot_classes() -> None:
     whole = table(x=[NAN, 1.0, 2.0, 2.0], y=[0.0, 0.0, 5.0, 0.0], job=["a", "b", "a", "a"])
-    binner, (coded,) = Binner.fit_transform(whole, overrides={"x": "five"}, encoding="onehot")
+    binner, (coded,) = fit_transform(whole, overrides={"x": "five"}, encoding="onehot")
     assert binner.column_names == ["x=missing", "x=up to 1", "x=above 1", "y=0", "y=not 0", "job=a", "job=b"]
     matrix = dense(coded)
     assert matrix.tolist() == [[1, 0, 0, 1, 0, 1, 0], [0, 1, 0, 1, 0, 0, 1], [0, 0, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 1, 0]]
@@ -114,7 +115,7 @@ def test_one_hot_classes() -> None:
 @pytest.mark.parametrize("encoding", ["ordinal", "onehot", "woe"])
 def test_every_encoding_survives_json(encoding: str) -> None:
     whole = labelled([1, 0, 1, 0, 0], x=[NAN, 0.1, 0.2, 0.3, 4.0], y=[0.0, 0.0, 0.0, 0.0, 1.0], job=["a", "b", "b", "c", "c"])
-    binner = Binner.fit(whole, encoding=encoding, min_class_size=2)
+    binner = fit(whole, encoding=encoding, min_class_size=2)
     again = Binner.from_dict(json.loads(json.dumps(binner.to_dict(), allow_nan=False)))
     assert again == binner
     np.testing.assert_array_equal(dense(again.transform(whole)), dense(binner.transform(whole)))
@@ -122,7 +123,7 @@ def test_every_encoding_survives_json(encoding: str) -> None:
 
 def test_values_that_come_later() -> None:
     whole = table(x=[0.0, 3.0, 0.0], job=["a", "b", "a"])
-    binner, (coded,) = Binner.fit_transform(whole, encoding="woe")
+    binner, (coded,) = fit_transform(whole, encoding="woe")
     assert not dense(coded).any()
     known = binner.with_woe([[-5, 7, 0], [9, -2, 0]])
     assert dense(known.recode(coded)).tolist() == [[-5, 9], [7, -2], [-5, 9]]
@@ -138,7 +139,7 @@ def test_values_that_come_later() -> None:
     ],
 )  # fmt: skip
 def test_other_values_are_refused(encoding: str, values: Any, culprit: str) -> None:
-    binner = Binner.fit(table(x=[0.0, 3.0, 0.0], job=["a", "b", "a"]), encoding=encoding)
+    binner = fit(table(x=[0.0, 3.0, 0.0], job=["a", "b", "a"]), encoding=encoding)
     with pytest.raises(InputError) as caught:
         binner.with_woe(values)
     assert caught.value.argument == culprit
@@ -149,7 +150,7 @@ def test_other_values_are_refused(encoding: str, values: Any, culprit: str) -> N
 
 def test_the_table_says_what_falls_where() -> None:
     whole = labelled([1, 0, 0, 1], x=[NAN, 0.0, 0.0, 3.0], job=["a", "a", "b", "b"])
-    shown = Binner.fit(whole).to_table()
+    shown = fit(whole).to_table()
     assert shown["classes"].tolist() == [("missing", "0", "not 0"), ("a", "b", "(rest)")]
     assert shown["rows_per_class"].tolist() == [(1, 2, 1), (2, 2, 0)]
     assert shown["missing_share"].tolist() == [0.25, 0.0]
@@ -158,13 +159,13 @@ def test_the_table_says_what_falls_where() -> None:
 
 
 def test_the_records_are_json() -> None:
-    records = Binner.fit(table(x=[NAN, 0.0, 2.5, 3.0])).to_records()
+    records = fit(table(x=[NAN, 0.0, 2.5, 3.0])).to_records()
     assert json.loads(json.dumps(records, allow_nan=False)) == records
     assert records[0]["iv"] is None
     assert records[0]["classes"] == ["missing", "up to 0", "(0, 2.5]", "above 2.5"]
 
 
 def test_levels_are_described_by_their_values() -> None:
-    rule = Binner.fit(table(x=[1.0, 3.0, 2.0]), numeric="levels").rules[0]
+    rule = fit(table(x=[1.0, 3.0, 2.0]), numeric="levels").rules[0]
     assert rule.class_texts() == ["about 1", "about 2", "about 3", "missing later"]
-    assert pd.isna(Binner.fit(table(x=[1.0, 3.0, 2.0])).to_table()["iv"].iloc[0])
+    assert pd.isna(fit(table(x=[1.0, 3.0, 2.0])).to_table()["iv"].iloc[0])

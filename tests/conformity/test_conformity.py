@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bins import fit, fit_transform
 from support.tables import dense, table
 
-from vflfast.binning.binner import Binner
 from vflfast.binning.rules import NumericRule
 from vflfast.crypto.codec import encode
 from vflfast.errors import DataError, InputError
@@ -27,7 +27,7 @@ def read(folder: Path, text: str, **options: str) -> pd.DataFrame:
 
 
 def rule_of(cells: list[float]) -> NumericRule:
-    rule = Binner.fit(table(x=cells)).rules[0]
+    rule = fit(table(x=cells)).rules[0]
     assert isinstance(rule, NumericRule)
     return rule
 
@@ -58,7 +58,7 @@ def test_0084_other_labels_are_refused(coding: tuple[str, str], tmp_path: Path) 
 
 def test_0085_missing_is_the_lowest_class_of_its_own() -> None:
     cells = [NAN, -5.0, 0.0, 1.0, 2.0, 9.0]
-    binner, (coded,) = Binner.fit_transform(table(x=cells))
+    binner, (coded,) = fit_transform(table(x=cells))
     codes = coded.codes[0]
     assert codes[0] == 0
     assert (codes[1:] > 0).all()
@@ -68,7 +68,7 @@ def test_0085_missing_is_the_lowest_class_of_its_own() -> None:
 
 def test_0085_minus_infinity_itself_is_the_same_class() -> None:
     marked, missing = ([value, 1.0, 2.0, 2.0, 3.0] for value in (-INF, NAN))
-    one, other = (Binner.fit_transform(table(x=cells)) for cells in (marked, missing))
+    one, other = (fit_transform(table(x=cells)) for cells in (marked, missing))
     assert one[0] == other[0]
     np.testing.assert_array_equal(one[1][0].codes, other[1][0].codes)
 
@@ -99,7 +99,7 @@ def test_0086_a_date_after_the_observation_date_is_refused(tmp_path: Path) -> No
 
 def test_0086_dates_are_binned_like_numbers() -> None:
     days = [float(k) for k in range(10)]
-    dates = Binner.fit(table({"x": "date"}, x=days)).rules[0]
+    dates = fit(table({"x": "date"}, x=days)).rules[0]
     assert (dates.rule, dates.edges) == ("five", rule_of(days).edges)  # type: ignore[union-attr]
 
 
@@ -151,7 +151,7 @@ def test_no_cell_that_is_not_finite_reaches_the_codec(
     finite = [cell for cell in train if np.isfinite(cell)]
     if options.get("numeric") == "levels" and finite and max(finite) / 2 - min(finite) / 2 > 8e307:
         return  # a range that float64 does not hold is refused
-    binner = Binner.fit(table(x=train), overrides=overrides, **options)
+    binner = fit(table(x=train), overrides=overrides, **options)
     for cells in (train, later):
         matrix = dense(binner.transform(table(x=cells)))
         assert matrix.dtype == np.int64

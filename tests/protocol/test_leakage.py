@@ -75,7 +75,7 @@ def test_every_run_is_guarded_by_the_larger_column_count(columns: tuple[int, int
 
 def test_the_host_guards_itself_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A guest that skips its own check is not enough."""
-    monkeypatch.setattr("vflfast.protocol.guest.guard_batches", lambda *_: None)
+    monkeypatch.setattr("vflfast.protocol.guest.guard_batches", lambda *_, **__: None)
     with pytest.raises(LeakageGuardError):
         run(training_programs(parties(16, (2, 3)), settings(n_batches=2)))
 

@@ -52,7 +52,7 @@ SMALL = parties(16, (2, 3))
 @pytest.mark.parametrize("party", ["guest", "host1", "arbiter"])
 @pytest.mark.parametrize(
     "changes",
-    [{"tol": 0.001}, {"alpha": 0.1}, {"max_iter": 9}, {"profile": "patent"}, {"n_batches": 2}, {"joint": True}, {"powers": (1, 2)}],
+    [{"tol": 0.001}, {"alpha": 0.1}, {"max_iter": 9}, {"profile": "patent"}, {"frac_bits": 20}, {"joint": True}, {"powers": (1, 2)}],
     ids=str,
 )
 def test_settings_that_differ_are_named(party: str, changes: dict[str, Any]) -> None:
@@ -105,7 +105,9 @@ def test_the_session_is_the_hash_of_every_hello() -> None:
         hello = hellos[name]
         for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode(), hello.run, hello.inputs):
             digest.update(struct.pack("<Q", len(part)) + part)
-        digest.update(struct.pack("<3Q", hello.n_columns, hello.newest, hello.finished))
+        above = (hello.above_fifth, hello.above_half, hello.above_nine_tenths)
+        digest.update(struct.pack("<6Q", hello.n_columns, hello.newest, hello.finished, *above))
+        digest.update(struct.pack("<d", hello.largest))
     later = {envelope.session for message, envelope, _ in heard if not isinstance(message, ms.Hello)}
     assert later == {digest.digest()}
 

@@ -21,13 +21,13 @@ NOT_WHOLE: list[Any] = [None, "3", 3.0, True, False, math.nan, [1], np.array([1]
 NOT_REAL: list[Any] = [None, "0.5", True, math.nan, math.inf, -math.inf, [1.0], 1j, np.array([1.0, 2.0])]
 
 BAD: list[tuple[str, Any, dict[str, Any]]] = [
-    *((name, value, {}) for name in ("profile", "solver", "init", "norm", "output") for value in NOT_A_CHOICE),
-    *((name, value, {}) for name in ("test_key", "joint", "host_woe", "simulation") for value in NOT_A_FLAG),
+    *((name, value, {}) for name in ("profile", "solver", "init", "norm", "output", "privacy") for value in NOT_A_CHOICE),
+    *((name, value, {}) for name in ("test_key", "joint", "host_woe", "simulation", "allow_wide") for value in NOT_A_FLAG),
     *((name, value, {}) for name in ("key_bits", "frac_bits", "n_iter_no_change", "max_iter") for value in NOT_WHOLE),
     *((name, value, {}) for name in ("n_batches", "row_packing", "max_weight", "weight_unit") for value in NOT_WHOLE),
-    *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon", "max_leverage") for value in NOT_REAL),
+    *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon") for value in NOT_REAL),
+    *(("max_leverage", value, {}) for value in NOT_REAL[1:]),
     *(("max_leverage", value, {}) for value in (0, 0.0, -0.1, 1.1)),
-    ("max_leverage", 0.2, {"row_packing": 2}),
     *((name, value, {"solver": "gd"}) for name in ("step", "alpha") for value in NOT_REAL[1:]),
     *(("key_bits", value, {}) for value in (0, -2048, 512, 1024, 2047, 2049, 4097, 8192, 2**40)),
     *(("key_bits", value, {"test_key": True}) for value in (0, 1, 64, 127, -512)),
@@ -102,6 +102,9 @@ def test_there_are_enough_bad_values_and_every_setting_has_one() -> None:
         {"powers": (1, 2)},
         {"powers": (0.5, 1.0, 1.5)},
         {"norm": "none", "profile": "patent"},
+        *({"max_leverage": limit} for limit in (1e-9, 1, 1.0)),
+        {"max_leverage": 0.1, "row_packing": 2, "n_batches": 3},
+        {"privacy": "strict"},
         *({"norm": norm} for norm in NORMS if norm != "none"),
         *({"threshold": by, "threshold_value": 0.5} for by in THRESHOLDS),
         *({"solver": solver} for solver in SOLVERS),
@@ -125,6 +128,7 @@ def test_the_defaults_are_the_safe_ones() -> None:
     assert (made.momentum, made.epsilon, made.row_packing, made.max_weight, made.weight_unit) == (0.0, 0.0, 1, 1, 1)
     assert (made.step, made.alpha, made.powers, made.threshold, made.threshold_value) == (None, None, None, "quota", None)
     assert made.host_woe is False
+    assert (made.privacy, made.max_leverage, made.leverage_limit, made.allow_wide) == ("standard", None, 0.2, False)
     assert (made.key_bits, made.test_key, made.simulation, made.output, made.joint) == (2048, False, False, "labels", False)
 
 
@@ -157,7 +161,8 @@ CHANGES: list[dict[str, Any]] = [
     {"step": 0.1, "solver": "gd"}, {"momentum": 0.5, "solver": "gd"}, {"alpha": 0.01}, {"init": "zeros"}, {"tol": 0.004},
     {"n_iter_no_change": 20}, {"max_iter": 49}, {"n_batches": 2}, {"norm": "rank"}, {"epsilon": 1e-12}, {"powers": (1.0, 1.0)},
     {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "scores"}, {"joint": True}, {"host_woe": True}, {"simulation": True},
-    {"row_packing": 2}, {"max_weight": 9}, {"weight_unit": 2, "max_weight": 9}, {"max_leverage": 0.2},
+    {"row_packing": 2}, {"max_weight": 9}, {"weight_unit": 2, "max_weight": 9}, {"max_leverage": 0.1},
+    {"privacy": "strict"}, {"allow_wide": True},
 ]  # fmt: skip
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from support.bins import fit
 
-from vflfast.binning.binner import Binner
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import InputError
 from vflfast.matching.ids import match, protect
@@ -53,7 +53,7 @@ def test_files_read_back_as_declared(tmp_path: Path) -> None:
 
 def test_every_rule_occurs(tmp_path: Path) -> None:
     _, (host,) = read(write_demo(tmp_path, n_rows=400, guest_columns=1, host_columns=20))
-    described = Binner.fit(host).describe()
+    described = fit(host).describe()
     assert set(described["rule"]) == {"five", "zero", "sign", "missing", "categories"}
     assert described["n_classes"].max() == 52 - 1  # 50 levels, and one class for the rest of 80
 
@@ -62,7 +62,7 @@ def test_five_shape_is_five_classes_without_gaps(tmp_path: Path) -> None:
     guest, (host,) = read(write_demo(tmp_path, n_rows=400, guest_columns=7, host_columns=12, shape="five"))
     for table in (guest, host):
         assert not table.features.isna().any().any()
-        rules = Binner.fit(table).rules
+        rules = fit(table).rules
         assert {(rule.rule, rule.n_classes) for rule in rules} == {("five", 6)}
 
 
@@ -158,8 +158,8 @@ def test_both_sides_together_rank_better_than_each_alone(tmp_path: Path, shape: 
     found = match(protect(guest.ids, key=KEY), protect(host.ids, key=KEY))
     assert guest.labels is not None
     labels = guest.labels[found.positions[0]].astype(float)
-    ours = standardised(Binner.fit(guest).transform(guest), found.positions[0])
-    theirs = standardised(Binner.fit(host).transform(host), found.positions[1])
+    ours = standardised(fit(guest).transform(guest), found.positions[0])
+    theirs = standardised(fit(host).transform(host), found.positions[1])
     alone = [held_out_auc(ours, labels), held_out_auc(theirs, labels)]
     together = held_out_auc(np.hstack([ours, theirs]), labels)
     assert min(alone) > 0.62

@@ -15,7 +15,7 @@ import pandas as pd
 from ..crypto import backend, storage
 from ..crypto.coded import CodedMatrix
 from ..errors import DataError, InputError
-from ..params import BINNER_VERSION, MAX_CLASSES, MAX_LEVELS
+from ..params import BINNER_VERSION, MAX_CLASSES, MAX_LEVELS, MIN_CLASS_SIZE
 from ..tables.rows import row_index
 from ..tables.table import OpenTable, Table
 from .rules import ENCODINGS, RULES, CategoryRule, NumericRule, fit_category, fit_numeric
@@ -54,7 +54,7 @@ class Binner:
         numeric: str = "bins",
         max_levels: int = MAX_LEVELS,
         overrides: Mapping[str, str] | None = None,
-        min_class_size: int = 1,
+        min_class_size: int = MIN_CLASS_SIZE,
         encoding: str = "ordinal",
     ) -> Binner:
         """Choose rules, edges and levels from the training rows.
@@ -73,7 +73,9 @@ class Binner:
         overrides
             "five", "zero", "sign", "missing" or "levels" by name of a numeric or date feature.
         min_class_size
-            Training rows that a class must have, from 1; smaller ones are merged with a neighbour, levels with the rest.
+            Training rows that a class must have, from 1; smaller ones are merged with a neighbour, levels with the rest, and a rest
+            that is too small with the smallest levels. The default keeps a class from being one person; numbers of rule "levels" have
+            no classes.
         encoding
             "ordinal"; "onehot": one 0/1 column per class; "woe": one column of weights of evidence per feature, 0 until
             `with_woe` where the table has no labels.
@@ -103,7 +105,7 @@ class Binner:
         numeric: str = "bins",
         max_levels: int = MAX_LEVELS,
         overrides: Mapping[str, str] | None = None,
-        min_class_size: int = 1,
+        min_class_size: int = MIN_CLASS_SIZE,
         encoding: str = "ordinal",
     ) -> tuple[Binner, list[CodedMatrix]]:
         """Return `fit` on the training `rows` and `transform` of them and of the `later` rows, reading every column once.

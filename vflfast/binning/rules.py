@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
-from ..params import BINS, MAX_CLASSES, THREE_ZERO_SHARE, ZERO_SHARE
+from ..params import BINS, MAX_CLASSES, MIN_CLASS_SIZE, THREE_ZERO_SHARE, ZERO_SHARE
 from .merging import kept_levels, merge_ranks
 
 Codes = npt.NDArray[np.uint8]
@@ -218,7 +218,7 @@ def fit_numeric(
 
 
 def _refuse_classes_of_levels(feature: str, min_class_size: int, encoding: str) -> None:
-    for name, unset in (("min_class_size", min_class_size == 1), ("encoding", encoding == "ordinal")):
+    for name, unset in (("min_class_size", min_class_size in (1, MIN_CLASS_SIZE)), ("encoding", encoding == "ordinal")):
         if not unset:
             raise InputError(name, f"the levels of {feature!r} are numbers on a grid, not classes; give the feature another rule")
 
@@ -272,7 +272,7 @@ def _with_counts(draft: NumericRule, sample: Floats, min_class_size: int) -> Num
     codes = np.empty(sample.size, dtype=np.uint8)
     draft.write_codes(pd.Series(sample, copy=False), codes)
     counts = np.bincount(codes, minlength=draft.n_classes)
-    if min_class_size > 1:
+    if min_class_size > 1 and draft.rule != "levels":  # levels are numbers on a grid, the leverage guard looks after them
         of_ranks = (counts[1:] if draft.has_missing else counts[:-1]).tolist()
         groups = merge_ranks(of_ranks, draft.n_missing, draft.has_missing, min_class_size)
         if groups:

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.FloatRange(0.0, 1.0, min_open=True),
               help="Equations to customers that the peer may be told over all runs.")  # fmt: skip
 @click.option("--repeats", type=click.IntRange(1), help="How often the sums of one round may be opened, after crashes.")
+@click.option("--scorings", type=click.IntRange(1), help="In how many sessions a customer may be scored (a host's ledger).")
 @click.option("--reason", help="Why; kept with the limit.")
 @json_option
 @reports_errors
 def ledger(
-    folder: Path | None, role: str | None, peer: str | None, target: str, limit: float | None, repeats: int | None, reason: str | None,
-    as_json: bool,
+    folder: Path | None, role: str | None, peer: str | None, target: str, limit: float | None, repeats: int | None, scorings: int | None,
+    reason: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what each peer was told about this party's numbers, over all runs; or set how much it may be told.
 
@@ -43,17 +44,24 @@ def ledger(
         if not reason:
             raise InputError("--reason", "is needed with --limit: it is kept with it")
         account.allow(peer, target, limit, reason)
+    if scorings is not None:
+        if not reason:
+            raise InputError("--reason", "is needed with --scorings: it is kept with it")
+        account.allow_scorings(scorings, reason)
     if repeats is not None:
         account.allow_repeats(repeats)
-    told, limits = account.told(), account.read()["limits"]
+    told, kept, scored = account.told(), account.read(), account.scored()
+    limits = kept["limits"]
     if as_json:
-        click.echo(json.dumps({"told": told, "limits": limits}))
+        click.echo(json.dumps({"told": told, "limits": limits, "scored": scored}))
         return
     for one in told:
         _show(one)
     for one in limits:
         click.echo(f"limit for {one['peer']}, {one['target'] or 'all'}: {one['limit']:.1%}, since {one['day']}: {one['reason']}")
-    if not told:
+    if scored["customers"]:
+        click.echo(f"{scored['customers']:,} customers were scored, one of them in {scored['most']} sessions; limit {scored['limit']}")
+    if not told and not scored["customers"]:
         click.echo("nothing was told to anybody yet")
 
 
@@ -79,5 +87,12 @@ def _show(one: dict[str, Any]) -> None:
         what = "the numbers themselves were sent" if entry["given"] else f"{entry['equations']:,} equations"
         click.echo(
             f"    {entry['first']} to {entry['last']}: {entry['columns']:,} columns on {entry['n_customers']:,} customers, {what}; "
-            f"{len(entry['runs'])} runs"
+            f"{len(entry['runs'])} runs{_of_rows(entry['rows'])}"
         )
+
+
+def _of_rows(rows: list[float] | None) -> str:
+    if rows is None:
+        return ""
+    largest, *above = rows
+    return f"; of one row at most {largest:.2f} by its own word, rows above 0.2, 0.5, 0.9: {', '.join(map(str, above))}"

@@ -83,14 +83,16 @@ def demo(
 @click.option("--resume", is_flag=True, help="Go on with the run in the journal.")
 @click.option("--cluster", metavar="N|ADDRESS", help="Share the work among N worker processes, or among a Dask scheduler's workers.")
 @click.option("--scratch", type=click.Path(path_type=Path), help="Folder for what does not fit in memory.")
+@click.option("--fix-leverage", is_flag=True, help="Leave out the columns that set single customers apart, and say which.")
 @report_option
 @click.option("--verify", is_flag=True, help="Compare every weight of every round with a plaintext twin.")
 @with_settings
 @json_option
 @reports_errors
 def train(
-    job_file: Path, models: Path, journal: Path | None, resume: bool, cluster: str | None, scratch: Path | None, report: Path | None,
-    verify: bool, as_json: bool, profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+    job_file: Path, models: Path, journal: Path | None, resume: bool, cluster: str | None, scratch: Path | None, fix_leverage: bool,
+    report: Path | None, verify: bool, as_json: bool, profile: str | None, key_bits: int | None, max_iter: int | None,
+    changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train on the tables that JOB_FILE (TOML) names, all parties in this process; save one model file per party.
 
@@ -129,6 +131,8 @@ def train(
         page.check_target(report)
     job = jobfile.read_job(job_file, settings_given(profile, key_bits, max_iter, changes))
     job = replace(job, resources=with_choice(job.resources, cluster, scratch))
+    if fix_leverage:
+        job = replace(job, guest=replace(job.guest, fix_leverage=True), hosts=tuple(replace(h, fix_leverage=True) for h in job.hosts))
     models.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     folder = journal or models / "journal"
     where = f"--models {models}" + (f" --journal {journal}" if journal else "")
@@ -189,6 +193,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     match, evaluation = summary["match"], summary["evaluation"]
     click.echo(match_line(match))
     click.echo(f"trained on {summary['training_rows']:,} rows × " + " + ".join(f"{n:,}" for n in summary["columns"].values()) + " columns")
+    for party, names in summary["left_out"].items():
+        if names:
+            click.echo(f"{party}: fix_leverage left {len(names)} columns out: {', '.join(names)}")
     why = "stopped by the rule" if summary["stopped_by_rule"] else "stopped at max_iter"
     click.echo(f"{summary['rounds']} rounds, {why}; last losses: " + ", ".join(f"{k} {v[-1]:.6f}" for k, v in summary["losses"].items()))
     if summary["verified_rounds"] is not None:
@@ -205,5 +212,14 @@ def print_summary(summary: dict[str, Any]) -> None:
             click.echo(f"  {name:<18}{seconds:>8.2f} s {seconds / summary['seconds']:>6.1%}")
     click.echo("\nwhat the parties could solve for (equations given / unknowns):")
     for entry in summary["leak_ledger"]:
-        click.echo(f"  {entry['party']:<8}{entry['what']}: {entry['equations']:,} / {entry['unknowns']:,}")
+        click.echo(f"  {entry['party']:<8}{entry['what']}: {entry['equations']:,} / {entry['unknowns']:,}{_of_rows(entry)}")
     click.echo(f"\nweight hash {summary['weight_hash']}")
+
+
+def _of_rows(entry: dict[str, Any]) -> str:
+    if entry["largest"] is None:
+        return ""
+    return (
+        f"; of one row at most {entry['largest']:.2f}, rows above 0.2, 0.5, 0.9: {entry['above_fifth']}, {entry['above_half']}, "
+        f"{entry['above_nine_tenths']}"
+    )

@@ -224,6 +224,13 @@ class SlotPlan:
         totals[self.check_at // self.slots] += 1 << (check_shift + self.slot_bits * self.check_slots - 1)
         return totals
 
+    def shifted(self, values: list[int]) -> list[int]:
+        """Return, for each packed plaintext, Σ v_j·2^(shift of slot j): what adds v_j to every value, nothing to the check value."""
+        totals = [0] * self.n_plaintexts
+        for j, value in enumerate(values):
+            totals[j // self.slots] += value << (self.slot_bits * (j % self.slots))
+        return totals
+
     def pack(self, values: list[int], check: int) -> list[int]:
         """Return packed plaintexts, offsets included, of values their owner knows in the clear.
 
@@ -237,9 +244,7 @@ class SlotPlan:
             raise InputError("values", f"{len(values)} values for a plan of {self.n_values}")
         if any(not -half < v < half for v in values) or not -check_half < check < check_half:
             raise BoundError("values", "one is outside its slot")
-        packed = self.offsets()
-        for j, value in enumerate(values):
-            packed[j // self.slots] += value << (self.slot_bits * (j % self.slots))
+        packed = [offset + own for offset, own in zip(self.offsets(), self.shifted(values), strict=True)]
         packed[self.check_at // self.slots] += check << (self.slot_bits * (self.check_at % self.slots))
         return packed
 

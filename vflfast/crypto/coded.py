@@ -195,6 +195,13 @@ class CodedMatrix:
         return np.asarray((np.abs(self.column_values[:, :width]) * rows).sum(axis=1))
 
     @cached_property
+    def largest(self) -> int:
+        """The largest |z_ij|, at least 1."""
+        width = self.class_rows.shape[1]
+        taken = self.class_rows[self.column_features] > 0
+        return max(1, int(np.where(taken, np.abs(self.column_values[:, :width]), 0).max()))
+
+    @cached_property
     def plan(self) -> BlockPlan:
         """Blocks for the encrypted product; made once, kept as long as the matrix.
 

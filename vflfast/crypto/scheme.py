@@ -25,8 +25,8 @@ class Opening(Protocol):
 
     request: WireVector
 
-    def open(self, answer: Limbs) -> list[int]:
-        """Return the numbers; CheckError for an answer that cannot be."""
+    def open(self, answer: Limbs, noise: int = 0) -> list[int]:
+        """Return the numbers, each with at most `noise` added by the holder; CheckError for an answer that cannot be."""
 
 
 class Public(Key, Protocol):
@@ -98,8 +98,8 @@ class Private(Protocol):
     def announce(self, context: bytes) -> tuple[Limbs, Limbs]:
         """Return the public key and the proof that it is sound, bound to `context`, as arrays of limbs."""
 
-    def answer(self, request: WireVector) -> Limbs:
-        """Open a request; CheckError on a fault."""
+    def answer(self, request: WireVector, noise: Sequence[int] = (), bound: int = 0) -> Limbs:
+        """Open a request, with `noise` added to its numbers, whose bound then holds it; CheckError on a fault."""
 
     def read(self, vector: WireVector, bound: int) -> list[int]:
         """Return the numbers of `encrypt_to_holder`; CheckError for one outside 0 … bound."""

@@ -16,11 +16,12 @@ from ..binning.binner import Binner
 from ..crypto.coded import CodedMatrix
 from ..errors import InputError
 from ..jobs import model as saved
+from ..jobs.job import mended
 from ..jobs.local import host_binning
 from ..learn.logistic import sigmoid
 from ..learn.watch import JOINT, RoundWatch
 from ..learn.weights import combined_weights, in_units, natural_unit
-from ..params import DEFAULT_MAX_ITER, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, MAX_LEVELS
+from ..params import DEFAULT_MAX_ITER, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, MAX_LEVELS, MIN_CLASS_SIZE
 from ..protocol.block import PartyInputs
 from ..protocol.settings import Settings
 from ..tables.table import Table
@@ -50,6 +51,8 @@ class VerticalLogisticRegression(Scores):
     numeric, max_levels, overrides, min_class_size, encoding
         Binning (`vflfast.Binner.fit`); an override counts for every party that has a feature of that name. With
         ``Settings(host_woe=True)`` the hosts' encoding is "woe", and their classes have at least 50 rows.
+    fix_leverage
+        Leave out the columns that set single rows apart, and say which in a warning, instead of refusing to train.
     kinds, date_format, observation_date
         Reading of the columns (`vflfast.table_from_frame`); a kind counts for every party that has a feature of that name.
     warm_start
@@ -97,14 +100,15 @@ class VerticalLogisticRegression(Scores):
         self, *, alpha: float | None = None, max_iter: int = DEFAULT_MAX_ITER, tol: float = DEFAULT_TOL,
         n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE, class_weight: str | dict[Any, float] | None = None,
         threshold: float | str = "quota", numeric: str = "bins", max_levels: int = MAX_LEVELS, overrides: dict[str, str] | None = None,
-        min_class_size: int = 1, encoding: str = "ordinal", kinds: dict[str, str] | None = None, date_format: str = "%Y-%m-%d",
+        min_class_size: int = MIN_CLASS_SIZE, encoding: str = "ordinal", fix_leverage: bool = False,
+        kinds: dict[str, str] | None = None, date_format: str = "%Y-%m-%d",
         observation_date: str | None = None, warm_start: bool = False, encrypted: bool = True, verify: bool = False, as_frame: bool = True,
         settings: Settings | None = None,
     ) -> None:  # fmt: skip
         self.alpha, self.max_iter, self.tol, self.n_iter_no_change = alpha, max_iter, tol, n_iter_no_change
         self.class_weight, self.threshold = class_weight, threshold
         self.numeric, self.max_levels, self.overrides = numeric, max_levels, overrides
-        self.min_class_size, self.encoding = min_class_size, encoding
+        self.min_class_size, self.encoding, self.fix_leverage = min_class_size, encoding, fix_leverage
         self.kinds, self.date_format, self.observation_date = kinds, date_format, observation_date
         self.warm_start, self.encrypted, self.verify, self.as_frame = warm_start, encrypted, verify, as_frame
         self.settings = settings
@@ -156,7 +160,7 @@ class VerticalLogisticRegression(Scores):
         InputError
             A parameter out of range, or a setting that is given in two ways; `argument` is its name.
         """
-        for name in ("warm_start", "encrypted", "verify", "as_frame"):
+        for name in ("fix_leverage", "warm_start", "encrypted", "verify", "as_frame"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, "must be true or false")
         return trial_settings({name: getattr(self, name) for name in SHARED}, self.settings)
@@ -219,11 +223,11 @@ class VerticalLogisticRegression(Scores):
         watch = RoundWatch(list(tables))
         digest = hashlib.sha256(repr(frame.index.tolist()).encode()).digest()
         inputs = [
-            PartyInputs(
+            mended(name, PartyInputs(
                 matrix, digest, name, labels if name == "guest" else None, row_weights=row_weights if name == "guest" else None,
                 start=(self.parties_[name].weights, self.parties_[name].intercept) if going_on else None,
                 after_round=watch.of(name) if held else None,
-            )
+            ), binners[name], settings, fix=self.fix_leverage)
             for name, matrix in matrices.items()
         ]  # fmt: skip
         done = trial.run(inputs, settings, encrypted=self.encrypted, verify=self.verify)

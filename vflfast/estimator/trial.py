@@ -59,8 +59,9 @@ def run(inputs: Sequence[PartyInputs], settings: Settings, *, encrypted: bool = 
         PartyModel(
             name, *block.coefficients(), block.alpha, len(block.losses), block.flag, block.losses, block.hashes, LeakLedger(name), session,
             settings, norm.to_dict(), woe=block.matrix.column_values if settings.host_woe and name != "guest" else None,
+            left_out=own.left_out,
         )
-        for name, block, norm in zip(names, blocks, norms, strict=True)
+        for name, block, norm, own in zip(names, blocks, norms, inputs, strict=True)
     ]  # fmt: skip
     return Trial(models, _arbiter(blocks, norms, settings, session), None)
 

@@ -74,6 +74,7 @@ def summary(trained: TrainedJob, evaluation: dict[str, Any], clock: StageClock) 
         "match": trained.match,
         "training_rows": trained.n_train,
         "columns": {m.name: len(m.weights) for m in models},
+        "left_out": {party.role: party.facts["left_out"] for party in trained.parties},
         "bins": {party.role: party.binner.to_records() for party in trained.parties},
         "alpha": result.guest.alpha,
         "rounds": result.guest.n_iter,

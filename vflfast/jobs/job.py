@@ -35,6 +35,7 @@ from ..protocol.guest import ScoringResult
 from ..protocol.link import Observer
 from ..protocol.matching import matching_session
 from ..protocol.resume import Journal
+from ..protocol.row_guard import mend
 from ..protocol.settings import Settings
 from ..tables.id_texts import Ids, IdTexts, passes
 from ..tables.table import OpenTable, Table
@@ -179,10 +180,27 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     ]
     own = labels[positions[0]]
     inputs[0] = dataclasses.replace(inputs[0], labels=own, row_weights=row_weights(own, job.guest, job.settings))
+    with observer.stage("measure rows"):
+        inputs = [
+            mended(plan.name, one, binner, job.settings, fix=plan.fix_leverage)
+            for plan, one, binner in zip(plans, inputs, binners, strict=True)
+        ]
     test = None
     if test_parts:
         test = TestPart(test_parts, labels[matched.positions[0][is_test]], matched.rows(is_test)[1])
     return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own))
+
+
+def mended(party: str, inputs: PartyInputs, binner: Binner, settings: Settings, *, fix: bool) -> PartyInputs:
+    """Return the inputs with the names of their features; with `fix`, without the columns that set rows apart, each named in a warning."""
+    inputs = dataclasses.replace(inputs, features=tuple(binner.feature_names))
+    if not fix:
+        return inputs
+    found = mend(party, inputs, settings)
+    if found.left_out:
+        names = ", ".join(binner.column_names[column] for column in found.left_out)
+        log.warning("%s: fix_leverage leaves %d of %d columns out: %s", party, len(found.left_out), found.matrix.n_columns, names)
+    return found
 
 
 def leakage_suspects(binner: Binner, matrix: CodedMatrix, labels: npt.NDArray[np.int8]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..mart.table import NAMES, open_mart
 from ..matching.match import check_method
 from ..net.config import NET_KEYS, party_sections
-from ..params import MAX_IDS, MAX_LEVELS, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
+from ..params import MAX_IDS, MAX_LEVELS, MIN_CLASS_SIZE, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
 from ..protocol.settings import Settings
 from ..scale.resources import NO_RESOURCES, Resources, read_resources
 from ..tables.select import open_selected
@@ -27,7 +27,7 @@ from . import model as saved
 
 BINNING = ("numeric", "max_levels", "overrides", "min_class_size", "encoding")  # as of Binner.fit
 MART = ("mart", "classes", "names")  # a host's store in place of a file
-PARTY_SETTINGS = {"file", "select", *MART, "organisation", "class_weight", "ledger", *BINNING, *saved.READING}
+PARTY_SETTINGS = {"file", "select", *MART, "organisation", "class_weight", "ledger", "fix_leverage", *BINNING, *saved.READING}
 ID_KEY_BYTES = 32  # of a key that no file gives
 SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings", "resources"}
 PART_SECTIONS = SECTIONS - {"run"} | {"mart", "network"}
@@ -47,6 +47,8 @@ class PartyPlan:
         The guest's: "balanced", or the weights of −1 and +1.
     ledger
         Folder of its account of what peers were told about its numbers; None: that of the user, and none in a simulation.
+    fix_leverage
+        Leave out the columns that set single rows apart, and say which, instead of refusing to train.
     """
 
     name: str
@@ -56,12 +58,13 @@ class PartyPlan:
     numeric: str = "bins"
     max_levels: int = MAX_LEVELS
     overrides: dict[str, str] | None = None
-    min_class_size: int = 1
+    min_class_size: int = MIN_CLASS_SIZE
     encoding: str = "ordinal"
     mart: dict[str, Any] | None = None
     selection: Selection | None = None
     class_weight: str | dict[int, float] | None = None
     ledger: Path | None = None
+    fix_leverage: bool = False
 
     def open(self, reading: Mapping[str, Any] | None = None) -> OpenTable:
         """Open the store, run the selection or open the file, a table by `reading` in place of the plan's own."""
@@ -261,12 +264,15 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
     if isinstance(reading.get("observation_date"), datetime.date):  # a TOML date without quotes
         reading["observation_date"] = reading["observation_date"].isoformat()
     binning = {key: section[key] for key in BINNING if key in section}
+    fix_leverage = section.get("fix_leverage", False)
+    if not isinstance(fix_leverage, bool):
+        raise InputError(f"{name}.fix_leverage", "must be true or false")
     organisation = text(f"{name}.organisation", section.get("organisation", name))
     mart = {key: section[key] for key in MART[1:] if key in section} if "mart" in section else None
     return PartyPlan(
         name, folder / section["file"], organisation, reading, **binning, mart=mart, selection=selection,
         class_weight=_class_weight(section.get("class_weight")),
-        ledger=folder / text(f"{name}.ledger", section["ledger"]) if "ledger" in section else None,
+        ledger=folder / text(f"{name}.ledger", section["ledger"]) if "ledger" in section else None, fix_leverage=fix_leverage,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from ..binning.binner import Binner
 from ..errors import InputError
 from ..matching import ids
 from ..matching.match import match_parties
-from ..params import MAX_IDS, MIN_WOE_CLASS
+from ..params import MAX_IDS, MIN_CLASS_SIZE, MIN_WOE_CLASS
 from ..protocol import inline
 from ..protocol.arbiter import ArbiterModel
 from ..protocol.block import PartyInputs, joint_hash, weight_hash
@@ -28,7 +28,7 @@ from ..protocol.link import Observer
 from ..protocol.settings import Settings
 from ..tables.table import Table
 from . import model as saved
-from .job import in_test_part, score_parties
+from .job import in_test_part, mended, score_parties
 from .jobfile import BINNING, ID_KEY_BYTES
 from .scored import at_guest
 
@@ -169,6 +169,7 @@ def train(
     settings: Settings | None = None,
     binning: Mapping[str, Any] | None = None,
     binners: Sequence[Binner] | None = None,
+    fix_leverage: bool = False,
     verify: bool = False,
     observer: Observer | None = None,
 ) -> TrainedModel:
@@ -184,6 +185,8 @@ def train(
         Settings of `Binner.fit` for every party, such as ``{"encoding": "onehot"}``.
     binners
         One fitted binner a party instead, guest first.
+    fix_leverage
+        Leave out the columns that set single rows apart, and say which in a warning, instead of refusing to train.
     verify
         Compare every weight of every round with the plaintext twin's.
     observer
@@ -206,7 +209,7 @@ def train(
     fitted = _binners(matched.tables, binning, binners, agreed)
     names = inline.party_names(len(matched.tables) - 1)[1:]
     inputs = [
-        PartyInputs(binner.transform(table), matched.commitment, name, table.labels)
+        mended(name, PartyInputs(binner.transform(table), matched.commitment, name, table.labels), binner, agreed, fix=fix_leverage)
         for binner, table, name in zip(fitted, matched.tables, names, strict=True)
     ]
     result = inline.train(inputs[0], inputs[1:], agreed, observer=observer, verify=verify)
@@ -265,7 +268,7 @@ def host_binning(binning: Mapping[str, Any], settings: Settings) -> dict[str, An
     """Return settings of `Binner.fit` for a host: with `host_woe`, one column a feature and classes that are large enough."""
     if not settings.host_woe:
         return dict(binning)
-    return {**binning, "encoding": "woe", "min_class_size": max(binning.get("min_class_size", 1), MIN_WOE_CLASS)}
+    return {**binning, "encoding": "woe", "min_class_size": max(binning.get("min_class_size", MIN_CLASS_SIZE), MIN_WOE_CLASS)}
 
 
 def _checked(guest: object, hosts: Sequence[object]) -> tuple[Table, ...]:

@@ -119,6 +119,7 @@ def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> S
         "losses": model.losses,
         "hashes": model.hashes,
         "ledger": model.ledger.to_list(),
+        "left_out": [binner.column_names[column] for column in model.left_out],
         "settings": dataclasses.asdict(model.settings),
     }
     norm = Norm.from_dict(model.norm)

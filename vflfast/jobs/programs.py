@@ -26,7 +26,7 @@ from ..protocol.resume import Journal
 from ..protocol.settings import Settings
 from ..tables.table import OpenTable
 from . import model as saved
-from .job import arbiter_inputs, read_like, row_weights
+from .job import arbiter_inputs, mended, read_like, row_weights
 from .jobfile import Part, PartyPlan
 from .ledger import budget_of
 from .scored import Scored, at_guest, at_host
@@ -175,7 +175,8 @@ class _Training:
             weights = None if labels is None else row_weights(labels, plan, self._party.settings)
             budget = budget_of(plan, self._party.settings, self._matching.table.ids, matched.positions)
             inputs = PartyInputs(matrix, matched.commitment, plan.organisation, labels, row_weights=weights, budget=budget)
-            self._prepared = inputs, binner
+            self._observer(plan.name, 0, "measure rows")
+            self._prepared = mended(plan.name, inputs, binner, self._party.settings, fix=plan.fix_leverage), binner
             self._matched = matched
         return self._prepared[0]
 
@@ -189,6 +190,7 @@ class _Training:
             "match": self._matching.report(self._matched),
             "training_rows": len(self._matched.positions),
             "columns": len(result.weights),
+            "left_out": [binner.column_names[column] for column in result.left_out],
             "rounds": result.n_iter,
             "stopped_by_rule": result.stopped,
             "weight_hash": result.hashes[-1],
@@ -220,7 +222,8 @@ class _Scoring:
     def _inputs(self, matched: MatchedRows) -> PartyInputs:
         table, rows = next(rows_of([self._matching.table], [matched.positions]))
         self._observer(self._plan.name, 0, "bin")
-        return PartyInputs(self._model.binner.transform(table, rows), matched.commitment, self._plan.organisation)
+        budget = budget_of(self._plan, self._party.settings, self._matching.table.ids, matched.positions)
+        return PartyInputs(self._model.binner.transform(table, rows), matched.commitment, self._plan.organisation, budget=budget)
 
     def keep(self, result: ScoringResult | npt.NDArray[np.int8] | None) -> PartyResult:
         assert self._matched is not None  # noqa: S101  (labels come after their rows)

@@ -27,7 +27,7 @@ class Scored:
     match
         The match report.
     threshold
-        τ; ``None`` at a host, which gets labels only.
+        τ; ``None`` where the recipient gets labels only.
     """
 
     columns: dict[str, list[Any]]

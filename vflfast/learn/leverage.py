@@ -43,6 +43,12 @@ class Leverage:
     above: dict[float, int]
     rows: list[int]
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many rows are above 0.2, 0.5 and 0.9."""
+        fifth, half, nine_tenths = (self.above[limit] for limit in LIMITS)
+        return fifth, half, nine_tenths
+
 
 def leverages(matrix: CodedMatrix, limit: float = LIMITS[0]) -> Leverage:
     """Return the leverages of a party's rows against its own columns and the column of ones.
@@ -59,9 +65,8 @@ def leverages(matrix: CodedMatrix, limit: float = LIMITS[0]) -> Leverage:
     Exact up to rounding and the ridge, which takes off at most RIDGE over the smallest eigenvalue of the correlations that matters.
     """
     scaling = Scaling(matrix)
-    factor = scaling.correlations(matrix)
-    factor[np.diag_indices_from(factor)] = np.where(scaling.varies, factor.diagonal() + RIDGE, 1.0)
-    if not linalg.cholesky(factor):  # only by rounding: the ridge makes it positive definite
+    factor = _factor(matrix, scaling)
+    if factor is None:
         return Leverage(1.0, dict.fromkeys(LIMITS, matrix.n_rows), list(range(matrix.n_rows)))
     rows = np.arange(matrix.n_rows)
     if matrix.n_columns > EXACT_COLUMNS:
@@ -72,6 +77,29 @@ def leverages(matrix: CodedMatrix, limit: float = LIMITS[0]) -> Leverage:
     order = np.argsort(-found, kind="stable")
     above = {one: int((found > one).sum()) for one in LIMITS}
     return Leverage(float(found.max()), above, rows[order[found[order] > limit]].tolist())
+
+
+def reductions(matrix: CodedMatrix, rows: Ints) -> Floats:
+    """Return by how much the leverage of each row falls if each column is left out, shape (n_columns, len(rows)).
+
+    With x_i the standardised row and C the correlations, column j takes (C⁻¹x_i)_j²/(n·(C⁻¹)_jj) away.
+    """
+    scaling = Scaling(matrix)
+    factor = _factor(matrix, scaling)
+    if factor is None:
+        return _standardised(matrix, scaling, rows) ** 2
+    columns = _standardised(matrix, scaling, rows)
+    _forward(factor, columns)
+    inverse = np.eye(matrix.n_columns)
+    _forward(factor, inverse)  # L⁻¹, whose columns' squares are the diagonal of C⁻¹
+    return np.where(scaling.varies[:, None], _backward(factor, columns) ** 2 / (matrix.n_rows * _squares(inverse)[:, None]), 0.0)
+
+
+def _factor(matrix: CodedMatrix, scaling: Scaling) -> Floats | None:
+    """L of the correlations, 1 for constant columns; None by rounding only: the ridge makes them positive definite."""
+    factor = scaling.correlations(matrix)
+    factor[np.diag_indices_from(factor)] = np.where(scaling.varies, factor.diagonal() + RIDGE, 1.0)
+    return factor if linalg.cholesky(factor) else None
 
 
 def _exact(matrix: CodedMatrix, scaling: Scaling, factor: Floats, rows: Ints) -> Floats:

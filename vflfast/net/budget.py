@@ -1,6 +1,7 @@
 """FileBudget: a party's account of what its peers were told about its numbers, durable over runs (vflfast ledger).
 
-One folder holds ``ledger.json`` with a digest over its fields, a secret, and the sets of customers as 64-bit keyed digests. Nothing in it
+One folder holds ``ledger.json`` with a digest over its fields, a secret, the sets of customers as 64-bit keyed digests, and how often
+each was scored. Nothing in it
 names a customer, and without the secret nobody tries out ids.
 """
 
@@ -22,14 +23,14 @@ import numpy as np
 
 from ..crypto.coded import CodedMatrix
 from ..errors import JournalError, LeakageGuardError, ProtocolError
-from ..params import BUDGET_SHARE, LEDGER_VERSION, MAX_OPENINGS_OF_A_ROUND
+from ..params import BUDGET_SHARE, LEDGER_VERSION, MAX_OPENINGS_OF_A_ROUND, MAX_SCORINGS
 from ..protocol.budget import Claim, Customers, commit_to
 from ..tables.id_texts import Ids, IdTexts, passes
 from ..tables.seal import seal_holds, sealed
 from .descriptors import with_descriptor
 
-LEDGER, SECRET, LOCK = "ledger.json", "secret", "lock"
-SECRET_BYTES = 32
+LEDGER, SECRET, LOCK, SCORINGS = "ledger.json", "secret", "lock", "scorings"
+SECRET_BYTES, DIGEST_BYTES = 32, 32
 KEPT_RUNS = 64  # whose rounds are remembered
 
 
@@ -110,6 +111,30 @@ class FileBudget:
             for done in [number for number in rounds if int(number) < round_ - 1]:  # a resumed run goes back one round at most
                 del rounds[done]
 
+    def count_scoring(self) -> None:
+        """Return when it is durable that this run's customers are scored once more.
+
+        Raises
+        ------
+        LeakageGuardError
+            One of them was scored as often as it may be.
+        """
+        with self._changed() as ledger:
+            own, most = np.sort(self._customers), ledger.get("scorings", {}).get("limit", MAX_SCORINGS)
+            known, counts = self._scorings()
+            every = np.union1d(known, own)
+            total = np.zeros(len(every), dtype="<u8")
+            total[np.searchsorted(every, known)] = counts
+            total[np.searchsorted(every, own)] += 1
+            over = int((total > most).sum())
+            if over:
+                raise LeakageGuardError(
+                    f"score: {over} of these customers were scored {most} times already; the labels of a session tell the guest a bit of "
+                    f"this party's half of the score. Leave them out, or raise the limit: "
+                    f"vflfast ledger {self.folder} --scorings {most + 1} --reason …"
+                )
+            _write_durably(self.folder / SCORINGS, _with_digest(every.astype("<u8").tobytes() + total.tobytes()))
+
     def read(self) -> dict[str, Any]:
         """Return the ledger; JournalError if it is damaged."""
         path = self.folder / LEDGER
@@ -133,10 +158,21 @@ class FileBudget:
         keys = dict.fromkeys((entry["peer"], entry["target"]) for entry in ledger["entries"])
         return [self._account(ledger, *key) for key in keys]
 
+    def scored(self) -> dict[str, int]:
+        """Return how many customers were scored, in how many sessions at most, and the limit."""
+        limit = self.read().get("scorings", {}).get("limit", MAX_SCORINGS)
+        counts = self._scorings()[1]
+        return {"customers": len(counts), "most": int(counts.max(initial=0)), "limit": limit}
+
     def allow(self, peer: str, target: str, limit: float, reason: str) -> None:
         """Set the share of the customers up to which a peer may be told equations; the reason and the day are kept."""
         with self._changed() as ledger:
             ledger["limits"].append({"peer": peer, "target": target, "limit": limit, "reason": reason, "day": _today()})
+
+    def allow_scorings(self, scorings: int, reason: str) -> None:
+        """Set how often a customer may be scored; the reason and the day are kept."""
+        with self._changed() as ledger:
+            ledger["scorings"] = {"limit": scorings, "reason": reason, "day": _today()}
 
     def allow_repeats(self, repeats: int) -> None:
         """Set how often a round's sums may be opened."""
@@ -157,6 +193,7 @@ class FileBudget:
                 "peer": claim.organisation, "target": self.target, "commitment": commitment, "columns": claim.n_columns,
                 "equations": claim.equations, "given": claim.given, "customers": self._keep_customers(),
                 "n_customers": len(self._customers), "first": _today(), "runs": [],
+                "rows": None if claim.rows is None else [claim.rows.largest, *claim.rows.counts],
             }  # fmt: skip
             ledger["entries"].append(same)
         same["last"] = _today()
@@ -189,6 +226,16 @@ class FileBudget:
         """Share of an entry's customers that are among these: its equations say as much about them."""
         theirs = self._read_customers(entry)
         return float(np.isin(theirs, customers, assume_unique=True).mean()) if theirs.size else 0.0
+
+    def _scorings(self) -> tuple[Customers, Customers]:
+        """The customers that were scored so far, ascending, and how often."""
+        path = self.folder / SCORINGS
+        with _named(path):
+            data = with_descriptor(path.read_bytes) if path.exists() else _with_digest(b"")
+        if data != _with_digest(data[DIGEST_BYTES:]):
+            raise JournalError(f"{path}: is damaged; bring back a copy, or move the folder away and so give up the account")
+        customers, counts = np.frombuffer(data[DIGEST_BYTES:], dtype="<u8").reshape(2, -1)
+        return customers, counts
 
     def _keep_customers(self) -> str:
         """Keep the set of this run's customers; return its name."""
@@ -224,6 +271,10 @@ def _pin(begun: dict[str, list[Any]], claim: Claim) -> None:
             claim.party, "Hello", "its columns are not those with which this run began; every run that goes on with others tells it more. "
             "Bring back its tables and bins, or start all parties with empty journals",
         )  # fmt: skip
+
+
+def _with_digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest() + data
 
 
 def _limit(ledger: dict[str, Any], peer: str, target: str) -> float:

@@ -31,8 +31,8 @@ class PartyShape:
         shape (n_features,): classes that training rows fall into, and the share of the most frequent one.
     n_columns
         Model columns: one a number, one a level of a category.
-    mean_value
-        Largest mean |z| of a column.
+    largest
+        Largest |z| in a column.
     used_classes
         Classes that have training rows, of all features together.
     class_width
@@ -43,7 +43,7 @@ class PartyShape:
     class_counts: Ints
     modal_shares: Floats
     n_columns: int
-    mean_value: float
+    largest: int
     used_classes: int
     class_width: int
 
@@ -84,7 +84,7 @@ def flat_shape(n_rows: int, columns: Sequence[int], settings: Settings, classes:
             class_counts=np.full(count, classes, dtype=np.int64),
             modal_shares=np.full(count, 1 / classes),
             n_columns=count,
-            mean_value=(classes - 1) / 2,
+            largest=max(1, classes - 1),
             used_classes=count * classes,
             class_width=classes + 1,
         )
@@ -98,10 +98,10 @@ def rule_shape(name: str, rules: Sequence[NumericRule | CategoryRule]) -> PartyS
     rows = [np.array(rule.counts, dtype=np.int64) for rule in rules]
     present = np.array([int(np.flatnonzero(counts).max(initial=0)) + 1 for counts in rows], dtype=np.int64)
     shares = np.array([counts.max() / max(1, counts.sum()) for counts in rows])
-    means = [float((np.abs(rule.column_values()) @ counts).max()) / max(1, counts.sum()) for rule, counts in zip(rules, rows, strict=True)]
+    largest = max(int((np.abs(rule.column_values()) * (counts > 0)).max()) for rule, counts in zip(rules, rows, strict=True))
     used = sum(int((counts > 0).sum()) for counts in rows)
     return PartyShape(
-        name, present, shares, sum(len(rule.column_names()) for rule in rules), max(means), used, max(rule.n_classes for rule in rules)
+        name, present, shares, sum(len(rule.column_names()) for rule in rules), max(1, largest), used, max(rule.n_classes for rule in rules)
     )
 
 
@@ -117,7 +117,6 @@ def job_shape(ready: Prepared, job: Job, spent: Mapping[str, float], *, verify: 
     parties = [rule_shape(name, binner.rules) for name, binner in zip(names, ready.binners, strict=True)]
     if job.settings.host_woe:  # the values that the hosts' columns will have decide how their gradients are packed
         evident = [plain_inputs(inputs, ready.inputs[0].labels, job.settings).matrix for inputs in ready.inputs[1:]]
-        means = [float(matrix.absolute_sums.max()) / matrix.n_rows for matrix in evident]
-        parties[1:] = [replace(party, mean_value=mean) for party, mean in zip(parties[1:], means, strict=True)]
+        parties[1:] = [replace(party, largest=matrix.largest) for party, matrix in zip(parties[1:], evident, strict=True)]
     n_test = 0 if ready.test is None else len(ready.test.labels)
     return RunShape(tuple(parties), ready.inputs[0].matrix.n_rows, job.settings, n_test, max(ready.match["rows"]), verify, dict(spent))

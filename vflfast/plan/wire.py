@@ -6,6 +6,7 @@ from ..crypto.codec import SlotPlan
 from ..crypto.paillier.opening import holder_plan, plan_opening
 from ..protocol import messages as ms
 from ..protocol.forward import pieces, residual_bound
+from ..protocol.gradient import gradient_bound
 from ..protocol.packing import agreed_packing
 from ..protocol.scores import SCORE_BOUND
 from ..protocol.woe import SEED_BYTES
@@ -16,9 +17,7 @@ FRAME_BYTES = ms.HEADER.size + ms.DIGEST_BYTES
 
 def opening_plan(shape: RunShape, party: PartyShape) -> SlotPlan:
     """Return how a party's gradient is packed for the arbiter."""
-    bound = residual_bound(shape.settings, len(shape.parties))
-    packing = agreed_packing(shape.settings, shape.n_rows, bound)
-    bound = bound * max(int(party.mean_value * shape.n_rows), shape.n_rows) if packing.rows == 1 else packing.product_bound()
+    bound = gradient_bound(shape.settings, shape.n_rows, party.largest, len(shape.parties))
     return plan_opening(party.n_columns + 1, bound, shape.settings.key_bits)
 
 

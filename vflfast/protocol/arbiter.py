@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import secrets
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +17,13 @@ from ..crypto.schemes import scheme
 from ..crypto.vector import WireVector
 from ..errors import CheckError, InputError, ProtocolError
 from ..learn.scoring import calibrate, classify, combine, powers_from_auc
+from ..params import MAX_COLUMN_VALUE, MAX_COUNT
 from . import messages as ms
 from . import woe
 from .forward import Refill, predictor_bound
+from .gradient import gradient_bound
 from .link import Link
+from .noise import SECRET_BYTES, Noise
 from .resume import Checkpoint, Journal, NoJournal, settings_digest
 from .scores import SCORE_BOUND, UNIT, agreed_line, normalised
 from .session import Opening, announce_key, say_hello, say_hello_to_score
@@ -55,19 +60,19 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     journal, digest = journal or NoJournal(), settings_digest(settings)
     private, opening = await _open_session(link, inputs, settings, journal, digest)
     await woe.at_arbiter(link, partial(_answer, link, private), settings)
-    quotas = {}
-    for party in link.peers:
-        quotas[party] = await _receive_quota(link, party, opening.columns[party])
-    blinds = sum(map(private.encryptions_to_open, quotas.values())) + len(quotas)  # for a round's openings and votes
+    sums = await _receive_quotas(link, private.public, opening, settings)
+    noise = _noise_secret(opening, settings)
+    blinds = sum(private.encryptions_to_open(one.n_ciphertexts) for one in sums.values()) + len(sums)  # a round's openings and votes
     private.public.expect(blinds * settings.max_iter)
     link.idle = Refill(private.public, blinds)
     stop = opening.checkpoint is not None and opening.checkpoint.stopped
     while not stop:
         link.round += 1
         for party in link.peers:
-            await _open_gradient(link, party, private, quotas[party], settings)
+            added = sums[party].noise.draw(noise, opening.run, link.round, party, sums[party].n_values)
+            await _open_gradient(link, party, private, sums[party], added)
         stop = await _count_votes(link, private, settings)
-        journal.commit(Checkpoint(opening.run, digest, link.round, stop, {}))
+        journal.commit(Checkpoint(opening.run, digest, link.round, stop, {"noise": noise.hex()}))
         for party in link.peers:
             await link.send(party, ms.Verdict(int(stop), link.round))
     shares, scores = await _receive_shares(link, private, settings)
@@ -114,23 +119,45 @@ def _private_key(link: Link, inputs: ArbiterInputs, settings: Settings) -> Priva
     return private
 
 
-async def _receive_quota(link: Link, party: str, n_columns: int) -> int:
-    """Return how many ciphertexts a party has opened each round: it says so itself, within what its columns and their sum can need."""
-    quota = (await link.receive(party, ms.Quota)).n_ciphertexts
-    most = -(-(n_columns + 1) // 2) + 1  # the check value, wider than two values, fits one plaintext: so do two values
-    if not 1 <= quota <= most:
-        raise ProtocolError(party, "Quota", f"asks for {quota} decryptions a round; {n_columns} columns need at most {most}")
-    return quota
+@dataclass(frozen=True)
+class Sums:
+    """What a party has opened each round: how many numbers of which bound, in how many ciphertexts, under which noise."""
+
+    n_values: int
+    bound: int
+    n_ciphertexts: int
+    noise: Noise
 
 
-async def _open_gradient(link: Link, party: str, private: Private, quota: int, settings: Settings) -> None:
-    """Open one party's gradient, within its quota [0106]."""
+async def _receive_quotas(link: Link, public: Public, opening: Opening, settings: Settings) -> dict[str, Sums]:
+    """Return what each party has opened, computed from agreed numbers: the parties' rows, its columns and the largest value in them."""
+    sums, n_rows = {}, None
+    for party in link.peers:
+        message = await link.receive(party, ms.Quota)
+        if not 1 <= message.n_rows <= MAX_COUNT or not 1 <= message.largest <= MAX_COLUMN_VALUE:
+            raise ProtocolError(party, "Quota", f"says {message.n_rows} rows and values up to {message.largest}; no table has these")
+        if n_rows not in (None, message.n_rows):
+            raise ProtocolError(party, "Quota", f"says {message.n_rows} rows; {link.peers[0]} says {n_rows}")
+        n_rows, n_values = message.n_rows, opening.columns[party] + 1
+        with _fault_of(party, "Quota"):
+            bound = gradient_bound(settings, n_rows, message.largest, len(link.peers))
+            sums[party] = Sums(n_values, bound, public.opening_size(n_values, bound), Noise.agreed(settings, n_rows))
+    return sums
+
+
+def _noise_secret(opening: Opening, settings: Settings) -> bytes:
+    """Return what the noise of this run is drawn from, the same after a crash; nothing without noise."""
+    if not settings.opening_noise:
+        return b""
+    return secrets.token_bytes(SECRET_BYTES) if opening.checkpoint is None else bytes.fromhex(opening.checkpoint.state["noise"])
+
+
+async def _open_gradient(link: Link, party: str, private: Private, sums: Sums, noise: Sequence[int]) -> None:
+    """Open one party's gradient: exactly as many ciphertexts as its sums take [0106], with the noise of the round."""
     message = await link.receive(party, ms.MaskedGradient)
-    n_ciphertexts = len(message.ciphertexts)
-    exact = settings.n_batches == 1
-    if n_ciphertexts > quota or (exact and n_ciphertexts != quota):
-        raise ProtocolError(party, "MaskedGradient", f"asks for {n_ciphertexts} decryptions; its quota is {quota} a round")
-    plaintexts = _answer(link, private, message.ciphertexts, n_ciphertexts, party, "MaskedGradient")
+    request = _request(link, private, message.ciphertexts, sums.n_ciphertexts, party, "MaskedGradient")
+    with _fault_of(party, "MaskedGradient"):
+        plaintexts = private.answer(request, noise, sums.bound)
     await link.send(party, ms.OpenedGradient(plaintexts))
 
 
@@ -240,9 +267,9 @@ async def _settle_threshold(link: Link, combined: Floats, settings: Settings) ->
 
 
 async def _send_labels(link: Link, combined: Floats, threshold: float, settings: Settings) -> npt.NDArray[np.int8]:
-    """Labels to the recipients: the guest, and every host in the patent profile [0152]."""
+    """Labels to the recipients: the guest, and every host in the patent profile [0152]; τ only where the settings open it."""
     labels = classify(combined, threshold)
-    message = ms.ScoreLabels((labels > 0).astype(np.uint8).tobytes(), threshold)
+    message = ms.ScoreLabels((labels > 0).astype(np.uint8).tobytes(), threshold if settings.opens_threshold else math.nan)
     for party in link.peers if settings.profile == "patent" else ("guest",):
         await link.send(party, message)
     return labels

@@ -21,7 +21,7 @@ from ..learn.stopping import StopRule
 from ..learn.weights import RowWeights, check_row_weights
 from .budget import Budget, NoBudget
 from .forward import residual_bound
-from .leakage import LeakLedger, guard_leverage
+from .leakage import LeakLedger
 from .packing import agreed_packing
 from .settings import Settings
 
@@ -52,6 +52,10 @@ class PartyInputs:
         The account of what peers were told about its numbers over all runs; by default nothing is counted.
     after_round
         Called with (weights, intercept) after each round of the party's own run.
+    features
+        Names of its features, for errors; without them their numbers are named.
+    left_out
+        Numbers of the columns that are 0 in every row, because they would set rows apart (row_guard.py).
     """
 
     matrix: CodedMatrix
@@ -62,6 +66,8 @@ class PartyInputs:
     after_round: AfterRound | None = field(default=None, repr=False)
     row_weights: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     budget: Budget = field(default_factory=NoBudget, repr=False)
+    features: tuple[str, ...] = field(default=(), repr=False)
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass
@@ -80,6 +86,8 @@ class PartyModel:
         Frozen normalisation of its scores.
     woe
         WOE integers that the guest gave for the host's classes, shape (n_features, classes).
+    left_out
+        Numbers of the columns that were left out because they set rows apart.
     """
 
     name: str
@@ -97,6 +105,7 @@ class PartyModel:
     train_labels: npt.NDArray[np.int8] | None = field(default=None, repr=False)
     train_scores: Floats | None = field(default=None, repr=False)
     woe: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    left_out: tuple[int, ...] = ()
 
 
 class Block:
@@ -104,7 +113,7 @@ class Block:
 
     def __init__(self, inputs: PartyInputs, settings: Settings, n_total_columns: int, n_blocks: int, *, has_intercept: bool) -> None:
         self.matrix = inputs.matrix
-        self.settings = settings
+        self.settings, self.n_parties = settings, n_blocks
         self.labels = inputs.labels
         self._after_round = inputs.after_round
         self.has_intercept = has_intercept
@@ -123,7 +132,7 @@ class Block:
         self.losses: list[float] = []
         self.hashes: list[str] = []
         self.flag = False
-        self._batches = _partition(self.matrix, settings.n_batches)
+        self._batches = partition(self.matrix, settings.n_batches)
         self.packing = agreed_packing(settings, self.matrix.n_rows, residual_bound(settings, n_blocks))
         self._parts: dict[int, list[CodedMatrix]] = {}
         self.predictor = self._predict()
@@ -209,13 +218,6 @@ class Block:
         return linear_predictor(self.matrix, *self.coefficients())
 
 
-def guard_rows(party: str, block: Block) -> None:
-    """Measure the leverages of every batch, where the settings ask for it; LeakageGuardError."""
-    limit, n = block.settings.max_leverage, block.settings.n_batches
-    for number in range(1, n + 1) if limit < 1.0 else ():
-        guard_leverage(party, block.batch(number)[1], limit, f" of batch {number}" if n > 1 else "")
-
-
 def weight_hash(weights: Floats, intercept: float) -> str:
     """Return the SHA-256 of a party's weights, every bit of them."""
     return hashlib.sha256(np.ascontiguousarray(weights, dtype="<f8").tobytes() + struct.pack("<d", intercept)).hexdigest()
@@ -244,8 +246,8 @@ def _make_solver(
     return GradientDescent(matrix, alpha=alpha, n_blocks=n_blocks, step=step, momentum=settings.momentum, weights=weights)
 
 
-def _partition(matrix: CodedMatrix, n_batches: int) -> list[tuple[Rows, CodedMatrix]]:
-    """One fixed partition of the rows; the full batch is the matrix itself, not a copy."""
+def partition(matrix: CodedMatrix, n_batches: int) -> list[tuple[Rows, CodedMatrix]]:
+    """Return the rows and columns of every batch, one fixed partition; the full batch is the matrix itself, not a copy."""
     if n_batches == 1:
         return [(slice(None), matrix)]
     rows = [np.arange(first, matrix.n_rows, n_batches) for first in range(n_batches)]

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.coded import CodedMatrix
+from ..learn.leverage import Leverage
 from ..tables.id_texts import passes
 from .settings import Settings
 
@@ -43,6 +44,8 @@ class Claim:
         Linear equations in this party's numbers.
     given
         The numbers themselves are sent, as labels in the patent profile: noted, and nothing is left to refuse.
+    rows
+        What the peer says that its columns tell of single rows.
     """
 
     party: str
@@ -51,6 +54,7 @@ class Claim:
     commitment: bytes
     equations: int
     given: bool = False
+    rows: Leverage | None = None
 
 
 class Budget(Protocol):
@@ -65,6 +69,9 @@ class Budget(Protocol):
     def begin_round(self, run: bytes, round_: int) -> None:
         """Return when it is durable that a round's sums may be opened from now on."""
 
+    def count_scoring(self) -> None:
+        """Return when it is durable that this run's customers are scored once more."""
+
 
 class NoBudget:
     """Counts nothing: trials in which one organisation has every party's numbers."""
@@ -78,6 +85,9 @@ class NoBudget:
 
     def begin_round(self, run: bytes, round_: int) -> None:
         """Forget the round."""
+
+    def count_scoring(self) -> None:
+        """Forget the session."""
 
 
 def equations(n_columns: int, n_batches: int, row_packing: int) -> int:

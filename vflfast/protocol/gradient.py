@@ -4,41 +4,56 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..crypto.coded import CodedMatrix
 from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import CheckError, ProtocolError
+from ..learn.leverage import Leverage
 from . import messages as ms
 from .block import Block
+from .forward import residual_bound
 from .leakage import LeakLedger
 from .link import Link
-from .packing import RowPacking
+from .noise import Noise, batch_rows
+from .packing import agreed_packing
+from .settings import Settings
 
 
-def opening_size(matrix: CodedMatrix, public: Public, residual: int, packing: RowPacking) -> int:
-    """Return how many ciphertexts one opening of the gradient on `matrix` has."""
-    bound = residual * max(int(matrix.absolute_sums.max()), matrix.n_rows) if packing.rows == 1 else packing.product_bound()
-    return public.opening_size(matrix.n_columns + 1, bound)
+def gradient_bound(settings: Settings, n_rows: int, largest: int, n_parties: int) -> int:
+    """Return the bound of a party's opened sums, noise included, from agreed numbers alone: the arbiter computes it too.
+
+    Parameters
+    ----------
+    largest
+        The largest |z| of the party's columns.
+    n_parties
+        Data parties.
+    """
+    residual = residual_bound(settings, n_parties)
+    packing = agreed_packing(settings, n_rows, residual)
+    if packing.rows > 1:
+        return packing.product_bound()
+    return residual * batch_rows(settings, n_rows) * max(largest, 1) + Noise.agreed(settings, n_rows).bound
 
 
-async def announce_quota(link: Link, block: Block, public: Public, residual: int) -> None:
-    """Tell the arbiter how many ciphertexts each round's opening has at most, over the batches."""
-    sizes = [opening_size(block.batch(t + 1)[1], public, residual, block.packing) for t in range(block.settings.n_batches)]
-    await link.send("arbiter", ms.Quota(max(sizes)))
+async def announce_quota(link: Link, block: Block) -> None:
+    """Tell the arbiter what it computes the size of every round's opening from."""
+    await link.send("arbiter", ms.Quota(block.matrix.n_rows, block.matrix.largest))
 
 
 async def open_gradient(
-    link: Link, public: Public, block: Block, residual: CipherVector, ledger: LeakLedger
+    link: Link, public: Public, block: Block, residual: CipherVector, ledger: LeakLedger, rows: Leverage | None
 ) -> tuple[list[int], int]:
-    """Return (Zᵀ(4g), Σ4g) of this round's rows as integers, opened by the arbiter under masks."""
+    """Return (Zᵀ(4g), Σ4g) of this round's rows as integers, opened by the arbiter under masks, with its noise if that is agreed."""
     packing, parts = block.packing, block.parts(link.round)
     link.stage("bucket")
     sums = packing.sums(parts, residual)
     link.divide({phase: sum(part.spent[phase] for part in sums) for phase in sums[0].spent})
     link.stage("combine")
     columns = packing.combine(public, parts, sums)
-    values = packing.middle(await open_sums(link, public, columns, ms.MaskedGradient, ms.OpenedGradient))
-    ledger.add("opened gradient sums", packing.digits * len(values), block.matrix.n_rows)
+    noise = Noise.agreed(block.settings, block.matrix.n_rows)
+    agreed = columns.like(columns.vector, gradient_bound(block.settings, block.matrix.n_rows, block.matrix.largest, block.n_parties))
+    values = packing.middle(await open_sums(link, public, agreed, ms.MaskedGradient, ms.OpenedGradient, noise.bound))
+    ledger.add("opened gradient sums", packing.digits * len(values), block.matrix.n_rows, rows)
     return values[:-1], values[-1]
 
 
@@ -48,15 +63,22 @@ async def open_sums(
     values: CipherVector,
     request: type[ms.MaskedGradient | ms.MaskedPredictors],
     answer: type[ms.OpenedGradient | ms.OpenedPredictors],
+    noise: int = 0,
 ) -> list[int]:
-    """Return the numbers, opened by the arbiter without its learning them; a failed check is its fault; ProtocolError."""
+    """Return the numbers, opened by the arbiter without its learning them, `noise` at most off each; a failed check is its fault.
+
+    Raises
+    ------
+    ProtocolError
+        The check failed.
+    """
     link.stage("pack and mask")
     opening = public.opening(values)
     await link.send("arbiter", request(opening.request.limbs))
     opened = await link.receive("arbiter", answer)
     link.stage("unmask")
     try:
-        return opening.open(opened.plaintexts)
+        return opening.open(opened.plaintexts, noise)
     except CheckError as error:
         raise ProtocolError("arbiter", answer.__name__, str(error)) from error
 

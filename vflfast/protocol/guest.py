@@ -12,19 +12,21 @@ from ..crypto.codec import encode
 from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
+from ..learn.leverage import Leverage
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm, calibrate
 from . import messages as ms
 from . import woe
-from .block import Block, PartyInputs, PartyModel, guard_rows
+from .block import Block, PartyInputs, PartyModel
 from .budget import label_claims
-from .forward import Refill, expect_rounds, predictor_bound, receive_predictors, residual_bound, return_residual
+from .forward import Refill, expect_rounds, predictor_bound, receive_predictors, return_residual
 from .gradient import announce_quota, open_gradient, open_sums, vote
-from .leakage import LeakLedger, guard_batches
+from .leakage import LeakLedger, guard_batches, guard_rare_labels
 from .link import Link
 from .packing import RowPacking
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
+from .row_guard import guard_rows
 from .scores import share
 from .session import SEED_BYTES, compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
 from .settings import Settings
@@ -50,10 +52,10 @@ class ScoringInputs:
 
 @dataclass(frozen=True)
 class ScoringResult:
-    """What a recipient learns: labels ±1, τ; the combined scores and the joint probability where the settings open them."""
+    """What a recipient learns: labels ±1; τ, the combined scores and the joint probability where the settings open them."""
 
     labels: npt.NDArray[np.int8]
-    threshold: float
+    threshold: float | None
     own_probability: Floats
     scores: Floats | None = None
     joint_probability: Floats | None = None
@@ -72,12 +74,17 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     hosts = _hosts(link)
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
+    link.stage("measure rows")
+    rows = guard_rows("guest", inputs, settings)
     commitment = inputs.budget.commitment(inputs.matrix, settings.n_batches, settings.row_packing)
-    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest, commitment)
-    guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches, settings.row_packing)
+    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest, commitment, rows)
+    widest = max(opening.columns.values())
+    guard_batches(inputs.matrix.n_rows, widest, settings.n_batches, settings.row_packing, allow_wide=settings.allow_wide)
+    hosts_widest = max(opening.columns[host] for host in hosts)
+    guard_rare_labels(inputs.matrix.n_rows, int((inputs.labels > 0).sum()), hosts_widest, settings)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, hosts, inputs)
-    inputs.budget.spend(opening.run, label_claims(opening.claims, inputs.matrix.n_rows, settings))
+    inputs.budget.spend(opening.run, label_claims(opening.claims, inputs.matrix.n_rows, settings), wide=settings.allow_wide)
     ledger = LeakLedger("guest")
     await woe.at_guest(link, hosts, public, inputs, opening, settings, ledger)
     if settings.profile == "patent":
@@ -85,14 +92,13 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
             await link.send(host, ms.TrainingLabels((inputs.labels > 0).astype(np.uint8).tobytes()))
     link.stage("prepare")
     block = Block(inputs, settings, sum(opening.columns.values()), 1 + len(hosts), has_intercept=True)
-    guard_rows("guest", block)
-    await announce_quota(link, block, public, residual_bound(settings, 1 + len(hosts)))
+    await announce_quota(link, block)
     expect_rounds(public, inputs.matrix.n_rows, block.packing, settings, len(hosts))
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
         inputs.budget.begin_round(opening.run, link.round)
-        stop = await _round(link, hosts, public, block, ledger)
+        stop = await _round(link, hosts, public, block, ledger, rows)
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()
     norm = Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon)
@@ -100,7 +106,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     await confirm(link)
     return PartyModel(
         "guest", weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
-        settings, norm.to_dict(), scores.labels, scores.scores,
+        settings, norm.to_dict(), scores.labels, scores.scores, left_out=inputs.left_out,
     )  # fmt: skip
 
 
@@ -115,7 +121,7 @@ async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> Scorin
     probability = sigmoid(predictor)
     await link.send("arbiter", share(public, probability, inputs.norm, 1.0, settings, order))
     scores = await _combined(link, order) if settings.output == "scores" else None
-    labels, threshold = await receive_labels(link, order)
+    labels, threshold = await receive_labels(link, order, settings)
     joint = await _joint_probability(link, hosts, public, predictor, settings) if settings.joint else None
     await confirm(link)
     return ScoringResult(labels, threshold, probability, scores, joint)
@@ -133,16 +139,16 @@ async def _agree_on_rows(link: Link, hosts: tuple[str, ...], inputs: PartyInputs
     return secret_order(seed, inputs.matrix.n_rows)
 
 
-async def _round(link: Link, hosts: tuple[str, ...], public: Public, block: Block, ledger: LeakLedger) -> bool:
+async def _round(link: Link, hosts: tuple[str, ...], public: Public, block: Block, ledger: LeakLedger, rows: Leverage | None) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
-    settings, (rows, matrix) = block.settings, block.batch(link.round)
+    settings, (batch, matrix) = block.settings, block.batch(link.round)
     # while the hosts encrypt, and later compute: randomness for this round's residual, and for the next one's
     link.idle = Refill(public, len(hosts) * block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
     # [[4g]] = [[u″]] + (u′ − 2y)  [0103], [0033], [0116]
     link.stage("residual")
-    offset = residual_offset(block.fixed_predictor(rows), block.own_labels()[rows], settings.frac_bits)
+    offset = residual_offset(block.fixed_predictor(batch), block.own_labels()[batch], settings.frac_bits)
     residual = await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights)
-    gradient, residual_sum = await open_gradient(link, public, block, residual, ledger)
+    gradient, residual_sum = await open_gradient(link, public, block, residual, ledger, rows)
     link.stage("update")
     block.update(gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)
@@ -166,7 +172,7 @@ async def _calibrate(
         ledger.add("combined training scores", len(scores), len(scores))
         value = settings.threshold_value if settings.threshold == "precision" else None
         await link.send("arbiter", ms.ThresholdChoice(calibrate(scores, labels, by=settings.threshold, value=value)))
-    flagged, threshold = await receive_labels(link, order)
+    flagged, threshold = await receive_labels(link, order, settings)
     ledger.add("training labels by F", len(flagged), len(flagged))
     return ScoringResult(flagged, threshold, probability, scores)
 
@@ -180,15 +186,17 @@ async def _combined(link: Link, order: npt.NDArray[np.int64]) -> Floats:
     return scores
 
 
-async def receive_labels(link: Link, order: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int8], float]:
-    """Return (labels ±1 in row order, τ) from the arbiter [0152]; ProtocolError for a wrong count."""
+async def receive_labels(link: Link, order: npt.NDArray[np.int64], settings: Settings) -> tuple[npt.NDArray[np.int8], float | None]:
+    """Return (labels ±1 in row order, τ) from the arbiter [0152], which keeps τ (None) unless the settings open it; ProtocolError."""
     message = await link.receive("arbiter", ms.ScoreLabels)
     flags = np.frombuffer(message.labels, dtype=np.uint8)
-    if len(flags) != len(order) or (flags > 1).any() or not np.isfinite(message.threshold):
-        raise ProtocolError("arbiter", "ScoreLabels", f"{len(order)} labels and a finite threshold are due")
+    opened = np.isfinite(message.threshold)
+    if len(flags) != len(order) or (flags > 1).any() or opened != settings.opens_threshold:
+        due = "a finite threshold" if settings.opens_threshold else "no threshold"
+        raise ProtocolError("arbiter", "ScoreLabels", f"{len(order)} labels and {due} are due")
     labels = np.empty(len(order), dtype=np.int8)
     labels[order] = np.where(flags == 1, 1, -1)
-    return labels, message.threshold
+    return labels, message.threshold if opened else None
 
 
 async def _joint_probability(link: Link, hosts: tuple[str, ...], public: Public, predictor: Floats, settings: Settings) -> Floats:

@@ -9,19 +9,21 @@ import numpy.typing as npt
 
 from ..crypto.scheme import Public
 from ..errors import ProtocolError
+from ..learn.leverage import Leverage
 from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm
 from . import messages as ms
 from . import woe
-from .block import Block, PartyInputs, PartyModel, guard_rows
-from .forward import Refill, expect_rounds, receive_residual, residual_bound, send_predictor
+from .block import Block, PartyInputs, PartyModel
+from .forward import Refill, expect_rounds, receive_residual, send_predictor
 from .gradient import announce_quota, open_gradient, vote
 from .guest import ScoringInputs, receive_labels
 from .leakage import LeakLedger, guard_batches
 from .link import Link
 from .packing import RowPacking
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
+from .row_guard import guard_rows
 from .scores import share
 from .session import SEED_BYTES, compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
 from .settings import Settings
@@ -32,28 +34,30 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     """Train this host's half (protocol §3); return it. With a journal, go on from its last common round."""
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
+    link.stage("measure rows")
+    rows = guard_rows(link.name, inputs, settings)
     commitment = inputs.budget.commitment(inputs.matrix, settings.n_batches, settings.row_packing)
-    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest, commitment)
+    opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest, commitment, rows)
     n_parties = len(opening.columns) - 1
-    guard_batches(inputs.matrix.n_rows, max(opening.columns.values()), settings.n_batches, settings.row_packing)
+    widest = max(opening.columns.values())
+    guard_batches(inputs.matrix.n_rows, widest, settings.n_batches, settings.row_packing, allow_wide=settings.allow_wide)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, inputs)
-    inputs.budget.spend(opening.run, opening.claims)
+    inputs.budget.spend(opening.run, opening.claims, wide=settings.allow_wide)
     ledger = LeakLedger(link.name)
-    inputs = await woe.at_host(link, public, inputs, settings, ledger)
+    inputs = await woe.at_host(link, public, inputs, settings, ledger, rows)
     inputs = dataclasses.replace(inputs, labels=await _receive_labels(link, inputs) if settings.profile == "patent" else None)
     link.stage("prepare")
     block = Block(inputs, settings, sum(opening.columns.values()), n_parties, has_intercept=False)
     if inputs.labels is not None and opening.checkpoint is None:
         ledger.add("training labels, sent by the guest", inputs.matrix.n_rows, inputs.matrix.n_rows)
-    guard_rows(link.name, block)
-    await announce_quota(link, block, public, residual_bound(settings, n_parties))
+    await announce_quota(link, block)
     expect_rounds(public, inputs.matrix.n_rows, block.packing, settings)
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
         inputs.budget.begin_round(opening.run, link.round)
-        stop = await _round(link, public, block, n_parties, ledger)
+        stop = await _round(link, public, block, n_parties, ledger, rows)
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()
     probability = sigmoid(block.predictor)
@@ -61,11 +65,11 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     link.stage("calibrate")
     power = roc_auc(inputs.labels, probability) if inputs.labels is not None else 1.0
     await link.send("arbiter", share(public, probability, norm, power, settings, order))
-    labels = (await receive_labels(link, order))[0] if settings.profile == "patent" else None
+    labels = (await receive_labels(link, order, settings))[0] if settings.profile == "patent" else None
     await confirm(link)
     return PartyModel(
         link.name, weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
-        settings, norm.to_dict(), labels, woe=inputs.matrix.column_values if settings.host_woe else None,
+        settings, norm.to_dict(), labels, woe=inputs.matrix.column_values if settings.host_woe else None, left_out=inputs.left_out,
     )  # fmt: skip
 
 
@@ -74,10 +78,11 @@ async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> npt.ND
     await say_hello_to_score(link, settings, inputs.matrix_inputs.organisation, inputs.matrix_inputs.matrix.n_columns, inputs.run)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, inputs.matrix_inputs)
+    inputs.matrix_inputs.budget.count_scoring()  # each label tells on which side of the line a half that the guest chose leaves Q
     link.stage("score")
     predictor = inputs.predictor()
     await link.send("arbiter", share(public, sigmoid(predictor), inputs.norm, 1.0, settings, order))
-    labels = (await receive_labels(link, order))[0] if settings.profile == "patent" else None
+    labels = (await receive_labels(link, order, settings))[0] if settings.profile == "patent" else None
     if settings.joint:
         link.round = 1
         await send_predictor(link, public, predictor, settings, RowPacking())
@@ -102,15 +107,15 @@ async def _receive_labels(link: Link, inputs: PartyInputs) -> npt.NDArray[np.int
     return np.where(flags == 1, 1, -1).astype(np.int8)
 
 
-async def _round(link: Link, public: Public, block: Block, n_parties: int, ledger: LeakLedger) -> bool:
+async def _round(link: Link, public: Public, block: Block, n_parties: int, ledger: LeakLedger, rows: Leverage | None) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
-    settings, (rows, matrix) = block.settings, block.batch(link.round)
+    settings, (batch, matrix) = block.settings, block.batch(link.round)
     # while the guest has the predictors: randomness for the next round's
     link.idle = Refill(public, block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
     link.stage("encrypt")
-    await send_predictor(link, public, block.predictor[rows], settings, block.packing)
+    await send_predictor(link, public, block.predictor[batch], settings, block.packing)
     residual = await receive_residual(link, public, matrix.n_rows, settings, n_parties, block.packing)
-    gradient, residual_sum = await open_gradient(link, public, block, residual, ledger)
+    gradient, residual_sum = await open_gradient(link, public, block, residual, ledger, rows)
     link.stage("update")
     block.update(gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)

@@ -41,7 +41,9 @@ class Hello(Message):
     """First word between any two parties: organisation, 128 random bits, settings, number of columns (0: the arbiter).
 
     `run`, `newest` and `finished` tell what its journal holds (resume.py); a fresh party has none. `inputs` is a keyed commitment to its
-    columns and customers, for the others' accounts of what it is told (budget.py); empty where it makes none.
+    columns and customers, for the others' accounts of what it is told (budget.py); empty where it makes none. `largest` is the largest
+    leverage of a row that it measured on its own columns (row_guard.py), -1 where it measured none, and `above_…` how many rows are above
+    0.2, 0.5 and 0.9.
     """
 
     kind = 1
@@ -54,6 +56,10 @@ class Hello(Message):
     newest: int = 0
     finished: int = 0
     inputs: bytes = b""
+    largest: float = -1.0
+    above_fifth: int = 0
+    above_half: int = 0
+    above_nine_tenths: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,12 @@ class OrderSeed(Message):
 
 @dataclass(frozen=True)
 class Quota(Message):
-    """Data party to arbiter: how many ciphertexts one opening has; the arbiter opens no more."""
+    """Data party to arbiter: training rows and the largest |z| of its columns; with n_columns they say how many ciphertexts are opened."""
 
     kind = 6
     phase = "setup"
-    n_ciphertexts: int
+    n_rows: int
+    largest: int
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ class CombinedScores(Message):
 
 @dataclass(frozen=True)
 class ScoreLabels(Message):
-    """Arbiter to recipients: labels (1 for +1, 0 for −1) in the secret order, with τ."""
+    """Arbiter to recipients: labels (1 for +1, 0 for −1) in the secret order, with τ where the settings open it (else NaN)."""
 
     kind = 23
     phase = "score"

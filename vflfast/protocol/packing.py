@@ -66,6 +66,39 @@ class RowPacking:
             return [matrix]
         return [matrix.take_rows(np.arange(j, matrix.n_rows, self.rows)) for j in range(min(self.rows, matrix.n_rows))]
 
+    def equations(self, matrix: CodedMatrix) -> CodedMatrix:
+        """Return the columns whose sums with the residuals are all that opened products tell: with k rows packed, every digit's.
+
+        Digit t of a product is Σ z_j'·g_j over rows j, j' of a group with j' = j + k − 1 − t: the same column with its rows shifted inside
+        their group, 0 where the shift leaves it. The column of ones shifts likewise.
+        """
+        if self.rows == 1:
+            return matrix
+        shifted = [self._shifted(matrix, shift) for shift in range(1 - self.rows, self.rows)]
+        width = matrix.column_values.shape[1] + 1
+        values = np.zeros((matrix.n_columns, width), dtype=np.int64)
+        ordinary = np.arange(width - 1) < matrix.class_counts[matrix.column_features][:, None]
+        values[:, :-1] = np.where(ordinary, matrix.column_values, 0)
+        ones = np.zeros((self.digits - 1, width), dtype=np.int64)
+        ones[:, 1] = 1
+        inside = [(codes[0] != matrix.class_counts[0]).astype(np.uint8) for shift, codes in enumerate(shifted) if shift != self.rows - 1]
+        features = [matrix.column_features + i * matrix.n_features for i in range(self.digits)]
+        last = self.digits * matrix.n_features
+        return CodedMatrix(
+            np.vstack([*shifted, *(row[None, :] for row in inside)]),
+            np.concatenate([np.tile(matrix.class_counts + 1, self.digits), np.full(self.digits - 1, 2)]),
+            np.concatenate([*features, np.arange(last, last + self.digits - 1)]),
+            np.vstack([np.tile(values, (self.digits, 1)), ones]),
+        )
+
+    def _shifted(self, matrix: CodedMatrix, shift: int) -> npt.NDArray[np.uint8]:
+        """Codes of the row `shift` further on in the same group; the class count itself, a class of its own, where there is none."""
+        rows = np.arange(matrix.n_rows)
+        source = rows + shift
+        inside = (source >= 0) & (source < matrix.n_rows) & (source // self.rows == rows // self.rows)
+        outside = matrix.class_counts.astype(np.uint8)[:, None]
+        return np.where(inside, matrix.codes[:, np.where(inside, source, 0)], outside)
+
     def sums(self, parts: Sequence[CodedMatrix], vector: CipherVector) -> list[ClassSums[CipherVector]]:
         """Return the class sums of every part with the packed vector."""
         return [part.class_sums(vector[: part.n_rows]) for part in parts]

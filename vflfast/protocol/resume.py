@@ -166,5 +166,5 @@ def resume_block(checkpoint: Checkpoint | None, block: Block, ledger: LeakLedger
     if checkpoint is None:
         return False
     block.restore(checkpoint.state["block"])
-    ledger.entries = [LeakEntry(e["party"], e["what"], e["equations"], e["unknowns"]) for e in checkpoint.state["ledger"]]
+    ledger.entries = [LeakEntry.from_dict(e) for e in checkpoint.state["ledger"]]
     return checkpoint.stopped

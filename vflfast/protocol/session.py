@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..crypto.scheme import Private, Public
 from ..crypto.schemes import scheme
 from ..errors import InputError, ProtocolError
+from ..learn.leverage import LIMITS, Leverage
 from ..params import KEY_BITS, MAX_COUNT, NONCE_BYTES
 from . import messages as ms
 from .budget import COMMITMENT_BYTES, Claim, claims_of
@@ -55,10 +57,12 @@ async def say_hello(
     journal: Journal | None = None,
     inputs: bytes = b"",
     commitment: bytes = b"",
+    rows: Leverage | None = None,
 ) -> Opening:
     """All ↔ all: exchange nonces, settings and journals' ends; the session id is the hash of all of them (protocol §7).
 
-    `inputs` is the digest that the journal's checkpoints must carry, `commitment` that to the own columns (budget.py).
+    `inputs` is the digest that the journal's checkpoints must carry, `commitment` that to the own columns (budget.py),
+    `rows` what they tell of single rows (row_guard.py).
 
     Raises
     ------
@@ -66,7 +70,7 @@ async def say_hello(
         For settings that differ.
     """
     journal = journal or NoJournal()
-    hellos = await _exchange(link, settings, organisation, n_columns, position(journal, inputs), commitment)
+    hellos = await _exchange(link, settings, organisation, n_columns, position(journal, inputs), commitment, rows)
     run, round_ = common_round(hellos)
     link.round = round_
     columns = {name: hello.n_columns for name, hello in hellos.items()}
@@ -78,7 +82,15 @@ def _claims(link: Link, hellos: dict[str, ms.Hello], settings: Settings) -> list
     organisations = {name: hello.organisation for name, hello in peers.items()}
     columns = {name: hello.n_columns for name, hello in peers.items()}
     commitments = {name: hello.inputs for name, hello in peers.items()}
-    return claims_of(organisations, columns, commitments, settings.n_batches, settings.row_packing)
+    claims = claims_of(organisations, columns, commitments, settings.n_batches, settings.row_packing)
+    return [replace(claim, rows=rows_told(peers[claim.party])) for claim in claims]
+
+
+def rows_told(hello: ms.Hello) -> Leverage | None:
+    """Return what a party says that its columns tell of single rows."""
+    if hello.largest < 0:
+        return None
+    return Leverage(hello.largest, dict(zip(LIMITS, (hello.above_fifth, hello.above_half, hello.above_nine_tenths), strict=True)), [])
 
 
 async def say_hello_to_score(link: Link, settings: Settings, organisation: str, n_columns: int, run: str) -> None:
@@ -97,11 +109,13 @@ async def say_hello_to_score(link: Link, settings: Settings, organisation: str, 
 
 
 async def _exchange(
-    link: Link, settings: Settings, organisation: str, n_columns: int, held: tuple[bytes, int, int], commitment: bytes = b""
+    link: Link, settings: Settings, organisation: str, n_columns: int, held: tuple[bytes, int, int], commitment: bytes = b"",
+    rows: Leverage | None = None,
 ) -> dict[str, ms.Hello]:
     """Exchange and check Hello; the session id is the hash of all of them. `held`: run, newest round, finished."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns, *held, commitment)}
+    largest, counts = (-1.0, (0, 0, 0)) if rows is None else (rows.largest, rows.counts)
+    hellos = {link.name: ms.Hello(organisation, nonce, settings.to_json(), n_columns, *held, commitment, largest, *counts)}
     for peer in link.peers:
         await link.send(peer, hellos[link.name])
     for peer in link.peers:
@@ -117,8 +131,10 @@ async def _exchange(
         hello = hellos[name]
         for part in (name.encode(), hello.organisation.encode(), hello.nonce, hello.settings.encode(), hello.run, hello.inputs):
             digest.update(len(part).to_bytes(8, "little") + part)
-        for number in (hello.n_columns, hello.newest, hello.finished):
+        measured_rows = (hello.above_fifth, hello.above_half, hello.above_nine_tenths)
+        for number in (hello.n_columns, hello.newest, hello.finished, *measured_rows):
             digest.update(number.to_bytes(8, "little"))
+        digest.update(struct.pack("<d", hello.largest))
     link.session = digest.digest()
     return hellos
 
@@ -131,6 +147,8 @@ def _check_hello(peer: str, hello: ms.Hello, settings: Settings) -> None:
         raise ProtocolError(peer, "Hello", f"cannot have {hello.n_columns} columns")
     if len(hello.inputs) not in (0, COMMITMENT_BYTES):
         raise ProtocolError(peer, "Hello", f"a commitment to columns has {COMMITMENT_BYTES} bytes")
+    if hello.largest != -1.0 and not 0.0 <= hello.largest <= 1.0:
+        raise ProtocolError(peer, "Hello", "a leverage is from 0 to 1, or -1 where none was measured")
     if len(hello.run) != (DIGEST_BYTES if hello.newest else 0) or hello.finished > 1 or hello.newest > MAX_COUNT:
         raise ProtocolError(peer, "Hello", "what it says of its journal is no run and no round")
     differences = settings.differences(hello.settings)

@@ -28,6 +28,9 @@ INITS = ("local", "zeros")
 NORMS = ("minmax", "rank", "zscore", "none")
 THRESHOLDS = ("quota", "precision", "ks")
 OUTPUTS = ("labels", "scores")
+PRIVACY = {"standard": 0.2, "strict": 0.05}  # largest leverage of a row
+CHOICES = {"profile": PROFILES, "solver": SOLVERS, "init": INITS, "norm": NORMS, "output": OUTPUTS, "privacy": tuple(PRIVACY)}
+MAX_OPENING_NOISE = 16.0
 MAX_WEIGHED = 2.0**56  # of a weighted predictor, so that sums of a few stay within int64
 
 
@@ -68,9 +71,14 @@ class Settings:
     max_weight, weight_unit
         The guest's weights of its rows are integers from 1 to ``max_weight``; ``weight_unit`` of them are weight 1. They show all parties
         how heavy a row can be, which for "balanced" class weights is how rare the rarer label is; which rows are heavy stays the guest's.
-    max_leverage
+    privacy, max_leverage
         Largest share of one row's residual that a party's columns may give it (learn/leverage.py), checked by each party before the first
-        round, batch by batch; 1: not measured. 0.2 keeps what a linear reader gains small, 0.05 is strict. Needs ``row_packing`` 1.
+        round, batch by batch: 0.2 for ``standard``, 0.05 for ``strict``, or the number given; 1: not measured.
+    allow_wide
+        More than a tenth as many columns, of one party, as rows: its sums then give many labels away to readers that know labels are ±1.
+    opening_noise
+        c: the arbiter adds noise of deviation c·√n to every opened sum over n rows, in units of 4g (noise.py); 0: none. Weights then differ
+        from run to run. Needs ``row_packing`` 1.
     simulation
         All parties on one machine for trial: the arbiter may be the same organisation.
 
@@ -105,14 +113,17 @@ class Settings:
     host_woe: bool = False
     max_weight: int = 1
     weight_unit: int = 1
-    max_leverage: float = 1.0
+    privacy: str = "standard"
+    max_leverage: float | None = None
+    allow_wide: bool = False
+    opening_noise: float = 0.0
     simulation: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in (("profile", PROFILES), ("solver", SOLVERS), ("init", INITS), ("norm", NORMS), ("output", OUTPUTS)):
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(name, f"must be one of {', '.join(allowed)}")
-        for name in ("test_key", "joint", "host_woe", "simulation"):
+        for name in ("test_key", "joint", "host_woe", "simulation", "allow_wide"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, "must be true or false")
         _whole("key_bits", self.key_bits, MIN_TEST_KEY_BITS)
@@ -125,9 +136,11 @@ class Settings:
         _whole("row_packing", self.row_packing, ROW_PACKINGS[0], ROW_PACKINGS[-1])
         _real("predictor_bound", self.predictor_bound, above=0.0, most=1024.0)
         self._check_weights()
-        _real("max_leverage", self.max_leverage, above=0.0, most=1.0)
-        if self.max_leverage < 1.0 and self.row_packing > 1:
-            raise InputError("max_leverage", "is measured of rows that have a ciphertext each: row_packing must be 1")
+        if self.max_leverage is not None:
+            _real("max_leverage", self.max_leverage, above=0.0, most=1.0)
+        _real("opening_noise", self.opening_noise, least=0.0, most=MAX_OPENING_NOISE)
+        if self.opening_noise and self.row_packing > 1:
+            raise InputError("opening_noise", "is for rows that have a ciphertext each: row_packing must be 1")
         _real("tol", self.tol, least=0.0)
         _real("momentum", self.momentum, least=0.0, most=0.999)
         _real("epsilon", self.epsilon, least=0.0)
@@ -147,6 +160,16 @@ class Settings:
     def weighted(self) -> bool:
         """Whether rows may have weights other than 1."""
         return self.max_weight > 1
+
+    @property
+    def leverage_limit(self) -> float:
+        """Largest leverage that a row may have."""
+        return PRIVACY[self.privacy] if self.max_leverage is None else float(self.max_leverage)
+
+    @property
+    def opens_threshold(self) -> bool:
+        """Whether the recipients of labels are told τ: where they choose it or see scores, and in the patent profile."""
+        return self.profile == "patent" or self.output == "scores" or self.threshold != "quota"
 
     def _check_weights(self) -> None:
         _whole("max_weight", self.max_weight, 1, MAX_WEIGHT)

@@ -15,13 +15,15 @@ from .woe import plain_inputs
 def train_twin(
     guest: PartyInputs, hosts: Sequence[PartyInputs], settings: Settings, *, n_rounds: int | None = None
 ) -> list[Block]:
-    """Train without encryption; return the blocks, guest first; InputError without labels.
+    """Train without encryption; return the blocks, guest first; InputError without labels, or with opening noise.
 
     Parameters
     ----------
     n_rounds
         Exactly so many rounds; default: by the stop rule.
     """
+    if settings.opening_noise:
+        raise InputError("opening_noise", "the plaintext twin has none: leave it out, or train encrypted and without --verify")
     if guest.labels is None:
         raise InputError("labels", "the guest needs labels")
     hosts = [plain_inputs(host, guest.labels, settings) for host in hosts]

@@ -26,6 +26,7 @@ from ..crypto.coded import CodedMatrix
 from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import CheckError, InputError, LeakageGuardError, ProtocolError
+from ..learn.leverage import Leverage
 from ..params import MAX_CLASSES, MIN_WOE_CLASS
 from .block import PartyInputs
 from .budget import class_claim
@@ -75,8 +76,10 @@ async def at_guest(
         await link.send(host, ClassEvidence(evidence(rows, positives).view(np.uint64)))
 
 
-async def at_host(link: Link, public: Public, inputs: PartyInputs, settings: Settings, ledger: LeakLedger) -> PartyInputs:
-    """Return the inputs with the WOE values that the guest gives, where the settings say so.
+async def at_host(
+    link: Link, public: Public, inputs: PartyInputs, settings: Settings, ledger: LeakLedger, measured: Leverage | None = None
+) -> PartyInputs:
+    """Return the inputs with the WOE values that the guest gives, where the settings say so; `measured`: what the classes tell of rows.
 
     Raises
     ------
@@ -105,8 +108,15 @@ async def at_host(link: Link, public: Public, inputs: PartyInputs, settings: Set
     signed = values.view(np.int64)
     if signed.max() > LARGEST_WOE or signed.min() < -LARGEST_WOE or signed[rows == 0].any():
         raise ProtocolError("guest", "ClassEvidence", f"must be from -{LARGEST_WOE} to {LARGEST_WOE}, and 0 for a class without rows")
-    ledger.add("WOE values of own classes", int((rows > 0).sum()), matrix.n_rows)
+    ledger.add("WOE values of own classes", int((rows > 0).sum()), matrix.n_rows, measured)
     return _with_evidence(inputs, signed)
+
+
+def indicators(matrix: CodedMatrix) -> CodedMatrix:
+    """Return one 0/1 column a class: what the class sums, and any values of the classes, can tell of single rows."""
+    features = np.repeat(np.arange(matrix.n_features), matrix.class_counts)
+    codes = np.concatenate([np.arange(count) for count in matrix.class_counts.tolist()])
+    return CodedMatrix(matrix.codes, matrix.class_counts, features, np.eye(int(matrix.class_counts.max()), dtype=np.int64)[codes])
 
 
 async def at_arbiter(link: Link, decrypt: Callable[[Limbs, int, str, str], Limbs], settings: Settings) -> None:

@@ -49,6 +49,10 @@ WHO_SEES = (
     ("host", "its columns, its weights", "which customers are common; its own gradient sums of every round"),
     ("arbiter", "the private key", "numbers under masks; the rounds' votes; the combined scores in a secret order, without ids"),
 )  # fmt: skip
+LEDGER = {
+    "party": "party", "what": "was given", "equations": "equations", "unknowns": "unknowns", "share": "equations / unknowns",
+    "largest": "of one row at most", "above_fifth": "rows above 0.2", "above_half": "above 0.5", "above_nine_tenths": "above 0.9",
+}  # fmt: skip
 PATENT_SEES = "in this profile also the training labels [0080] and the final labels [0152]"
 
 
@@ -180,8 +184,8 @@ class _Page:
         """Equations given to each party against unknowns."""
         steps = _steps(path)
         entries = self._at(steps)
-        rows = [[self.value(*steps, i, key) for key in ("party", "what", "equations", "unknowns", "share")] for i in range(len(entries))]
-        return f"<h3>Leak ledger</h3>{_table(('party', 'was given', 'equations', 'unknowns', 'equations / unknowns'), rows, numbers=2)}"
+        rows = [[self.value(*steps, i, key) for key in LEDGER] for i in range(len(entries))]
+        return f"<h3>Leak ledger</h3>{_table(tuple(LEDGER.values()), rows, numbers=2)}"
 
     def evaluation(self) -> str:
         """Figures of the customers kept out of training."""

@@ -106,8 +106,13 @@ class MaskedOpening:
             packed, alpha_bits=public.full_alpha_bits, plus=lm.from_ints(plus, public.context.limbs)
         )
 
-    def open(self, answer: Limbs) -> list[int]:
+    def open(self, answer: Limbs, noise: int = 0) -> list[int]:
         """Return the numbers from the key holder's decryptions, shape (count, limbs).
+
+        Parameters
+        ----------
+        noise
+            What the key holder may have added to each number, at most, in magnitude.
 
         Raises
         ------
@@ -125,6 +130,7 @@ class MaskedOpening:
         if len(opened) != len(masks) or any(m >= self._n for m in opened):
             raise CheckError(f"opening: expected {len(masks)} numbers below n")
         values, check = self.plan.unpack([(m - mask) % self._n for m, mask in zip(opened, masks, strict=True)])
-        if sum(w * v for w, v in zip(self._weights, values, strict=True)) != check:
+        off = sum(w * v for w, v in zip(self._weights, values, strict=True)) - check
+        if abs(off) > noise * sum(self._weights):
             raise CheckError("opening: the check column does not agree; overflow, corruption or tampering")
         return values

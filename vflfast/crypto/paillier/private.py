@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..context import Vector
 from ..limbs import Limbs
 from ..vector import CipherVector
 from . import keys
-from .opening import holder_plan
+from .opening import holder_plan, plan_opening
 from .public import PublicKey
 
 BLINDED_BY_ONE = 32  # ciphertexts that one blinding factor and its squares hide while they are decrypted
@@ -82,9 +83,22 @@ class PrivateKey:
         size = lm.limb_count(n.bit_length())
         return lm.from_ints([n], size), lm.from_ints(keys.prove_square_free(*self.primes, context), size)
 
-    def answer(self, request: CipherVector) -> Limbs:
-        """Open the request of an opening: masked numbers in [0, n)."""
-        return self.decrypt_residues(request)
+    def answer(self, request: CipherVector, noise: Sequence[int] = (), bound: int = 0) -> Limbs:
+        """Open the request of an opening: masked numbers in [0, n).
+
+        Parameters
+        ----------
+        noise
+            What to add to each number of the opening, in their order; none: nothing.
+        bound
+            Of the opening's numbers, noise included.
+        """
+        opened = self.decrypt_residues(request)
+        if not noise:
+            return opened
+        added = plan_opening(len(noise), bound, self.public.key_bits).shifted(list(noise))
+        n = self.public.n
+        return lm.from_ints([(m + e) % n for m, e in zip(lm.to_ints(opened), added, strict=True)], self.public.context.limbs)
 
     def read(self, vector: CipherVector, bound: int) -> list[int]:
         """Return the numbers of `encrypt_to_holder`; CheckError for one outside 0 … bound."""

@@ -65,7 +65,7 @@ MAX_WEIGHT = 1 << 16  # of a training row, in units
 WEIGHT_UNIT = 64  # that stands for weight 1 where weights are no whole numbers
 RELAXATION = 1.5  # ω = this over the number of blocks: the preconditioned Hessian has its eigenvalues in (0, blocks]
 ROWS_PER_BATCH_FACTOR = 10  # mini-batch guard: rows per batch >= this * larger column count
-RARE_LABELS_RATIO = 4.0  # rare-label guard: bits of the sums over bits of the labels; all were found from 8 on, a quarter to a third at 4 to 6
+RARE_LABELS_RATIO = 4.0  # rare-label guard: bits of the sums over bits of the labels; all were found from 8 on, a third at 4 to 6
 BUDGET_SHARE = 0.1  # of equations to customers that one peer may be told over all runs (privacy §3): what a linear reader gains is small
 MAX_SCORINGS = 12  # sessions in which a host lets one customer be scored: each label tells the guest a bit of the host's half
 MAX_OPENINGS_OF_A_ROUND = 2  # by attempts that go on after a crash; each may be of other columns, which nobody sees

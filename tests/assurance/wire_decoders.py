@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import cache
@@ -20,6 +21,7 @@ from vflfast.net import board, frames, journal
 from vflfast.params import WIRE_VERSION
 from vflfast.protocol import arbiter, guest, matching, resume, session
 from vflfast.protocol import messages as ms
+from vflfast.protocol.noise import Noise
 from vflfast.protocol.scores import SCORE_BOUND, UNIT
 
 KINDS = {**ms.KINDS, **{cls.kind: cls for lane in matching.TABLE.values() for follow in lane.values() for cls in follow}}
@@ -55,6 +57,9 @@ def signed(cls: type[ms.Message], body: bytes) -> bytes:
     return header + body + hashlib.sha256(header + body).digest()
 
 
+OPENING = session.Opening({"host1": 2, "arbiter": 2}, SESSION, None)
+
+
 def envelope() -> ms.Envelope:
     return ms.Envelope(SESSION, 1, 1, "host1", "guest")
 
@@ -68,8 +73,8 @@ def messages() -> list[ms.Message]:
     return [
         ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3), ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3, SESSION, 2, 1),
         ms.KeyAnnouncement(lm.from_ints([P * Q], 4), lm.from_ints(proof, 4)), ms.RowCommitment(5, bytes(32)), ms.OrderSeed(bytes(32)),
-        ms.Quota(2), ms.MaskedGradient(one), ms.Vote(one, bytes(64)), ms.ScoreShare(2, share.limbs, 0.0, UNIT, 0.0, UNIT, 1.0),
-        ms.ThresholdChoice(0.5), ms.CombinedScores(np.array([0.25, 0.5])), ms.ScoreLabels(b"\0\1", 0.5),
+        ms.Quota(5, 4), ms.MaskedGradient(one), ms.Vote(one, bytes(64)), ms.ScoreShare(2, share.limbs, 0.0, UNIT, 0.0, UNIT, 1.0),
+        ms.ThresholdChoice(0.5), ms.CombinedScores(np.array([0.25, 0.5])), ms.ScoreLabels(b"\0\1", math.nan),
         ms.Transcripts(bytes(64)), ms.TranscriptsEqual(),
         matching.HostTokens("hmac", TOKENS.tobytes()), matching.CommonPlaces(bytes(4), bytes(32)),
     ]  # fmt: skip
@@ -112,13 +117,13 @@ def told(data: bytes) -> None:
         ms.Hello: lambda: hear(message),
         ms.KeyAnnouncement: lambda: session.receive_key(link, SETTINGS),
         ms.RowCommitment: lambda: session.compare_rows(link, ("host1",), 5, bytes(32)),
-        ms.Quota: lambda: arbiter._receive_quota(link, "host1", 4),
-        ms.MaskedGradient: lambda: arbiter._open_gradient(link, "host1", private(), 1, SETTINGS),
+        ms.Quota: lambda: arbiter._receive_quotas(link, private().public, OPENING, SETTINGS),
+        ms.MaskedGradient: lambda: arbiter._open_gradient(link, "host1", private(), arbiter.Sums(3, 1 << 40, 1, Noise(0)), []),
         ms.Vote: lambda: arbiter._count_votes(link, private(), SETTINGS),
         ms.ScoreShare: lambda: arbiter._receive_shares(link, private(), SETTINGS),
         ms.ThresholdChoice: lambda: arbiter._settle_threshold(link, np.array([0.25, 0.5]), SETTINGS),
         ms.CombinedScores: lambda: guest._combined(link, order),
-        ms.ScoreLabels: lambda: guest.receive_labels(link, order),
+        ms.ScoreLabels: lambda: guest.receive_labels(link, order, SETTINGS),
         matching.HostTokens: lambda: matching.match_at_guest(link, TOKENS, "hmac"),
         matching.CommonTokens: lambda: matching.match_at_host(link, TOKENS, "hmac"),
     }

@@ -24,7 +24,7 @@ from vflfast.crypto.vector import CipherVector
 from vflfast.learn.logistic import cross_product, residual_offset
 from vflfast.protocol import messages as ms
 from vflfast.protocol.block import Block
-from vflfast.protocol.forward import residual_bound
+from vflfast.protocol.gradient import gradient_bound
 
 N = P * Q
 BINS = 16
@@ -134,7 +134,7 @@ def test_equal_gradients_look_different() -> None:
 
 def difference(first: list[int], second: list[int], made: Parties) -> list[int]:
     """Read Δ of the packed values off opened numbers whose masks were equal: base-2^s digits, the lowest first."""
-    bound = residual_bound(settings(), 2) * max(int(made.hosts[0].matrix.absolute_sums.max()), 40)
+    bound = gradient_bound(settings(), 40, made.hosts[0].matrix.largest, 2)
     plan = opening.plan_opening(5, bound, 512)
     packed = (second[0] - first[0]) % N
     packed = packed - N if packed > N // 2 else packed

@@ -72,7 +72,7 @@ def test_the_quota_holds_in_mini_batches_too() -> None:
     made = parties(80, (2, 4))
     error = refused({"host1": replace(ms.MaskedGradient, ciphertexts=BAD_CIPHERTEXTS["one more"])}, made=made, agreed=settings(n_batches=2))
     assert (error.party, error.step) == ("host1", "MaskedGradient")
-    assert "quota" in error.problem
+    assert "ciphertexts, 1 are due" in error.problem
 
 
 @pytest.mark.parametrize("value", [2, 3, -1, 2**64, 2**64 + 1, N // 3])
@@ -244,7 +244,13 @@ def test_bad_labels_are_refused(labels: bytes) -> None:
 
 @pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
 def test_a_threshold_that_is_no_number_is_refused(threshold: float) -> None:
-    assert refused({"arbiter": replace(ms.ScoreLabels, threshold=threshold)}).step == "ScoreLabels"
+    assert refused({"arbiter": replace(ms.ScoreLabels, threshold=threshold)}, agreed=settings(threshold="ks")).step == "ScoreLabels"
+
+
+@pytest.mark.parametrize("threshold", [0.5, float("inf")])
+def test_a_threshold_that_the_settings_do_not_open_is_refused(threshold: float) -> None:
+    error = refused({"arbiter": replace(ms.ScoreLabels, threshold=threshold)})
+    assert (error.step, "no threshold" in error.problem) == ("ScoreLabels", True)
 
 
 @pytest.mark.parametrize("scores", [np.zeros(15), np.zeros(17), np.full(16, np.nan), np.full(16, np.inf)], ids=["15", "17", "nan", "inf"])

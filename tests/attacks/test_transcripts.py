@@ -45,7 +45,7 @@ AT_THE_END: dict[str, tuple[str, Callable[[], Any], dict[str, Any]]] = {
     "the quota": ("guest", lambda: replace(ms.ThresholdChoice, value=0.9), {}),
     "the labels": ("arbiter", lambda: replace(ms.ScoreLabels, recipient="guest", labels=turned), {}),
     "a host's labels": ("arbiter", lambda: replace(ms.ScoreLabels, recipient="host1", labels=turned), {"profile": "patent"}),
-    "τ": ("arbiter", lambda: replace(ms.ScoreLabels, recipient="guest", threshold=0.25), {}),
+    "τ": ("arbiter", lambda: replace(ms.ScoreLabels, recipient="guest", threshold=0.25), {"output": "scores"}),
     "combined scores": ("arbiter", lambda: replace(ms.CombinedScores, scores=lambda s: s[::-1].copy()), {"threshold": "ks"}),
     "the last verdict": ("host1", lambda: replace(ms.Vote, occurrence=3, ciphertexts=lambda _: vote_of(0)), {"max_iter": 3}),
 }

@@ -107,7 +107,7 @@ def test_score_writes_labels_and_nothing_else_on_stdout(folder: Path) -> None:
     assert {row["label"] for row in scored} == {"-1", "1"}
     assert all(row["id"].startswith("customer-1-") for row in scored)
     flagged = sum(row["label"] == "1" for row in scored)
-    assert f"{N_ROWS} customers matched and scored, {flagged / N_ROWS:.1%} flagged at threshold " in result.stderr
+    assert f"{N_ROWS} customers matched and scored, {flagged / N_ROWS:.1%} flagged\n" in result.stderr
 
 
 def test_score_repeats_itself(folder: Path, tmp_path: Path) -> None:
@@ -138,7 +138,9 @@ def test_score_prints_one_json_object(folder: Path) -> None:
     assert shown["columns"]["id"] == [row["id"] for row in plain]
     assert shown["columns"]["label"] == [int(row["label"]) for row in plain]
     assert shown["match"]["matched"] == N_ROWS
-    assert shown["threshold"] == threshold(folder)
+    assert shown["threshold"] is None  # the arbiter keeps it
+    opened = succeeded("score", folder / "new" / "job.toml", "--models", folder / "models", "--json", "--output", "scores")
+    assert json.loads(opened.stdout)["threshold"] == threshold(folder)
     assert shown["flagged_share"] == sum(label > 0 for label in shown["columns"]["label"]) / N_ROWS
 
 

@@ -69,7 +69,8 @@ def test_a_level_in_square_brackets_is_no_markup(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("guest", "host"), [("ordinal", "onehot"), ("onehot", "ordinal"), ("woe", "ordinal")])
 def test_encodings_of_each_side_alone(guest: str, host: str, folder: Path, tmp_path: Path) -> None:
-    made = job(folder, guest={"encoding": guest}, host={"encoding": host, "min_class_size": 30})
+    sides = {"guest": {"encoding": guest}, "host": {"encoding": host, "min_class_size": 30}}
+    made = job(folder, **sides, allow_wide=True)  # up to 20 columns for 171 rows
     found = json.loads(succeeded("train", made, "--models", tmp_path, "--json").stdout)["summary"]
     assert found["verified_rounds"] == 2 or found["verified_rounds"] is None
     for name, encoding in (("guest", guest), ("host1", host)):

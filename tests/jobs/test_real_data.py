@@ -223,7 +223,7 @@ def test_a_sample_trains_encrypted_with_the_bits_of_the_twin(
     made = split(name, "five", host_numeric, host_columns)
     rows = np.random.default_rng(1).choice(len(made.train_labels), 500, replace=False)
     guest, host = made.inputs(rows)
-    agreed = Settings(key_bits=1024, test_key=True, max_iter=2)
+    agreed = Settings(key_bits=1024, test_key=True, max_iter=2, max_leverage=1.0, allow_wide=True)  # 500 rows are few for these columns
     result = inline.train(guest, [host], agreed, ArbiterInputs("arbiter", PrivateKey(*primes1024, test_sizes=True)), verify=True)
     assert result.verified_rounds == 2
     weights = [(model.weights, model.intercept) for model in (result.guest, *result.hosts)]

@@ -168,7 +168,7 @@ def test_from_raw_files_to_the_bar(name: str, id_method: str, tmp_path: Path, ma
 
 
 def test_fate_breast_by_the_command_line_all_encrypted(tmp_path: Path, matched_ids: list[list[Any]]) -> None:
-    made = made_sides(tmp_path, "fate_breast", "ecdh", {**SETTINGS, "max_iter": 4})
+    made = made_sides(tmp_path, "fate_breast", "ecdh", {**SETTINGS, "max_iter": 4, "max_leverage": 0.25})  # 20 columns, few rows
     models = tmp_path / "models"
     summary = json.loads(succeeded("train", made.job, "--models", models, "--verify", "--json").stdout)["summary"]
     is_test = check_match(made, matched_ids[0], summary["match"], "ecdh")

@@ -266,7 +266,7 @@ def test_more_ciphertexts_than_the_quota_are_refused_at_every_party(role: str) -
         assert isinstance(error, ProtocolError), (name, error)
         assert isinstance(error, PeerAbortError) is (name != "arbiter")
         assert (error.party, error.step) == (role, "MaskedGradient")
-        assert "quota" in str(error)
+        assert "ciphertexts, 1 are due" in str(error)
 
 
 RECEIVER = """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.runs import Parties, parties, run, settings, train, training_programs
 
 from vflfast.errors import LeakageGuardError
+from vflfast.learn.leverage import Leverage
 from vflfast.params import ROWS_PER_BATCH_FACTOR
-from vflfast.protocol.leakage import LeakLedger, guard_batches
+from vflfast.protocol.leakage import LeakEntry, LeakLedger, guard_batches
 
 # --- guards --------------------------------------------------------------------------------------------------------
 
@@ -87,13 +90,25 @@ def entries(ledger: LeakLedger) -> dict[str, tuple[int, int]]:
     return {entry.what: (entry.equations, entry.unknowns) for entry in ledger.entries}
 
 
+NOT_MEASURED = {"largest": None, "above_fifth": None, "above_half": None, "above_nine_tenths": None}
+
+
+def test_the_ledger_says_what_the_sums_tell_of_single_rows() -> None:
+    ledger = LeakLedger("host1")
+    ledger.add("sums", 5, 100, Leverage(0.6, {0.2: 7, 0.5: 1, 0.9: 0}, []))
+    ledger.add("sums", 5, 100)
+    entry = ledger.to_list()[0]
+    assert (entry["largest"], entry["above_fifth"], entry["above_half"], entry["above_nine_tenths"]) == (0.6, 7, 1, 0)
+    assert LeakEntry.from_dict(json.loads(json.dumps(entry))) == ledger.entries[0]
+
+
 def test_the_ledger_adds_up_under_one_name() -> None:
     ledger = LeakLedger("guest")
     ledger.add("sums", 5, 100)
     ledger.add("labels", 7, 7)
     ledger.add("sums", 5, 100)
     assert entries(ledger) == {"sums": (10, 100), "labels": (7, 7)}
-    assert ledger.to_list()[0] == {"party": "guest", "what": "sums", "equations": 10, "unknowns": 100, "share": 0.1}
+    assert ledger.to_list()[0] == {"party": "guest", "what": "sums", "equations": 10, "unknowns": 100, "share": 0.1, **NOT_MEASURED}
 
 
 def test_one_equation_in_one_unknown_is_a_share_of_1() -> None:

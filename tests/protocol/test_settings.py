@@ -25,7 +25,9 @@ BAD: list[tuple[str, Any, dict[str, Any]]] = [
     *((name, value, {}) for name in ("test_key", "joint", "host_woe", "simulation", "allow_wide") for value in NOT_A_FLAG),
     *((name, value, {}) for name in ("key_bits", "frac_bits", "n_iter_no_change", "max_iter") for value in NOT_WHOLE),
     *((name, value, {}) for name in ("n_batches", "row_packing", "max_weight", "weight_unit") for value in NOT_WHOLE),
-    *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon") for value in NOT_REAL),
+    *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon", "opening_noise") for value in NOT_REAL),
+    *(("opening_noise", value, {}) for value in (-0.1, 16.1)),
+    ("opening_noise", 0.1, {"row_packing": 2}),
     *(("max_leverage", value, {}) for value in NOT_REAL[1:]),
     *(("max_leverage", value, {}) for value in (0, 0.0, -0.1, 1.1)),
     *((name, value, {"solver": "gd"}) for name in ("step", "alpha") for value in NOT_REAL[1:]),
@@ -105,6 +107,7 @@ def test_there_are_enough_bad_values_and_every_setting_has_one() -> None:
         *({"max_leverage": limit} for limit in (1e-9, 1, 1.0)),
         {"max_leverage": 0.1, "row_packing": 2, "n_batches": 3},
         {"privacy": "strict"},
+        *({"opening_noise": c} for c in (0, 1e-9, 16)),
         *({"norm": norm} for norm in NORMS if norm != "none"),
         *({"threshold": by, "threshold_value": 0.5} for by in THRESHOLDS),
         *({"solver": solver} for solver in SOLVERS),
@@ -129,6 +132,7 @@ def test_the_defaults_are_the_safe_ones() -> None:
     assert (made.step, made.alpha, made.powers, made.threshold, made.threshold_value) == (None, None, None, "quota", None)
     assert made.host_woe is False
     assert (made.privacy, made.max_leverage, made.leverage_limit, made.allow_wide) == ("standard", None, 0.2, False)
+    assert made.opening_noise == 0.0
     assert (made.key_bits, made.test_key, made.simulation, made.output, made.joint) == (2048, False, False, "labels", False)
 
 
@@ -162,7 +166,7 @@ CHANGES: list[dict[str, Any]] = [
     {"n_iter_no_change": 20}, {"max_iter": 49}, {"n_batches": 2}, {"norm": "rank"}, {"epsilon": 1e-12}, {"powers": (1.0, 1.0)},
     {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "scores"}, {"joint": True}, {"host_woe": True}, {"simulation": True},
     {"row_packing": 2}, {"max_weight": 9}, {"weight_unit": 2, "max_weight": 9}, {"max_leverage": 0.1},
-    {"privacy": "strict"}, {"allow_wide": True},
+    {"privacy": "strict"}, {"allow_wide": True}, {"opening_noise": 0.1},
 ]  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def test_training_keeps_no_second_copy_of_the_codes(monkeypatch: pytest.MonkeyPa
     allowed = 0.5 * matrix.codes.nbytes + 24 * matrix.n_rows + 8 * matrix.n_columns**2 + 400_000
     assert kept_by_a_block(matrix) <= allowed < 0.95 * matrix.codes.nbytes
     with monkeypatch.context() as patch:  # the control: a copy is seen
-        patch.setattr(blocks, "_partition", lambda matrix, n_batches: [(slice(None), matrix.take_rows(np.arange(matrix.n_rows)))])
+        patch.setattr(blocks, "partition", lambda matrix, n_batches: [(slice(None), matrix.take_rows(np.arange(matrix.n_rows)))])
         assert kept_by_a_block(matrix) > allowed
 
 

@@ -72,7 +72,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
             added = sums[party].noise.draw(noise, opening.run, link.round, party, sums[party].n_values)
             await _open_gradient(link, party, private, sums[party], added)
         stop = await _count_votes(link, private, settings)
-        journal.commit(Checkpoint(opening.run, digest, link.round, stop, {"noise": noise.hex()}))
+        journal.commit(Checkpoint(opening.run, digest, link.round, stop, {"noise": noise.hex()} if noise else {}))
         for party in link.peers:
             await link.send(party, ms.Verdict(int(stop), link.round))
     shares, scores = await _receive_shares(link, private, settings)

@@ -190,9 +190,10 @@ async def receive_labels(link: Link, order: npt.NDArray[np.int64], settings: Set
     """Return (labels ±1 in row order, τ) from the arbiter [0152], which keeps τ (None) unless the settings open it; ProtocolError."""
     message = await link.receive("arbiter", ms.ScoreLabels)
     flags = np.frombuffer(message.labels, dtype=np.uint8)
-    opened = np.isfinite(message.threshold)
-    if len(flags) != len(order) or (flags > 1).any() or opened != settings.opens_threshold:
-        due = "a finite threshold" if settings.opens_threshold else "no threshold"
+    opened = settings.opens_threshold
+    right = np.isfinite(message.threshold) if opened else np.isnan(message.threshold)
+    if len(flags) != len(order) or (flags > 1).any() or not right:
+        due = "a finite threshold" if opened else "no threshold"
         raise ProtocolError("arbiter", "ScoreLabels", f"{len(order)} labels and {due} are due")
     labels = np.empty(len(order), dtype=np.int8)
     labels[order] = np.where(flags == 1, 1, -1)

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from support.jobs import refused, sections, succeeded, vflfast, write_job, write_tables
 
+from vflfast.errors import JournalError
 from vflfast.jobs.ledger import ledger_folder
+from vflfast.net.budget import FileBudget
+from vflfast.tables.id_forms import normalise
 
 
 def job(folder: Path, **host: Any) -> Path:
@@ -92,6 +95,33 @@ def test_how_often_a_round_may_be_opened(tmp_path: Path) -> None:
 
     succeeded("ledger", tmp_path, "--repeats", "5")
     assert FileBudget(tmp_path).read()["repeats"] == 5
+
+
+def test_the_peers_rows_and_the_sessions_of_customers_are_shown(tmp_path: Path) -> None:
+    made = job(tmp_path)
+    assert vflfast("train", made, "--models", tmp_path / "models").exit_code == 0
+    entry = told(tmp_path)["entries"][0]
+    assert len(entry["rows"]) == 4
+    shown = succeeded("ledger", tmp_path / "ledger").stdout
+    assert f"of one row at most {entry['rows'][0]:.2f} by its own word, rows above 0.2, 0.5, 0.9: " in shown
+    account = FileBudget(tmp_path / "ledger of host1", "features", normalise(["a", "b"]))
+    account.count_scoring()
+    account.count_scoring()
+    shown = succeeded("ledger", tmp_path / "ledger of host1").stdout
+    assert "2 customers were scored, one of them in 2 sessions; limit 12" in shown
+    assert "--reason" in refused("ledger", tmp_path / "ledger of host1", "--scorings", "13")
+    shown = succeeded("ledger", tmp_path / "ledger of host1", "--scorings", "13", "--reason", "agreed", "--json").stdout
+    assert json.loads(shown)["scored"] == {"customers": 2, "most": 2, "limit": 13}
+
+
+def test_damaged_counts_of_sessions_are_refused(tmp_path: Path) -> None:
+    account = FileBudget(tmp_path, "features", normalise(["a", "b"]))
+    account.count_scoring()
+    kept = (tmp_path / "scorings").read_bytes()
+    for damaged in (b"", kept[:-8], kept[:-1] + bytes([kept[-1] ^ 1])):
+        (tmp_path / "scorings").write_bytes(damaged)
+        with pytest.raises(JournalError, match="scorings: is damaged"):
+            account.count_scoring()
 
 
 def test_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,7 +232,7 @@ class FileBudget:
         path = self.folder / SCORINGS
         with _named(path):
             data = with_descriptor(path.read_bytes) if path.exists() else _with_digest(b"")
-        if data != _with_digest(data[DIGEST_BYTES:]):
+        if data != _with_digest(data[DIGEST_BYTES:]):  # cut short, or changed
             raise JournalError(f"{path}: is damaged; bring back a copy, or move the folder away and so give up the account")
         customers, counts = np.frombuffer(data[DIGEST_BYTES:], dtype="<u8").reshape(2, -1)
         return customers, counts

@@ -23,6 +23,8 @@ from .packing import RowPacking
 from .settings import Settings
 
 SHOWN = 5  # rows and features that an error names
+MOST_ROWS = 1024  # above the limit, the highest, that say which column is to blame
+AT_ONCE = 50  # of a table too wide to be measured for each column that is left out, a fiftieth goes at once
 MOST_TRIED_AGAIN = 50  # features left out that are tried again, each with a measurement of all rows
 EVERYTHING = 1.0  # as limit: rows may be given away whole
 
@@ -90,17 +92,17 @@ def mend(party: str, inputs: PartyInputs, settings: Settings) -> PartyInputs:
 
 
 def _to_blame(party: str, matrix: CodedMatrix, settings: Settings) -> list[int]:
-    """Of the first batch with rows above the limit the column that sets them apart most, of a wide table one for every row; else []."""
+    """Of the first batch with rows above the limit the column that sets them apart most, of a wide table several; else []."""
     limit = settings.leverage_limit
     for _, batch in partition(matrix, settings.n_batches):
         columns, owners = _equations(party, batch, settings)
-        rows = np.array(leverages(columns, limit).rows, dtype=np.int64)
+        rows = np.array(leverages(columns, limit).rows[:MOST_ROWS], dtype=np.int64)
         if rows.size:
             shares = np.zeros((matrix.n_columns, rows.size))
             np.add.at(shares, owners[owners >= 0], reductions(columns, rows)[owners >= 0])
-            if columns.n_columns > EXACT_COLUMNS:
-                return sorted(set(shares.argmax(axis=0).tolist()))
-            return [int(shares.sum(axis=1).argmax())]
+            most = max(1, columns.n_columns // AT_ONCE) if columns.n_columns > EXACT_COLUMNS else 1
+            worst = np.unique(shares.argmax(axis=0))
+            return worst[np.argsort(-shares.sum(axis=1)[worst], kind="stable")[:most]].tolist()
     return []
 
 

@@ -73,8 +73,8 @@ def main(folder: Path, names: list[str]) -> None:
                 one.append(reads(seen, labels, c, n_rows, 1))
                 every.append(reads(seen, labels, c, n_rows, len(seen)))
             computed = NormalDist().cdf(2 / (c * math.sqrt(n_rows))) if c else 1.0
-            print(f"{c:5.2f} {c * math.sqrt(n_rows):6.1f} {computed:21.2f}, {np.mean(one):8.2f} {np.mean(every):22.2f} {np.mean(rounds):8.0f} "
-                  f"{np.mean(aucs):6.4f}", flush=True)  # fmt: skip
+            told = f"{computed:21.2f}, {np.mean(one):8.2f} {np.mean(every):22.2f} {np.mean(rounds):8.0f} {np.mean(aucs):6.4f}"
+            print(f"{c:5.2f} {c * math.sqrt(n_rows):6.1f} {told}", flush=True)
 
 
 if __name__ == "__main__":

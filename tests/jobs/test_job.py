@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from support.jobs import SETTINGS, in_test_part, sections, write_tables
+from support.jobs import SETTINGS, in_test_part, sections, write_job, write_tables
 
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import DataError, InputError, LeakageGuardError, ModelError, VflError
@@ -238,3 +238,16 @@ def test_the_codes_of_all_rows_are_gone_when_training_starts(folder: Path, monke
     trained = jobs.train(job(folder), StageClock())
     assert trained.n_train in alive
     assert 250 not in alive  # the whole file's
+
+
+def test_an_account_number_is_left_out_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of 240 values none has ten customers: all are one class, and its column says nothing about anybody."""
+
+    def with_account(table: Any, _: Any) -> None:
+        table["account"] = [f"DE{k:05d}" for k in range(len(table))]
+
+    write_tables(tmp_path, change=with_account)
+    ready = jobs.prepare(jobfile.read_job(write_job(tmp_path, sections(tmp_path))), StageClock())
+    assert "guest: account is left out: none of its values has enough customers for a class" in caplog.text
+    assert "host1: account is left out" in caplog.text
+    assert [binner.without_classes for binner in ready.binners] == [["account"], ["account"]]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from support.jobs import refused, sections, succeeded, write_job, write_tables
+from support.jobs import refused, sections, succeeded, villages, write_job, write_tables
 
 from vflfast.jobs import launch as launch_module
 from vflfast.jobs.party import read_party
@@ -61,6 +61,20 @@ def test_processes_give_the_weights_of_the_inline_run_and_tell_nothing(n_hosts: 
     assert "guest.csv" not in seen_by_the_arbiter
     assert "ids.key" not in seen_by_the_arbiter
     assert not list((tmp_path / "run").rglob("ca.key"))
+
+
+def test_rows_that_are_set_apart_end_a_launch_by_name_and_are_mended_on_demand(tmp_path: Path) -> None:
+    """The party that measures refuses, all others are told, nothing hangs; with fix_leverage the run is the inline one."""
+    path = villages(tmp_path)
+    process = start(path, tmp_path / "refused")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "max_leverage: the columns of host1 set 2 rows apart" in err
+    assert "city (class of 1)" in err
+    path = villages(tmp_path, fix_leverage=True)
+    summary, err = launched(path, tmp_path / "mended")
+    assert summary["weight_hash"] == inline_hash(path)
+    assert "fix_leverage leaves 3 of 11 columns out: city=town, city=village a, city=village b" in err
 
 
 def party_processes(folder: Path) -> dict[str, int]:

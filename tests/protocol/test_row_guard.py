@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from support.jobs import refused, sections, succeeded, write_job, write_tables
+from support.jobs import ROWS_APART, refused, succeeded, villages
 from support.jobs import vflfast as vflfast_command
 from support.opened import dense
 from support.runs import parties, run, settings, training_programs
@@ -165,26 +165,6 @@ def test_batches_packing_and_classes_of_host_woe_are_mended() -> None:
 
 
 # --- from tables -------------------------------------------------------------------------------------------------
-
-
-def with_villages(table: pd.DataFrame, _: Any) -> None:
-    """Two customers of the partner have a village of their own."""
-    if "bought" in table:
-        return
-    table["city"] = ["town" if k % 2 else "city" for k in range(len(table))]
-    matched = [row for row, name in enumerate(table["customer"]) if int(name[-4:]) < 240]
-    table.loc[matched[:2], "city"] = ["village a", "village b"]
-
-
-ROWS_APART = {"max_leverage": 0.2, "allow_wide": True}
-
-
-def villages(folder: Path, **host: Any) -> Path:
-    write_tables(folder, change=with_villages)
-    made = sections(folder, run={})
-    made["hosts"][0] |= {"min_class_size": 1, **host}
-    made["settings"] |= ROWS_APART
-    return write_job(folder, made)
 
 
 # of four levels the fourth is what the other three leave: without "town", a village is like it

@@ -129,3 +129,24 @@ def refused(*arguments: object, exit_code: int = 2) -> str:
     assert len(lines) == 1, lines
     assert lines[0].startswith("vflfast: ")
     return lines[0]
+
+
+def with_villages(table: pd.DataFrame, _: Any) -> None:
+    """Two customers of the partner have a village of their own."""
+    if "bought" in table:
+        return
+    table["city"] = ["town" if k % 2 else "city" for k in range(len(table))]
+    matched = [row for row, name in enumerate(table["customer"]) if int(name[-4:]) < 240]
+    table.loc[matched[:2], "city"] = ["village a", "village b"]
+
+
+ROWS_APART = {"max_leverage": 0.2, "allow_wide": True}
+
+
+def villages(folder: Path, **host: Any) -> Path:
+    """A job whose host has two customers alone in a class; settings of its section."""
+    write_tables(folder, change=with_villages)
+    made = sections(folder, run={})
+    made["hosts"][0] |= {"min_class_size": 1, **host}
+    made["settings"] |= ROWS_APART
+    return write_job(folder, made)

@@ -215,6 +215,11 @@ class Binner:
         return [name for rule in self.rules for name in rule.column_names()]
 
     @property
+    def without_classes(self) -> list[str]:
+        """Names of text features of which no level has enough training rows for a class: ids or free text, which say nothing here."""
+        return [rule.feature for rule in self.rules if isinstance(rule, CategoryRule) and not rule.levels]
+
+    @property
     def kinds(self) -> dict[str, str]:
         """Kind of every feature; give it to `read_table` so that later files are read as the training file was."""
         return {rule.feature: rule.kind for rule in self.rules}

@@ -192,8 +192,13 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
 
 
 def mended(party: str, inputs: PartyInputs, binner: Binner, settings: Settings, *, fix: bool) -> PartyInputs:
-    """Return the inputs with the names of their features; with `fix`, without the columns that set rows apart, each named in a warning."""
+    """Return the inputs with the names of their features; with `fix`, without the columns that set rows apart, each named in a warning.
+
+    Features that are all one class, as ids are, are named in a warning too.
+    """
     inputs = dataclasses.replace(inputs, features=tuple(binner.feature_names))
+    for name in binner.without_classes:
+        log.warning("%s: %s is left out: none of its values has enough customers for a class; is it an id, or free text?", party, name)
     if not fix:
         return inputs
     found = mend(party, inputs, settings)

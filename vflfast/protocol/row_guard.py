@@ -102,7 +102,8 @@ def _to_blame(party: str, matrix: CodedMatrix, settings: Settings) -> list[int]:
             np.add.at(shares, owners[owners >= 0], reductions(columns, rows)[owners >= 0])
             most = max(1, columns.n_columns // AT_ONCE) if columns.n_columns > EXACT_COLUMNS else 1
             worst = np.unique(shares.argmax(axis=0))
-            return worst[np.argsort(-shares.sum(axis=1)[worst], kind="stable")[:most]].tolist()
+            order = np.argsort(-shares.sum(axis=1)[worst], kind="stable")
+            return [int(column) for column in worst[order[:most]]]
     return []
 
 

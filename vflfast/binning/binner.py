@@ -74,8 +74,7 @@ class Binner:
             "five", "zero", "sign", "missing" or "levels" by name of a numeric or date feature.
         min_class_size
             Training rows that a class must have, from 1; smaller ones are merged with a neighbour, levels with the rest, and a rest
-            that is too small with the smallest levels. The default keeps a class from being one person; numbers of rule "levels" have
-            no classes.
+            that is too small with the smallest levels. Numbers of rule "levels" have no classes.
         encoding
             "ordinal"; "onehot": one 0/1 column per class; "woe": one column of weights of evidence per feature, 0 until
             `with_woe` where the table has no labels.

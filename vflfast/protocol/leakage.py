@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from ..errors import LeakageGuardError
+from ..learn.elementary import log
 from ..learn.leverage import Leverage
 from ..params import RARE_LABELS_RATIO, ROWS_PER_BATCH_FACTOR
 from .settings import Settings
@@ -57,8 +60,9 @@ def guard_rare_labels(n_rows: int, n_positive: int, n_columns: int, settings: Se
         The sums have more than 4 times the bits, and not all parties allow it.
     """
     rows, share = n_rows // settings.n_batches, n_positive / n_rows
-    entropy = -sum(p * math.log2(p) for p in (share, 1 - share) if p)
-    ratio = math.inf if entropy == 0 else n_columns * (2 * settings.row_packing - 1) * math.log2(max(rows, 2)) / (rows * entropy)
+    logs = log(np.array([max(rows, 2), share or 1.0, 1 - share or 1.0]))
+    entropy = -float(share * logs[1] + (1 - share) * logs[2])
+    ratio = math.inf if entropy == 0 else n_columns * (2 * settings.row_packing - 1) * float(logs[0]) / (rows * entropy)
     if ratio > RARE_LABELS_RATIO and not settings.allow_wide:
         raise LeakageGuardError(
             f"allow_wide: the rarer label is {min(share, 1 - share):.2%} of {rows} rows, and a host has {n_columns} columns: its sums have "

@@ -15,6 +15,7 @@ from vflfast.crypto.paillier.private import PrivateKey
 from vflfast.protocol import inline
 from vflfast.protocol.arbiter import ArbiterInputs
 from vflfast.protocol.block import PartyInputs
+from vflfast.protocol.row_guard import guard_rows
 from vflfast.protocol.settings import Settings
 
 N_ROWS, GUEST_COLUMNS, HOST_COLUMNS, ROUNDS = (66_274, 65, 3_000, 2) if FULL else (3_000, 15, 60, 2)
@@ -53,3 +54,14 @@ def test_training(primes: tuple[int, int], measure: Any) -> None:
     measure.extra_info["seconds_by_stage"] = {stage: round(seconds, 3) for stage, seconds in sorted(stages.items(), key=lambda s: -s[1])}
     assert result.guest.n_iter == ROUNDS
     assert inline.train(guest, [host], agreed, arbiter, verify=True).weight_hash == result.weight_hash
+
+
+def test_row_guard(measure: Any) -> None:
+    """How far the host's columns set single rows apart, as measured before the first round; rows checked against the hat matrix."""
+    _, host = parties()
+    found = measure(lambda: guard_rows("host1", host, Settings(max_leverage=1.0)), items=1, unit="measurement", rounds=1)
+    columns = np.vstack([host.matrix.codes.astype(np.float64), np.ones(N_ROWS)])
+    some = np.random.default_rng(1).choice(N_ROWS, 200, replace=False)
+    leverage = np.einsum("ir,ir->r", columns[:, some], np.linalg.solve(columns @ columns.T, columns[:, some]))
+    assert leverage.max() <= found.largest + 1e-6
+    assert found.counts == (0, 0, 0)

@@ -38,7 +38,7 @@ def flows() -> dict[sequence.Link, list[str]]:
     """Return what travels on every link in each round."""
     found: dict[sequence.Link, list[str]] = {}
     for step in sequence.sequence("hardened"):
-        for link in step.links if step.kind.phase in sequence.EVERY_ROUND else ():
+        for link in step.links if step.kind.phase in sequence.EVERY_ROUND and not step.condition else ():
             found.setdefault(link, []).append(SHOWN[step.name])
     return found
 

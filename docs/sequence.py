@@ -12,7 +12,7 @@ from vflfast.protocol import matching, steps
 from vflfast.protocol import messages as ms
 
 Link = tuple[str, str]
-PHASES = ("match", "setup", "woe", "forward", "gradient", "vote", "score", "joint", "end")
+PHASES = ("match", "setup", "woe", "forward", "gradient", "update", "vote", "score", "joint", "end")
 TITLES = {
     "match": "matching, a session of its own",
     "setup": "setup, of training and of every scoring session",
@@ -20,12 +20,13 @@ TITLES = {
     "woe": "weight of evidence of the hosts' classes",
     "forward": "residual",
     "gradient": "gradient",
+    "update": "step of solver lbfgs",
     "vote": "vote",
     "score": "scores and threshold",
     "joint": "joint score",
     "end": "before results are used",
 }
-EVERY_ROUND = ("forward", "gradient", "vote")
+EVERY_ROUND = ("forward", "gradient", "update", "vote")
 
 # what sends a message that not every session has
 WHEN: dict[steps.Kind, str] = {
@@ -34,6 +35,7 @@ WHEN: dict[steps.Kind, str] = {
     ms.TrainingLabels: "profile patent",
     **dict.fromkeys((ms.EncryptedLabels, ms.ClassSums, ms.SumsQuota, ms.MaskedSums, ms.OpenedSums, ms.ClassEvidence), "host_woe"),
     ms.Quota: "training", ms.ThresholdChoice: "training",
+    ms.MaskSeed: "solver lbfgs", ms.InnerProducts: "solver lbfgs", ms.HalfRange: "residual logistic",
     ms.CombinedScores: "threshold ks, precision; output scores",
     ms.MaskedPredictors: "joint", ms.OpenedPredictors: "joint",
 }  # fmt: skip
@@ -60,6 +62,9 @@ LEARNS: dict[steps.Kind, str] = {
     ms.MaskedSums: "arbiter: nothing: masks are uniform modulo n",
     ms.OpenedSums: "guest: positives of those classes; classes below 50 rows take no part",
     ms.ClassEvidence: "host: the WOE of its classes, and so about their positives",
+    ms.MaskSeed: "the other: masks that nobody else knows",
+    ms.HalfRange: "guest: about the mean and the deviation of u″",
+    ms.InnerProducts: "data parties: sums of all parties' inner products; of two parties, the other's",
     ms.Predictor: "nothing: encrypted",
     ms.Residual: "nothing: encrypted, under fresh randomness of the guest",
     ms.MaskedGradient: "arbiter: nothing: masks are uniform modulo n",

@@ -1,5 +1,5 @@
-"""The patent's paragraphs on model, encrypted gradient, updates, stop rule and scoring, in profile `patent`: what a run sends and keeps,
-against formulas that are computed here from plain numbers. Each formula has a broken neighbour beside it that must not fit.
+"""The patent's paragraphs on model, gradient, updates, stop rule and scoring: runs in profile `patent` against formulas in plain numbers,
+each with a broken neighbour beside it that must not fit.
 """
 
 from __future__ import annotations
@@ -101,12 +101,11 @@ def run() -> Run:
 
 
 def fits(found: Any, expected: Any, off: float = 2.0**-22) -> bool:
-    """Equal but for the rounding of predictors to fixed point."""
+    """Equal but for rounding to fixed point."""
     return bool(np.allclose(np.asarray(found, dtype=float), np.asarray(expected, dtype=float), rtol=1e-9, atol=off))
 
 
-def standardised(columns: Floats) -> tuple[Floats, Floats]:
-    """(Z − μ)/s and s, by numpy."""
+def standardised(columns: Floats) -> tuple[Floats, Floats]:  # (Z − μ)/s and s
     return (columns - columns.mean(axis=0)) / columns.std(axis=0), columns.std(axis=0)
 
 
@@ -322,7 +321,6 @@ def test_0145_to_0147_tolerance_and_patience_are_the_texts() -> None:
 
 
 def shares(run: Run) -> dict[str, Floats]:
-    """What the arbiter reads of each side, in the row order of the parties."""
     (seed,) = [m.seed for m, _ in run.heard if isinstance(m, ms.OrderSeed)]
     order, found = secret_order(seed, N), {}
     for message, envelope in run.heard:
@@ -388,7 +386,6 @@ def test_0152_0159_labels_are_positive_above_the_threshold_and_go_to_both_sides(
     np.testing.assert_array_equal(found.results["guest"].train_labels, expected)
     np.testing.assert_array_equal(found.results["host1"].train_labels, expected)
     assert {e.recipient for m, e in found.heard if isinstance(m, ms.ScoreLabels)} == {"guest", "host1"}
-    assert found.results["guest"].settings.threshold == tau
 
 
 # --- Y: the parts of the system ----------------------------------------------------------------------------------

@@ -279,9 +279,11 @@ def test_a_message_of_the_round_before_is_refused(kind: type[ms.Message], made: 
             return None
         return [old[to]]
 
-    sender = {"Predictor": "host1", "OpenedGradient": "arbiter", "Verdict": "arbiter"}.get(kind.__name__, "guest")
+    sender = {"Predictor": "host1", "HalfRange": "host1", "OpenedGradient": "arbiter", "Verdict": "arbiter"}.get(kind.__name__, "guest")
+    changes: dict[str, Any] = {"HalfRange": {"residual": "logistic"}, "InnerProducts": {"solver": "lbfgs"}}.get(kind.__name__, {})
+    agreed = dataclasses.replace(SETTINGS, **changes)
     with pytest.raises(ProtocolError) as caught:
-        run(training_programs(made, SETTINGS), {sender: replay})
+        run(training_programs(made, agreed), {sender: replay})
     assert (caught.value.party, caught.value.step) == (sender, kind.__name__)
     assert "round 1" in caught.value.problem
 

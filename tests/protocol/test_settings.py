@@ -21,13 +21,17 @@ NOT_WHOLE: list[Any] = [None, "3", 3.0, True, False, math.nan, [1], np.array([1]
 NOT_REAL: list[Any] = [None, "0.5", True, math.nan, math.inf, -math.inf, [1.0], 1j, np.array([1.0, 2.0])]
 
 BAD: list[tuple[str, Any, dict[str, Any]]] = [
-    *((name, value, {}) for name in ("profile", "solver", "init", "norm", "output", "privacy") for value in NOT_A_CHOICE),
+    *((name, value, {}) for name in ("profile", "solver", "init", "norm", "output") for value in NOT_A_CHOICE),
+    *((name, value, {}) for name in ("privacy", "residual", "stop") for value in NOT_A_CHOICE),
     *((name, value, {}) for name in ("test_key", "joint", "host_woe", "simulation", "allow_wide") for value in NOT_A_FLAG),
     *((name, value, {}) for name in ("key_bits", "frac_bits", "n_iter_no_change", "max_iter") for value in NOT_WHOLE),
     *((name, value, {}) for name in ("n_batches", "row_packing", "max_weight", "weight_unit") for value in NOT_WHOLE),
     *((name, value, {}) for name in ("predictor_bound", "tol", "momentum", "epsilon", "opening_noise") for value in NOT_REAL),
     *(("opening_noise", value, {}) for value in (-0.1, 16.1)),
     ("opening_noise", 0.1, {"row_packing": 2}),
+    ("residual", "logistic", {"row_packing": 2}),
+    ("solver", "lbfgs", {"n_batches": 2}),
+    ("step", 0.1, {"solver": "lbfgs"}),
     *(("max_leverage", value, {}) for value in NOT_REAL[1:]),
     *(("max_leverage", value, {}) for value in (0, 0.0, -0.1, 1.1)),
     *((name, value, {"solver": "gd"}) for name in ("step", "alpha") for value in NOT_REAL[1:]),
@@ -133,6 +137,7 @@ def test_the_defaults_are_the_safe_ones() -> None:
     assert made.host_woe is False
     assert (made.privacy, made.max_leverage, made.leverage_limit, made.allow_wide) == ("standard", None, 0.2, False)
     assert made.opening_noise == 0.0
+    assert (made.residual, made.stop) == ("taylor", "loss")
     assert (made.key_bits, made.test_key, made.simulation, made.output, made.joint) == (2048, False, False, "labels", False)
 
 
@@ -167,6 +172,7 @@ CHANGES: list[dict[str, Any]] = [
     {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "scores"}, {"joint": True}, {"host_woe": True}, {"simulation": True},
     {"row_packing": 2}, {"max_weight": 9}, {"weight_unit": 2, "max_weight": 9}, {"max_leverage": 0.1},
     {"privacy": "strict"}, {"allow_wide": True}, {"opening_noise": 0.1},
+    {"residual": "logistic"}, {"stop": "move"}, {"solver": "lbfgs"},
 ]  # fmt: skip
 
 

@@ -49,6 +49,10 @@ class StopRule:
         """
         return self._count(checks.number("mean_abs_change", mean_abs_change, least=0.0) <= self.tol)
 
+    def observe_move(self, mean_abs_change: float, n_parties: int) -> bool:
+        """Take mean|Δu| of a round of one of `n_parties` and return the flag: all together moved by `tol` at most."""
+        return self._count(checks.number("mean_abs_change", mean_abs_change, least=0.0) * n_parties <= self.tol)
+
     def to_dict(self) -> dict[str, Any]:
         """Return settings and state, ready for JSON."""
         return {"tol": self.tol, "n_iter_no_change": self.n_iter_no_change, "still": self._still, "loss": self._loss}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +16,17 @@ from ..crypto.codec import encode
 from ..crypto.coded import CodedMatrix
 from ..errors import InputError, ModelError
 from ..learn.logistic import cross_entropy, linear_predictor
+from ..learn.quasi_newton import QuasiNewton
 from ..learn.solver import BlockNewton, BlockSolver, GradientDescent, auto_alpha, local_start
 from ..learn.stopping import StopRule
 from ..learn.weights import RowWeights, check_row_weights
 from .budget import Budget, NoBudget
-from .forward import residual_bound
+from .forward import gradient_bits, residual_bound
 from .leakage import LeakLedger
 from .packing import agreed_packing
 from .settings import Settings
+
+STILL_ROUNDS = 2  # of the stop rule by moves
 
 Floats = npt.NDArray[np.float64]
 Rows = Any  # slice or index array
@@ -119,7 +122,7 @@ class Block:
         self.has_intercept = has_intercept
         self.alpha = auto_alpha(n_total_columns, self.matrix.n_rows) if settings.alpha is None else settings.alpha
         self.row_weights = _row_weights(inputs, settings) if has_intercept else None
-        self.solver = _make_solver(self.matrix, settings, self.alpha, n_blocks, self.row_weights)
+        self.solver = _make_solver(self.matrix, settings, self.alpha, n_blocks, self.row_weights, has_intercept=has_intercept)
         self.theta: Floats = np.zeros(self.matrix.n_columns)
         self.intercept = 0.0
         if inputs.start is not None:
@@ -128,7 +131,7 @@ class Block:
         elif settings.init == "local" and self.labels is not None:
             self.theta, start = local_start(self.solver, self.matrix, self.labels)
             self.intercept = start if has_intercept else 0.0
-        self.stop_rule = StopRule(settings.tol, settings.n_iter_no_change)
+        self.stop_rule = StopRule(settings.tol, settings.n_iter_no_change if settings.stop == "loss" else STILL_ROUNDS)
         self.losses: list[float] = []
         self.hashes: list[str] = []
         self.flag = False
@@ -165,20 +168,40 @@ class Block:
         """Return u on `rows` in fixed point; refused above the agreed bound."""
         return encode(self.predictor[rows], self.settings.frac_bits, self.settings.predictor_bound, "linear predictor")
 
+    def half(self, rows: Rows) -> Floats:
+        """Return u on `rows`; refused above the agreed bound, where the logistic residual is not to be trusted either."""
+        self.fixed_predictor(rows)
+        return np.asarray(self.predictor[rows])
+
     def update(self, gradient_sums: list[int], residual_sum: int, n_rows: int) -> None:
         """Take one step from Zᵀ(4g) and Σ4g [0107], [0108], then look at the loss [0124], [0129]."""
-        bits = self.settings.frac_bits
-        self.theta = self.solver.update(self.theta, gradient_sums, residual_sum, bits, n_rows)
-        if self.has_intercept:
-            self.intercept += self.solver.intercept_relaxation * self.solver.intercept_step(residual_sum, bits, n_rows)
+        bits = gradient_bits(self.settings)
+        theta = self.solver.update(self.theta, gradient_sums, residual_sum, bits, n_rows)
+        relaxed = self.solver.intercept_relaxation * self.solver.intercept_step(residual_sum, bits, n_rows) if self.has_intercept else 0.0
+        self._take(theta, self.intercept + relaxed)
+
+    def steps(self, gradient_sums: list[int], residual_sum: int, n_rows: int) -> Generator[list[float], list[float], None]:
+        """Update as `update` does; a solver over all parties' blocks yields numbers, and is sent their sums over the parties."""
+        if not isinstance(self.solver, QuasiNewton):
+            self.update(gradient_sums, residual_sum, n_rows)
+            return
+        bits = gradient_bits(self.settings)
+        self._take(*(yield from self.solver.steps(self.theta, self.intercept, gradient_sums, residual_sum, bits)))
+
+    def _take(self, theta: Floats, intercept: float) -> None:
+        """Take new weights over; look at the loss and the flag."""
+        self.theta, self.intercept = theta, intercept
         before, self.predictor = self.predictor, self._predict()
-        if self.labels is not None:
-            self.losses.append(cross_entropy(self.predictor, self.labels, self.row_weights))
+        moved = math.fsum(np.abs(self.predictor - before)) / before.size  # exact: in any order of the rows
+        # weights of mean 1 or more: a weighted loss changes by no more than the largest weight times this
+        weighed = moved * self.settings.max_weight / self.settings.weight_unit
+        self.losses.append(moved if self.labels is None else cross_entropy(self.predictor, self.labels, self.row_weights))
+        if self.settings.stop == "move":
+            self.flag = self.stop_rule.observe_move(weighed, self.n_parties)
+        elif self.labels is not None:
             self.flag = self.stop_rule.observe(self.losses[-1])
         else:
-            self.losses.append(math.fsum(np.abs(self.predictor - before)) / before.size)  # exact: in any order of the rows
-            # weights of mean 1 or more: a weighted loss changes by no more than the largest weight times this
-            self.flag = self.stop_rule.observe_change(self.losses[-1] * self.settings.max_weight / self.settings.weight_unit)
+            self.flag = self.stop_rule.observe_change(weighed)
         self.hashes.append(weight_hash(*self.coefficients()))
         if self._after_round is not None:
             self._after_round(*self.coefficients())
@@ -237,11 +260,13 @@ def _row_weights(inputs: PartyInputs, settings: Settings) -> npt.NDArray[np.int6
 
 
 def _make_solver(
-    matrix: CodedMatrix, settings: Settings, alpha: float, n_blocks: int, own: npt.NDArray[np.int64] | None
+    matrix: CodedMatrix, settings: Settings, alpha: float, n_blocks: int, own: npt.NDArray[np.int64] | None, *, has_intercept: bool
 ) -> BlockSolver:
     weights = RowWeights(settings.max_weight, settings.weight_unit, own) if settings.weighted else None
     if settings.solver == "block-newton":
         return BlockNewton(matrix, alpha=alpha, n_blocks=n_blocks, weights=weights)
+    if settings.solver == "lbfgs":
+        return QuasiNewton(matrix, alpha=alpha, n_blocks=n_blocks, weights=weights, has_intercept=has_intercept)
     step: float | str = "auto" if settings.step is None else settings.step
     return GradientDescent(matrix, alpha=alpha, n_blocks=n_blocks, step=step, momentum=settings.momentum, weights=weights)
 

@@ -15,6 +15,7 @@ from ..crypto.codec import encode
 from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
+from ..learn import residual
 from ..params import MAX_EARLY_MESSAGES, ROWS_PER_MESSAGE
 from . import messages as ms
 from .link import Link
@@ -34,8 +35,18 @@ def predictor_bound(settings: Settings) -> int:
     return int(settings.predictor_bound * (1 << settings.frac_bits))
 
 
+def gradient_bits(settings: Settings) -> int:
+    """Return the binary places of opened sums of 4g: those of the predictors, or two less than those of the logistic residual g."""
+    return settings.frac_bits if settings.residual == "taylor" else residual.RESIDUAL_BITS - 2
+
+
 def residual_bound(settings: Settings, n_parties: int) -> int:
-    """Return the bound of |a·4g| = a·|Σ u − 2y| in fixed point, for `n_parties` that send predictors and weights a of the rows."""
+    """Return the bound of |a·4g| = a·|Σ u − 2y| in fixed point, for `n_parties` that send predictors and weights a of the rows.
+
+    The logistic residual has a bound that holds at every scale of the host's half.
+    """
+    if settings.residual == "logistic":
+        return residual.BOUND * settings.max_weight
     return (predictor_bound(settings) * n_parties + (2 << settings.frac_bits)) * settings.max_weight
 
 

@@ -16,10 +16,11 @@ from ..learn.leverage import Leverage
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm, calibrate
+from . import columns, woe
 from . import messages as ms
-from . import woe
 from .block import Block, PartyInputs, PartyModel
 from .budget import label_claims
+from .exchange import Exchange, advance
 from .forward import Refill, expect_rounds, predictor_bound, receive_predictors, return_residual
 from .gradient import announce_quota, open_gradient, open_sums, vote
 from .leakage import LeakLedger, guard_batches, guard_rare_labels
@@ -72,6 +73,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     if inputs.labels is None:
         raise InputError("labels", "the guest needs labels")
     hosts = _hosts(link)
+    columns.check_parties(settings, len(hosts))
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
     link.stage("measure rows")
@@ -93,12 +95,13 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     link.stage("prepare")
     block = Block(inputs, settings, sum(opening.columns.values()), 1 + len(hosts), has_intercept=True)
     await announce_quota(link, block)
+    exchange = await Exchange.begin(link) if settings.solver == "lbfgs" else None
     expect_rounds(public, inputs.matrix.n_rows, block.packing, settings, len(hosts))
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
         inputs.budget.begin_round(opening.run, link.round)
-        stop = await _round(link, hosts, public, block, ledger, rows)
+        stop = await _round(link, hosts, public, block, ledger, rows, exchange)
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()
     norm = Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon)
@@ -139,18 +142,23 @@ async def _agree_on_rows(link: Link, hosts: tuple[str, ...], inputs: PartyInputs
     return secret_order(seed, inputs.matrix.n_rows)
 
 
-async def _round(link: Link, hosts: tuple[str, ...], public: Public, block: Block, ledger: LeakLedger, rows: Leverage | None) -> bool:
+async def _round(
+    link: Link, hosts: tuple[str, ...], public: Public, block: Block, ledger: LeakLedger, rows: Leverage | None, exchange: Exchange | None
+) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
     settings, (batch, matrix) = block.settings, block.batch(link.round)
     # while the hosts encrypt, and later compute: randomness for this round's residual, and for the next one's
     link.idle = Refill(public, len(hosts) * block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
     # [[4g]] = [[u″]] + (u′ − 2y)  [0103], [0033], [0116]
     link.stage("residual")
-    offset = residual_offset(block.fixed_predictor(batch), block.own_labels()[batch], settings.frac_bits)
-    residual = await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights)
+    labels = block.own_labels()[batch]
+    if settings.residual == "logistic":  # or [[σ(u″ + u′) − y]], from columns of u″
+        residual = await columns.return_residual(link, hosts[0], public, block.half(batch), labels, settings, block.row_weights)
+    else:
+        offset = residual_offset(block.fixed_predictor(batch), labels, settings.frac_bits)
+        residual = await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights)
     gradient, residual_sum = await open_gradient(link, public, block, residual, ledger, rows)
-    link.stage("update")
-    block.update(gradient, residual_sum, matrix.n_rows)
+    await advance(link, block, exchange, gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)
 
 

@@ -13,9 +13,10 @@ from ..learn.leverage import Leverage
 from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm
+from . import columns, woe
 from . import messages as ms
-from . import woe
 from .block import Block, PartyInputs, PartyModel
+from .exchange import Exchange, advance
 from .forward import Refill, expect_rounds, receive_residual, send_predictor
 from .gradient import announce_quota, open_gradient, vote
 from .guest import ScoringInputs, receive_labels
@@ -32,6 +33,7 @@ from .transcripts import confirm
 
 async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Journal | None = None) -> PartyModel:
     """Train this host's half (protocol §3); return it. With a journal, go on from its last common round."""
+    columns.check_parties(settings, len(link.peers) - 1)
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
     link.stage("measure rows")
@@ -52,12 +54,13 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     if inputs.labels is not None and opening.checkpoint is None:
         ledger.add("training labels, sent by the guest", inputs.matrix.n_rows, inputs.matrix.n_rows)
     await announce_quota(link, block)
+    exchange = await Exchange.begin(link) if settings.solver == "lbfgs" else None
     expect_rounds(public, inputs.matrix.n_rows, block.packing, settings)
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
         inputs.budget.begin_round(opening.run, link.round)
-        stop = await _round(link, public, block, n_parties, ledger, rows)
+        stop = await _round(link, public, block, n_parties, ledger, rows, exchange)
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()
     probability = sigmoid(block.predictor)
@@ -107,15 +110,19 @@ async def _receive_labels(link: Link, inputs: PartyInputs) -> npt.NDArray[np.int
     return np.where(flags == 1, 1, -1).astype(np.int8)
 
 
-async def _round(link: Link, public: Public, block: Block, n_parties: int, ledger: LeakLedger, rows: Leverage | None) -> bool:
+async def _round(
+    link: Link, public: Public, block: Block, n_parties: int, ledger: LeakLedger, rows: Leverage | None, exchange: Exchange | None
+) -> bool:
     """One round [0101]–[0135]; True when it was the last."""
     settings, (batch, matrix) = block.settings, block.batch(link.round)
     # while the guest has the predictors: randomness for the next round's
     link.idle = Refill(public, block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
     link.stage("encrypt")
-    await send_predictor(link, public, block.predictor[batch], settings, block.packing)
+    if settings.residual == "logistic":
+        await columns.send_columns(link, public, block.half(batch))
+    else:
+        await send_predictor(link, public, block.predictor[batch], settings, block.packing)
     residual = await receive_residual(link, public, matrix.n_rows, settings, n_parties, block.packing)
     gradient, residual_sum = await open_gradient(link, public, block, residual, ledger, rows)
-    link.stage("update")
-    block.update(gradient, residual_sum, matrix.n_rows)
+    await advance(link, block, exchange, gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)

@@ -42,8 +42,7 @@ class Hello(Message):
 
     `run`, `newest` and `finished` tell what its journal holds (resume.py); a fresh party has none. `inputs` is a keyed commitment to its
     columns and customers, for the others' accounts of what it is told (budget.py); empty where it makes none. `largest` is the largest
-    leverage of a row that it measured on its own columns (row_guard.py), -1 where it measured none, and `above_…` how many rows are above
-    0.2, 0.5 and 0.9.
+    leverage of a row in its own columns (row_guard.py), -1 where it measured none; `above_…`: how many rows are above 0.2, 0.5, 0.9.
     """
 
     kind = 1
@@ -111,6 +110,25 @@ class Quota(Message):
 
 
 @dataclass(frozen=True)
+class MaskSeed(Message):
+    """Of two data parties the first by name to the other: 256-bit seed of the masks of their inner products."""
+
+    kind = 7
+    phase = "setup"
+    seed: bytes
+
+
+@dataclass(frozen=True)
+class HalfRange(Message):
+    """Host to guest: centre and scale of its u″ in this round, for the tables of the logistic residual (learn/residual.py)."""
+
+    kind = 9
+    phase = "forward"
+    centre: float
+    scale: float
+
+
+@dataclass(frozen=True)
 class Predictor(Message):
     """Host to guest: [[u″]], one ciphertext a row [0101]."""
 
@@ -144,6 +162,15 @@ class OpenedGradient(Message):
     kind = 13
     phase = "gradient"
     plaintexts: Limbs
+
+
+@dataclass(frozen=True)
+class InnerProducts(Message):
+    """Between data parties: own inner products of the step's vectors under pairwise masks, rows of 8 limbs (learn/lbfgs.py)."""
+
+    kind = 16
+    phase = "update"
+    values: Limbs
 
 
 @dataclass(frozen=True)
@@ -303,9 +330,9 @@ class ClassEvidence(Message):
 KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
-        Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, Predictor, Residual, MaskedGradient, OpenedGradient,
-        Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, MaskedPredictors, OpenedPredictors,
-        Transcripts, TranscriptsEqual,
+        Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, MaskSeed, HalfRange, Predictor, Residual, MaskedGradient,
+        OpenedGradient, InnerProducts, Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, MaskedPredictors,
+        OpenedPredictors, Transcripts, TranscriptsEqual,
         EncryptedLabels, ClassSums, SumsQuota, MaskedSums, OpenedSums, ClassEvidence,
     )
 }  # fmt: skip

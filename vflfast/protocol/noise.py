@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from .forward import gradient_bits
 from .settings import Settings
 
 SECRET_BYTES = 32
@@ -32,8 +33,8 @@ class Noise:
 
     @classmethod
     def agreed(cls, settings: Settings, n_rows: int) -> Noise:
-        """Return the noise of the agreed c: c·√(rows of a batch)·2^frac_bits·weight_unit, rounded down."""
-        unit = settings.weight_unit << settings.frac_bits
+        """Return the noise of the agreed c: c·√(rows of a batch)·2^gradient_bits·weight_unit, rounded down."""
+        unit = settings.weight_unit << gradient_bits(settings)
         return cls(math.isqrt(int(Fraction(settings.opening_noise) ** 2 * batch_rows(settings, n_rows) * unit**2)))
 
     @property

@@ -23,13 +23,18 @@ from ..params import (
 )
 
 PROFILES = ("hardened", "patent")
-SOLVERS = ("block-newton", "gd")
+SOLVERS = ("block-newton", "lbfgs", "gd")
 INITS = ("local", "zeros")
 NORMS = ("minmax", "rank", "zscore", "none")
 THRESHOLDS = ("quota", "precision", "ks")
 OUTPUTS = ("labels", "scores")
 PRIVACY = {"standard": 0.2, "strict": 0.05}  # largest leverage of a row
-CHOICES = {"profile": PROFILES, "solver": SOLVERS, "init": INITS, "norm": NORMS, "output": OUTPUTS, "privacy": tuple(PRIVACY)}
+RESIDUALS = ("taylor", "logistic")
+STOPS = ("loss", "move")
+CHOICES = {
+    "profile": PROFILES, "residual": RESIDUALS, "solver": SOLVERS, "stop": STOPS, "init": INITS, "norm": NORMS, "output": OUTPUTS,
+    "privacy": tuple(PRIVACY),
+}  # fmt: skip
 MAX_OPENING_NOISE = 16.0
 MAX_WEIGHED = 2.0**56  # of a weighted predictor, so that sums of a few stay within int64
 
@@ -46,14 +51,19 @@ class Settings:
         Bits of n; sizes other than 2048, 3072 and 4096 need ``test_key``.
     frac_bits, predictor_bound
         Fixed point of the linear predictors, and the magnitude above which a party refuses to send one.
+    residual
+        ``taylor``: that of the loss expanded to second order [0133]; ``logistic``: that of the logistic loss itself (learn/residual.py),
+        for one host, with ``row_packing`` 1.
     solver, step, momentum
-        ``block-newton``, or ``gd`` with a step (``None``: 1/L) and momentum.
+        ``block-newton``; ``lbfgs``, over all parties' blocks (learn/lbfgs.py), with ``n_batches`` 1; ``gd`` with a step (``None``: 1/L) and
+        momentum.
     alpha
         L2 penalty on standardised columns; ``None``: total columns / rows, at least 10⁻³.
     init
         ``local`` or ``zeros``.
-    tol, n_iter_no_change, max_iter
-        The patent's stop rule [0145].
+    tol, n_iter_no_change, max_iter, stop
+        The stop rule [0145]: by the ``loss``, which has stood still for ``n_iter_no_change`` rounds; or by the ``move``, when mean |Δu| has
+        been at most ``tol`` over the number of data parties at each of them for two rounds.
     n_batches
         Fixed partition of the rows; 1 is full batch.
     norm, epsilon, powers
@@ -93,6 +103,7 @@ class Settings:
     test_key: bool = False
     frac_bits: int = DEFAULT_FRAC_BITS
     predictor_bound: float = PREDICTOR_BOUND
+    residual: str = "taylor"
     solver: str = "block-newton"
     step: float | None = None
     momentum: float = 0.0
@@ -101,6 +112,7 @@ class Settings:
     tol: float = DEFAULT_TOL
     n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE
     max_iter: int = DEFAULT_MAX_ITER
+    stop: str = "loss"
     n_batches: int = 1
     norm: str = "minmax"
     epsilon: float = 0.0
@@ -146,7 +158,11 @@ class Settings:
         _real("epsilon", self.epsilon, least=0.0)
         if self.step is not None:
             _real("step", self.step, above=0.0)
-        if self.solver == "block-newton" and (self.step is not None or self.momentum):
+        if self.residual == "logistic" and self.row_packing > 1:
+            raise InputError("residual", "logistic needs a factor for each row: row_packing must be 1")
+        if self.solver == "lbfgs" and self.n_batches > 1:
+            raise InputError("solver", "lbfgs compares gradients of the same rows: n_batches must be 1")
+        if self.solver != "gd" and (self.step is not None or self.momentum):
             raise InputError("step" if self.step is not None else "momentum", "belongs to solver gd")
         if self.alpha is not None:
             _real("alpha", self.alpha, least=0.0)

@@ -13,11 +13,14 @@ from .messages import (
     ClassSums,
     CombinedScores,
     EncryptedLabels,
+    HalfRange,
     Hello,
+    InnerProducts,
     KeyAnnouncement,
     MaskedGradient,
     MaskedPredictors,
     MaskedSums,
+    MaskSeed,
     Message,
     OpenedGradient,
     OpenedPredictors,
@@ -48,18 +51,22 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         START: (Hello,),
         Hello: (RowCommitment,),
         RowCommitment: (OrderSeed,),
-        OrderSeed: (TrainingLabels, Residual, EncryptedLabels),
+        OrderSeed: (TrainingLabels, Residual, EncryptedLabels, MaskSeed),
         EncryptedLabels: (ClassEvidence,),
-        ClassEvidence: (TrainingLabels, Residual),
-        TrainingLabels: (Residual,),
-        Residual: (Residual,),
+        ClassEvidence: (TrainingLabels, Residual, MaskSeed),
+        TrainingLabels: (Residual, MaskSeed),
+        MaskSeed: (Residual,),
+        Residual: (Residual, InnerProducts),
+        InnerProducts: (InnerProducts, Residual),
     },
     ("host", "guest"): {
         START: (Hello,),
         Hello: (RowCommitment,),
-        RowCommitment: (Predictor, ClassSums),
-        ClassSums: (Predictor,),
-        Predictor: (Predictor,),
+        RowCommitment: (Predictor, HalfRange, ClassSums),
+        ClassSums: (Predictor, HalfRange),
+        HalfRange: (Predictor,),
+        Predictor: (Predictor, HalfRange, InnerProducts),
+        InnerProducts: (InnerProducts, Predictor, HalfRange),
     },
     ("guest", "arbiter"): {
         START: (Hello,),
@@ -104,10 +111,15 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         ScoreLabels: (TranscriptsEqual,),
         TranscriptsEqual: (),
     },
-    ("host", "host"): {START: (Hello,), Hello: ()},
+    ("host", "host"): {
+        START: (Hello,),
+        Hello: (MaskSeed, InnerProducts),
+        MaskSeed: (InnerProducts,),
+        InnerProducts: (InnerProducts,),
+    },
 }
 
-ROUND_KINDS = (Predictor, Residual, MaskedGradient, OpenedGradient, Vote, Verdict)
+ROUND_KINDS = (HalfRange, Predictor, Residual, MaskedGradient, OpenedGradient, InnerProducts, Vote, Verdict)
 
 
 def role_of(party: str) -> str:

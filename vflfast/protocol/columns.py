@@ -1,0 +1,92 @@
+"""The forward pass of the logistic residual: K encrypted columns of the host's half to the guest, and [[σ(u′ + u″) − y]] back.
+
+In pieces of rows, as [[u″]] of the Taylor residual (forward.py): a piece holds column after column of its rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..crypto.scheme import Public
+from ..crypto.vector import CipherVector
+from ..errors import InputError, ProtocolError
+from ..learn import residual
+from . import messages as ms
+from .forward import Arrival, pieces, residual_bound
+from .link import Link
+from .settings import Settings
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+PHI_BOUND = 1 << residual.PHI_BITS
+
+
+def check_parties(settings: Settings, n_hosts: int) -> None:
+    """Refuse the logistic residual with more than one host; InputError."""
+    if settings.residual == "logistic" and n_hosts > 1:
+        raise InputError("residual", "logistic is for one host; with several use taylor")
+
+
+async def send_columns(link: Link, public: Public, half: Floats) -> None:
+    """Host: send centre and scale of u″, and [[φ_k(u″)]]; BoundError where u″ varies too much."""
+    centre, scale = residual.agreed_range(half)
+    await link.send("guest", ms.HalfRange(centre, scale))
+    columns = residual.tables(centre, scale).columns(half)
+    for piece in pieces(half.size):
+        link.stage("encrypt")
+        encrypted = public.encrypt_encoded(columns[:, piece].ravel(), frac_bits=0, bound=PHI_BOUND)
+        await link.send("guest", ms.Predictor(encrypted.limbs))
+
+
+async def return_residual(
+    link: Link, host: str, public: Public, half: Floats, labels: npt.NDArray[np.int8], settings: Settings, row_weights: Ints | None = None
+) -> CipherVector:
+    """Guest: return [[σ(u′ + u″) − y]] times the rows' weights; the host gets it re-randomised.
+
+    Raises
+    ------
+    ProtocolError
+        The host's range or columns are not what is due.
+    """
+    told = await link.receive(host, ms.HalfRange)
+    if not residual.is_agreed(told.centre, told.scale):
+        raise ProtocolError(host, "HalfRange", f"no centre and scale of a half: {told.centre!r}, {told.scale!r}")
+    link.stage("residual")
+    constant, factors = offset_and_factors(told.centre, told.scale, half, labels)
+    arrival, parts = Arrival(public, host, ms.Predictor, PHI_BOUND), []
+    for piece in pieces(half.size):
+        columns = await arrival.receive(link, len(factors) * (piece.stop - piece.start))
+        link.stage("residual")
+        part = _weigh(columns, factors[:, piece]) + constant[piece]
+        if row_weights is not None:
+            part = part * row_weights[piece]
+        bounded = CipherVector(public, part.vector, 0, residual_bound(settings, 2))
+        link.stage("rerandomize")
+        await link.send(host, ms.Residual(public.rerandomize(bounded).limbs))
+        parts.append(bounded)
+    return CipherVector.concatenate(parts)
+
+
+def offset_and_factors(centre: float, scale: float, half: Floats, labels: npt.NDArray[np.int8]) -> tuple[Ints, Ints]:
+    """Return c_0(u′) − y with y ∈ {0, 1}, shape (n_rows,), and c_k(u′), shape (K, n_rows), in their binary places."""
+    constant, factors = residual.tables(centre, scale).multipliers(half)
+    return constant - ((labels > 0).astype(np.int64) << residual.RESIDUAL_BITS), factors
+
+
+def plain_residual(half: Floats, other: Floats, labels: npt.NDArray[np.int8]) -> Ints:
+    """Return the residual in the clear, of the guest's half and the host's: what the encrypted one holds, bit for bit."""
+    centre, scale = residual.agreed_range(other)
+    constant, factors = offset_and_factors(centre, scale, half, labels)
+    found: Ints = constant + (factors * residual.tables(centre, scale).columns(other)).sum(axis=0)
+    return found
+
+
+def _weigh(columns: CipherVector, factors: Ints) -> CipherVector:
+    """[[Σ_k c_k·φ_k]] of the rows of a piece."""
+    weighed = columns * factors.ravel()
+    n_rows = factors.shape[1]
+    total = weighed[:n_rows]
+    for k in range(1, len(factors)):
+        total = total + weighed[k * n_rows : (k + 1) * n_rows]
+    return total

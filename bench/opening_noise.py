@@ -34,7 +34,7 @@ def train(inputs: list[PartyInputs], c: float, seed: int) -> tuple[list[Block], 
     total = sum(one.matrix.n_columns for one in inputs)
     blocks = [Block(one, settings, total, len(inputs), has_intercept=i == 0) for i, one in enumerate(inputs)]
     n_rows = inputs[0].matrix.n_rows
-    noise, secret, seen = Noise.agreed(settings, n_rows), seed.to_bytes(32, "big"), []
+    noise, secret, seen = Noise.agreed(settings, n_rows, len(inputs)), seed.to_bytes(32, "big"), []
     alone = np.random.default_rng(seed).choice(n_rows, min(ALONE, n_rows), replace=False)
     for round_ in range(1, settings.max_iter + 1):
         residual = residual_offset(blocks[0].fixed_predictor(slice(None)), blocks[0].own_labels(), settings.frac_bits)

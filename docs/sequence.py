@@ -35,7 +35,7 @@ WHEN: dict[steps.Kind, str] = {
     ms.TrainingLabels: "profile patent",
     **dict.fromkeys((ms.EncryptedLabels, ms.ClassSums, ms.SumsQuota, ms.MaskedSums, ms.OpenedSums, ms.ClassEvidence), "host_woe"),
     ms.Quota: "training", ms.ThresholdChoice: "training",
-    ms.MaskSeed: "solver lbfgs", ms.InnerProducts: "solver lbfgs", ms.HalfRange: "residual logistic",
+    ms.MaskSeed: "solver lbfgs", ms.InnerProducts: "solver lbfgs", ms.HalfRange: "residual logistic, one host",
     ms.CombinedScores: "threshold ks, precision; output scores",
     ms.MaskedPredictors: "joint", ms.OpenedPredictors: "joint",
 }  # fmt: skip

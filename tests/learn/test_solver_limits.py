@@ -160,7 +160,7 @@ def test_matrix_is_refused(matrix: object) -> None:
     [("theta", bad) for bad in (None, [0.0] * 3, [math.nan] * 4, [math.inf, 0, 0, 0], "abcd", [[0.0] * 4], [True] * 4)]
     + [("gradient_sums", bad) for bad in (None, [1, 2, 3], [1.0] * 4, [True] * 4, ["1"] * 4, [[1] * 4], np.ones(4), [1, 2, 3, None])]
     + [("residual_sum", bad) for bad in (None, 1.0, True, "1", [1])]
-    + [("frac_bits", bad) for bad in (None, -1, 41, 24.0, True, "24")]
+    + [("frac_bits", bad) for bad in (None, -1, 129, 24.0, True, "24")]
     + [("batch_rows", bad) for bad in (0, -1, 41, 4.0, True, "4")],
 )
 def test_update_refuses(argument: str, bad: object) -> None:

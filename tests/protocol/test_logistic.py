@@ -60,6 +60,14 @@ def test_it_is_logistic_regression() -> None:
     assert np.sqrt(((predictors(made, taylor) - optimum(made, 0.02)) ** 2).mean()) > 0.1  # the control: another model
 
 
+@pytest.mark.parametrize("columns", [(3, 2, 3), (2, 2, 2, 2)])
+def test_it_is_logistic_regression_with_several_hosts_too(columns: tuple[int, ...]) -> None:
+    made = parties(N, columns)
+    result = train(made, agreed(alpha=0.02, tol=1e-4), verify=True)
+    assert result.verified_rounds == result.guest.n_iter
+    assert np.sqrt(((predictors(made, result) - optimum(made, 0.02)) ** 2).mean()) < 0.02
+
+
 def test_it_needs_fewer_rounds() -> None:
     made = parties(N, (3, 5))
     new, old = train(made, agreed()), train(made, settings(max_iter=50))
@@ -167,8 +175,6 @@ def test_settings_that_do_not_go_together() -> None:
         agreed(row_packing=2)
     with pytest.raises(InputError, match="n_batches must be 1"):
         agreed(n_batches=2)
-    with pytest.raises(InputError, match="logistic is for one host"):
-        train(parties(N, (2, 2, 2)), agreed())
     with pytest.raises(InputError, match="belongs to solver gd"):
         agreed(step=0.1)
 
@@ -194,6 +200,15 @@ def test_inner_products_of_another_count_are_refused(party: str, change: Any) ->
 
 def test_a_mask_seed_of_another_size_is_refused() -> None:
     assert tampered(replace(ms.MaskSeed, seed=b"short"), "guest").step == "MaskSeed"
+
+
+@pytest.mark.parametrize("party", ["host1", "host2"])
+def test_another_number_of_columns_in_the_chain_is_refused(party: str) -> None:
+    """By the next host, and by the guest."""
+    cut = replace(ms.Predictor, ciphertexts=lambda rows: rows[1:].copy())
+    with pytest.raises(ProtocolError) as caught:
+        run(training_programs(parties(60, (2, 3, 2)), agreed(max_iter=2)), {party: cut})
+    assert (caught.value.party, caught.value.step) == (party, "Predictor")
 
 
 @pytest.mark.parametrize("count", [0, 59, 60, 121])

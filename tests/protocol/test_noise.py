@@ -23,7 +23,7 @@ SECRET, RUN = bytes(32), bytes(range(32))
 
 
 def noise(c: float, n: int, **changes: Any) -> Noise:
-    return Noise.agreed(settings(opening_noise=c, **changes), n)
+    return Noise.agreed(settings(opening_noise=c, **changes), n, 2)
 
 
 @pytest.mark.parametrize(("c", "n"), [(0.1, 400), (0.25, 66_274), (16.0, 1), (1e-9, 5)])
@@ -87,7 +87,7 @@ def test_opened_sums_are_off_by_it_and_by_nothing_without(monkeypatch: pytest.Mo
 def test_a_larger_change_of_an_answer_is_still_found() -> None:
     """The check leaves room for the noise alone."""
     agreed, made = settings(max_iter=1, opening_noise=0.1), parties(400, (2, 5))
-    bound = Noise.agreed(agreed, 400).bound
+    bound = Noise.agreed(agreed, 400, 2).bound
 
     def change(by: int) -> Any:
         def tamper(to: str, message: ms.Message, envelope: ms.Envelope) -> list[bytes] | None:

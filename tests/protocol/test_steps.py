@@ -26,10 +26,10 @@ TRAININGS: list[dict[str, Any]] = [
 ]
 SCORINGS: list[dict[str, Any]] = [{}, {"profile": "patent"}, {"output": "scores"}, {"joint": True, "output": "scores"}, {"joint": True}]
 
-# the first three for several hosts too
 QUASI_NEWTON: list[dict[str, Any]] = [
     {"solver": "lbfgs"}, {"solver": "lbfgs", "profile": "patent"}, {"solver": "lbfgs", "host_woe": True}, {"residual": "logistic"},
     {"residual": "logistic", "solver": "lbfgs"}, {"residual": "logistic", "host_woe": True},
+    {"residual": "logistic", "solver": "lbfgs", "host_woe": True},
 ]  # fmt: skip
 
 Lanes = dict[tuple[str, str], list[Kind]]
@@ -56,7 +56,7 @@ def runs() -> list[Lanes]:
         for changes in ({"threshold": "ks"}, {"profile": "patent"}):
             agreed, journals = settings(host_woe=True, max_iter=1, **changes), {n: MemoryJournal() for n in party_names(n_hosts)}
             found += [lanes(listen(training_programs(coarse, agreed, journals))[1]) for _ in range(2)]
-        for changes in QUASI_NEWTON[: 3 if n_hosts > 1 else None]:
+        for changes in QUASI_NEWTON:
             found.append(lanes(listen(training_programs(coarse, settings(max_iter=2, **changes)))[1]))
         trained = train(made, settings())
         found += [lanes(listen(scoring_programs(made, trained, settings(**changes)))[1]) for changes in SCORINGS]

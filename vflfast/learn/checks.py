@@ -42,9 +42,9 @@ def count(name: str, value: object, *, least: int = 1, most: int = MAX_COUNT) ->
     return int(value)
 
 
-def fraction_bits(name: str, value: object) -> int:
-    """Return a number of binary places f, 0 ≤ f ≤ 40."""
-    return count(name, value, least=0, most=MAX_FRAC_BITS)
+def fraction_bits(name: str, value: object, most: int = MAX_FRAC_BITS) -> int:
+    """Return a number of binary places f, 0 ≤ f ≤ 40 or another limit."""
+    return count(name, value, least=0, most=most)
 
 
 def coded(name: str, value: object) -> CodedMatrix:

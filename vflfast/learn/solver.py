@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..crypto.coded import CodedMatrix
 from ..errors import BoundError, InputError, ModelError
-from ..params import MAX_GRAM_COLUMNS, MIN_ALPHA, RELAXATION
+from ..params import MAX_GRADIENT_BITS, MAX_GRAM_COLUMNS, MIN_ALPHA, RELAXATION
 from . import checks, linalg
 from .checks import Floats
 from .logistic import cross_product
@@ -67,7 +67,7 @@ class BlockSolver(ABC):
         residual_sum
             Σ(4g)·2^frac_bits.
         frac_bits
-            Binary places, 0..40.
+            Binary places, 0..128.
         batch_rows
             Rows that the sums run over; default all of the matrix.
 
@@ -85,7 +85,8 @@ class BlockSolver(ABC):
         now = np.where(self.scaling.varies, checks.floats("theta", theta, self.n_columns), 0.0)
         opened = checks.integers("gradient_sums", gradient_sums, self.n_columns)
         total = checks.integers("residual_sum", [residual_sum], 1)[0]
-        slope = self.scaling.gradient(opened, total, checks.fraction_bits("frac_bits", frac_bits), self._batch(batch_rows))
+        bits = checks.fraction_bits("frac_bits", frac_bits, MAX_GRADIENT_BITS)
+        slope = self.scaling.gradient(opened, total, bits, self._batch(batch_rows))
         with np.errstate(over="ignore", invalid="ignore"):
             result = self._step(now, slope + self.alpha * now)
         if not np.isfinite(result).all():
@@ -126,7 +127,7 @@ class BlockSolver(ABC):
         """
         total = checks.integers("residual_sum", [residual_sum], 1)[0]
         try:
-            return -total / (self._mass(batch_rows) << checks.fraction_bits("frac_bits", frac_bits))
+            return -total / (self._mass(batch_rows) << checks.fraction_bits("frac_bits", frac_bits, MAX_GRADIENT_BITS))
         except OverflowError:
             raise BoundError("residual_sum", "exceeds the range of float64") from None
 

@@ -141,7 +141,7 @@ async def _receive_quotas(link: Link, public: Public, opening: Opening, settings
         n_rows, n_values = message.n_rows, opening.columns[party] + 1
         with _fault_of(party, "Quota"):
             bound = gradient_bound(settings, n_rows, message.largest, len(link.peers))
-            sums[party] = Sums(n_values, bound, public.opening_size(n_values, bound), Noise.agreed(settings, n_rows))
+            sums[party] = Sums(n_values, bound, public.opening_size(n_values, bound), Noise.agreed(settings, n_rows, len(link.peers)))
     return sums
 
 

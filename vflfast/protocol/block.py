@@ -175,7 +175,7 @@ class Block:
 
     def update(self, gradient_sums: list[int], residual_sum: int, n_rows: int) -> None:
         """Take one step from Zᵀ(4g) and Σ4g [0107], [0108], then look at the loss [0124], [0129]."""
-        bits = gradient_bits(self.settings)
+        bits = gradient_bits(self.settings, self.n_parties)
         theta = self.solver.update(self.theta, gradient_sums, residual_sum, bits, n_rows)
         relaxed = self.solver.intercept_relaxation * self.solver.intercept_step(residual_sum, bits, n_rows) if self.has_intercept else 0.0
         self._take(theta, self.intercept + relaxed)
@@ -185,7 +185,7 @@ class Block:
         if not isinstance(self.solver, QuasiNewton):
             self.update(gradient_sums, residual_sum, n_rows)
             return
-        bits = gradient_bits(self.settings)
+        bits = gradient_bits(self.settings, self.n_parties)
         self._take(*(yield from self.solver.steps(self.theta, self.intercept, gradient_sums, residual_sum, bits)))
 
     def _take(self, theta: Floats, intercept: float) -> None:

@@ -1,4 +1,4 @@
-"""The forward pass of the logistic residual: K encrypted columns of the host's half to the guest, and [[σ(u′ + u″) − y]] back.
+"""The forward pass of the logistic residual with one host: K columns of its half, encrypted, to the guest, and [[σ(u′ + u″) − y]] back.
 
 In pieces of rows, as [[u″]] of the Taylor residual (forward.py): a piece holds column after column of its rows.
 """
@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
-from ..errors import InputError, ProtocolError
+from ..errors import ProtocolError
 from ..learn import residual
 from . import messages as ms
+from .chain import weighed
 from .forward import Arrival, pieces, residual_bound
 from .link import Link
 from .settings import Settings
@@ -20,12 +21,6 @@ from .settings import Settings
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 PHI_BOUND = 1 << residual.PHI_BITS
-
-
-def check_parties(settings: Settings, n_hosts: int) -> None:
-    """Refuse the logistic residual with more than one host; InputError."""
-    if settings.residual == "logistic" and n_hosts > 1:
-        raise InputError("residual", "logistic is for one host; with several use taylor")
 
 
 async def send_columns(link: Link, public: Public, half: Floats) -> None:
@@ -58,7 +53,7 @@ async def return_residual(
     for piece in pieces(half.size):
         columns = await arrival.receive(link, len(factors) * (piece.stop - piece.start))
         link.stage("residual")
-        part = _weigh(columns, factors[:, piece]) + constant[piece]
+        part = weighed(columns, factors[:, piece]) + constant[piece]
         if row_weights is not None:
             part = part * row_weights[piece]
         bounded = CipherVector(public, part.vector, 0, residual_bound(settings, 2))
@@ -80,13 +75,3 @@ def plain_residual(half: Floats, other: Floats, labels: npt.NDArray[np.int8]) ->
     constant, factors = offset_and_factors(centre, scale, half, labels)
     found: Ints = constant + (factors * residual.tables(centre, scale).columns(other)).sum(axis=0)
     return found
-
-
-def _weigh(columns: CipherVector, factors: Ints) -> CipherVector:
-    """[[Σ_k c_k·φ_k]] of the rows of a piece."""
-    weighed = columns * factors.ravel()
-    n_rows = factors.shape[1]
-    total = weighed[:n_rows]
-    for k in range(1, len(factors)):
-        total = total + weighed[k * n_rows : (k + 1) * n_rows]
-    return total

@@ -15,13 +15,15 @@ from ..crypto.codec import encode
 from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
-from ..learn import residual
+from ..learn import residual, sines
 from ..params import MAX_EARLY_MESSAGES, ROWS_PER_MESSAGE
 from . import messages as ms
 from .link import Link
 from .packing import RowPacking
 from .settings import Settings
 
+ONE_HOST = 2  # data parties
+SERIES_BOUND = 4  # of the residual by sines, which are at most 1, rounding included
 REFILL_POWERS = 256  # a tenth of a second on a slow core: a party that works on its pool still hears its peers
 
 
@@ -35,18 +37,21 @@ def predictor_bound(settings: Settings) -> int:
     return int(settings.predictor_bound * (1 << settings.frac_bits))
 
 
-def gradient_bits(settings: Settings) -> int:
+def gradient_bits(settings: Settings, n_parties: int) -> int:
     """Return the binary places of opened sums of 4g: those of the predictors, or two less than those of the logistic residual g."""
-    return settings.frac_bits if settings.residual == "taylor" else residual.RESIDUAL_BITS - 2
+    if settings.residual == "taylor":
+        return settings.frac_bits
+    return (residual.RESIDUAL_BITS if n_parties == ONE_HOST else sines.residual_bits(n_parties - 1)) - 2
 
 
 def residual_bound(settings: Settings, n_parties: int) -> int:
     """Return the bound of |a·4g| = a·|Σ u − 2y| in fixed point, for `n_parties` that send predictors and weights a of the rows.
 
-    The logistic residual has a bound that holds at every scale of the host's half.
+    The logistic residual has a bound that holds for all halves, at every scale of one host's; of several, ½ + Σ_k |a_k| + 1 and rounding.
     """
     if settings.residual == "logistic":
-        return residual.BOUND * settings.max_weight
+        bound = residual.BOUND if n_parties == ONE_HOST else SERIES_BOUND << sines.residual_bits(n_parties - 1)
+        return bound * settings.max_weight
     return (predictor_bound(settings) * n_parties + (2 << settings.frac_bits)) * settings.max_weight
 
 

@@ -32,7 +32,7 @@ def gradient_bound(settings: Settings, n_rows: int, largest: int, n_parties: int
     packing = agreed_packing(settings, n_rows, residual)
     if packing.rows > 1:
         return packing.product_bound()
-    return residual * batch_rows(settings, n_rows) * max(largest, 1) + Noise.agreed(settings, n_rows).bound
+    return residual * batch_rows(settings, n_rows) * max(largest, 1) + Noise.agreed(settings, n_rows, n_parties).bound
 
 
 async def announce_quota(link: Link, block: Block) -> None:
@@ -50,7 +50,7 @@ async def open_gradient(
     link.divide({phase: sum(part.spent[phase] for part in sums) for phase in sums[0].spent})
     link.stage("combine")
     columns = packing.combine(public, parts, sums)
-    noise = Noise.agreed(block.settings, block.matrix.n_rows)
+    noise = Noise.agreed(block.settings, block.matrix.n_rows, block.n_parties)
     agreed = columns.like(columns.vector, gradient_bound(block.settings, block.matrix.n_rows, block.matrix.largest, block.n_parties))
     values = packing.middle(await open_sums(link, public, agreed, ms.MaskedGradient, ms.OpenedGradient, noise.bound))
     ledger.add("opened gradient sums", packing.digits * len(values), block.matrix.n_rows, rows)

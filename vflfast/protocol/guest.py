@@ -16,7 +16,7 @@ from ..learn.leverage import Leverage
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm, calibrate
-from . import columns, woe
+from . import chain, columns, woe
 from . import messages as ms
 from .block import Block, PartyInputs, PartyModel
 from .budget import label_claims
@@ -73,7 +73,6 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     if inputs.labels is None:
         raise InputError("labels", "the guest needs labels")
     hosts = _hosts(link)
-    columns.check_parties(settings, len(hosts))
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
     link.stage("measure rows")
@@ -153,7 +152,11 @@ async def _round(
     link.stage("residual")
     labels = block.own_labels()[batch]
     if settings.residual == "logistic":  # or [[σ(u″ + u′) − y]], from columns of u″
-        residual = await columns.return_residual(link, hosts[0], public, block.half(batch), labels, settings, block.row_weights)
+        half, weights = block.half(batch), block.row_weights
+        if len(hosts) == 1:
+            residual = await columns.return_residual(link, hosts[0], public, half, labels, settings, weights)
+        else:
+            residual = await chain.return_residual(link, public, half, labels, settings, weights)
     else:
         offset = residual_offset(block.fixed_predictor(batch), labels, settings.frac_bits)
         residual = await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights)

@@ -13,11 +13,11 @@ from ..learn.leverage import Leverage
 from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm
-from . import columns, woe
+from . import chain, columns, woe
 from . import messages as ms
 from .block import Block, PartyInputs, PartyModel
 from .exchange import Exchange, advance
-from .forward import Refill, expect_rounds, receive_residual, send_predictor
+from .forward import ONE_HOST, Refill, expect_rounds, receive_residual, send_predictor
 from .gradient import announce_quota, open_gradient, vote
 from .guest import ScoringInputs, receive_labels
 from .leakage import LeakLedger, guard_batches
@@ -33,7 +33,6 @@ from .transcripts import confirm
 
 async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Journal | None = None) -> PartyModel:
     """Train this host's half (protocol §3); return it. With a journal, go on from its last common round."""
-    columns.check_parties(settings, len(link.peers) - 1)
     digest = b"" if journal is None else inputs_digest(inputs, settings)  # a pass over all codes, for checkpoints only
     journal = journal or NoJournal()
     link.stage("measure rows")
@@ -119,7 +118,8 @@ async def _round(
     link.idle = Refill(public, block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
     link.stage("encrypt")
     if settings.residual == "logistic":
-        await columns.send_columns(link, public, block.half(batch))
+        forward = columns.send_columns if n_parties == ONE_HOST else chain.pass_on
+        await forward(link, public, block.half(batch))
     else:
         await send_predictor(link, public, block.predictor[batch], settings, block.packing)
     residual = await receive_residual(link, public, matrix.n_rows, settings, n_parties, block.packing)

@@ -32,9 +32,9 @@ class Noise:
     deviation: int
 
     @classmethod
-    def agreed(cls, settings: Settings, n_rows: int) -> Noise:
-        """Return the noise of the agreed c: c·√(rows of a batch)·2^gradient_bits·weight_unit, rounded down."""
-        unit = settings.weight_unit << gradient_bits(settings)
+    def agreed(cls, settings: Settings, n_rows: int, n_parties: int) -> Noise:
+        """Return the noise of the agreed c: c·√(rows of a batch)·2^gradient_bits·weight_unit, rounded down, of `n_parties` data parties."""
+        unit = settings.weight_unit << gradient_bits(settings, n_parties)
         return cls(math.isqrt(int(Fraction(settings.opening_noise) ** 2 * batch_rows(settings, n_rows) * unit**2)))
 
     @property

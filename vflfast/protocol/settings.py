@@ -52,8 +52,8 @@ class Settings:
     frac_bits, predictor_bound
         Fixed point of the linear predictors, and the magnitude above which a party refuses to send one.
     residual
-        ``taylor``: that of the loss expanded to second order [0133]; ``logistic``: that of the logistic loss itself (learn/residual.py),
-        for one host, with ``row_packing`` 1.
+        ``taylor``: that of the loss expanded to second order [0133]; ``logistic``: that of the logistic loss itself (learn/residual.py,
+        for several hosts learn/sines.py), with ``row_packing`` 1.
     solver, step, momentum
         ``block-newton``; ``lbfgs``, over all parties' blocks (learn/lbfgs.py), with ``n_batches`` 1; ``gd`` with a step (``None``: 1/L) and
         momentum.

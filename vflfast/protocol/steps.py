@@ -62,8 +62,8 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     ("host", "guest"): {
         START: (Hello,),
         Hello: (RowCommitment,),
-        RowCommitment: (Predictor, HalfRange, ClassSums),
-        ClassSums: (Predictor, HalfRange),
+        RowCommitment: (Predictor, HalfRange, ClassSums, InnerProducts),
+        ClassSums: (Predictor, HalfRange, InnerProducts),
         HalfRange: (Predictor,),
         Predictor: (Predictor, HalfRange, InnerProducts),
         InnerProducts: (InnerProducts, Predictor, HalfRange),
@@ -113,9 +113,10 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     },
     ("host", "host"): {
         START: (Hello,),
-        Hello: (MaskSeed, InnerProducts),
-        MaskSeed: (InnerProducts,),
-        InnerProducts: (InnerProducts,),
+        Hello: (MaskSeed, InnerProducts, Predictor),
+        MaskSeed: (InnerProducts, Predictor),
+        Predictor: (Predictor, InnerProducts),
+        InnerProducts: (InnerProducts, Predictor),
     },
 }
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..crypto.coded import CodedMatrix
 from ..errors import InputError
 from ..learn.logistic import cross_product, residual_offset
+from . import chain, columns
 from .block import Block, PartyInputs, Rows
-from .columns import check_parties, plain_residual
 from .exchange import real_numbers, whole_numbers
 from .settings import Settings
 from .woe import plain_inputs
+
+PART_BITS = 34  # of a residual whose sums over 2^21 rows, times values up to 2^8, fit 63 bits
 
 
 def train_twin(
@@ -29,7 +33,6 @@ def train_twin(
     """
     if settings.opening_noise:
         raise InputError("opening_noise", "the plaintext twin has none: leave it out, or train encrypted and without --verify")
-    check_parties(settings, len(hosts))
     if guest.labels is None:
         raise InputError("labels", "the guest needs labels")
     hosts = [plain_inputs(host, guest.labels, settings) for host in hosts]
@@ -52,18 +55,29 @@ def _round(blocks: list[Block], settings: Settings, round_: int) -> None:
     residual = _residual(blocks, settings, rows)
     if blocks[0].row_weights is not None:
         residual = residual * blocks[0].row_weights
-    total = int(residual.sum())
+    total = sum(residual.tolist())
     steps = []
     for block in blocks:
         matrix = block.batch(round_)[1]
-        steps.append(block.steps(cross_product(matrix, residual).tolist(), total, matrix.n_rows))
+        steps.append(block.steps(_products(matrix, residual), total, matrix.n_rows))
     _advance(steps)
 
 
-def _residual(blocks: list[Block], settings: Settings, rows: Rows) -> npt.NDArray[np.int64]:
+def _products(matrix: CodedMatrix, residual: npt.NDArray[Any]) -> list[int]:
+    """Return Zᵀ·residual exactly; numbers of many bits, as of several hosts, in parts of `PART_BITS` each."""
+    if np.abs(residual).max() < 1 << PART_BITS:
+        return list(cross_product(matrix, residual.astype(np.int64)).tolist())
+    high = residual >> PART_BITS
+    low = (residual - (high << PART_BITS)).astype(np.int64)
+    parts = zip(_products(matrix, high), cross_product(matrix, low).tolist(), strict=True)
+    return [(above << PART_BITS) + own for above, own in parts]
+
+
+def _residual(blocks: list[Block], settings: Settings, rows: Rows) -> npt.NDArray[Any]:
     labels = blocks[0].own_labels()[rows]
     if settings.residual == "logistic":
-        return plain_residual(blocks[0].half(rows), blocks[1].half(rows), labels)
+        half, others = blocks[0].half(rows), [block.half(rows) for block in blocks[1:]]
+        return columns.plain_residual(half, others[0], labels) if len(others) == 1 else chain.plain_residual(half, others, labels)
     residual = residual_offset(blocks[0].fixed_predictor(rows), labels, settings.frac_bits)
     for block in blocks[1:]:
         residual = residual + block.fixed_predictor(rows)

@@ -35,7 +35,7 @@ WHEN: dict[steps.Kind, str] = {
     ms.TrainingLabels: "profile patent",
     **dict.fromkeys((ms.EncryptedLabels, ms.ClassSums, ms.SumsQuota, ms.MaskedSums, ms.OpenedSums, ms.ClassEvidence), "host_woe"),
     ms.Quota: "training", ms.ThresholdChoice: "training",
-    ms.MaskSeed: "solver lbfgs", ms.InnerProducts: "solver lbfgs", ms.HalfRange: "residual logistic, one host",
+    ms.MaskSeed: "solver lbfgs", ms.InnerProducts: "solver lbfgs", ms.HalfRange: "residual logistic",
     ms.CombinedScores: "threshold ks, precision; output scores",
     ms.MaskedPredictors: "joint", ms.OpenedPredictors: "joint",
 }  # fmt: skip
@@ -63,7 +63,7 @@ LEARNS: dict[steps.Kind, str] = {
     ms.OpenedSums: "guest: positives of those classes; classes below 50 rows take no part",
     ms.ClassEvidence: "host: the WOE of its classes, and so about their positives",
     ms.MaskSeed: "the other: masks that nobody else knows",
-    ms.HalfRange: "guest: about the mean and the deviation of u″",
+    ms.HalfRange: "guest: about the mean and the deviation of u″; with several hosts, all of all",
     ms.InnerProducts: "data parties: sums of all parties' inner products; of two parties, the other's",
     ms.Predictor: "nothing: encrypted",
     ms.Residual: "nothing: encrypted, under fresh randomness of the guest",

@@ -202,6 +202,13 @@ def test_a_mask_seed_of_another_size_is_refused() -> None:
     assert tampered(replace(ms.MaskSeed, seed=b"short"), "guest").step == "MaskSeed"
 
 
+@pytest.mark.parametrize("party", ["guest", "host1", "host2"])
+def test_a_range_that_is_none_is_refused_by_every_other_party(party: str) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        run(training_programs(parties(60, (2, 3, 2)), agreed(max_iter=2)), {party: replace(ms.HalfRange, scale=0.3)})
+    assert (caught.value.party, caught.value.step) == (party, "HalfRange")
+
+
 @pytest.mark.parametrize("party", ["host1", "host2"])
 def test_another_number_of_columns_in_the_chain_is_refused(party: str) -> None:
     """By the next host, and by the guest."""

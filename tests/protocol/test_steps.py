@@ -11,6 +11,7 @@ from support.runs import listen, parties, scoring_programs, settings, train, tra
 from support.simulator import MemoryJournal
 
 from vflfast.errors import ProtocolError
+from vflfast.protocol import forward
 from vflfast.protocol import messages as ms
 from vflfast.protocol.inline import party_names
 from vflfast.protocol.messages import MaskedSums, OpenedSums
@@ -29,7 +30,7 @@ SCORINGS: list[dict[str, Any]] = [{}, {"profile": "patent"}, {"output": "scores"
 QUASI_NEWTON: list[dict[str, Any]] = [
     {"solver": "lbfgs"}, {"solver": "lbfgs", "profile": "patent"}, {"solver": "lbfgs", "host_woe": True}, {"residual": "logistic"},
     {"residual": "logistic", "solver": "lbfgs"}, {"residual": "logistic", "host_woe": True},
-    {"residual": "logistic", "solver": "lbfgs", "host_woe": True},
+    {"residual": "logistic", "solver": "lbfgs", "host_woe": True}, {"residual": "logistic", "profile": "patent"},
 ]  # fmt: skip
 
 Lanes = dict[tuple[str, str], list[Kind]]
@@ -56,8 +57,10 @@ def runs() -> list[Lanes]:
         for changes in ({"threshold": "ks"}, {"profile": "patent"}):
             agreed, journals = settings(host_woe=True, max_iter=1, **changes), {n: MemoryJournal() for n in party_names(n_hosts)}
             found += [lanes(listen(training_programs(coarse, agreed, journals))[1]) for _ in range(2)]
-        for changes in QUASI_NEWTON:
-            found.append(lanes(listen(training_programs(coarse, settings(max_iter=2, **changes)))[1]))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(forward, "ROWS_PER_MESSAGE", 16)  # several pieces of a vector
+            for changes in QUASI_NEWTON:
+                found.append(lanes(listen(training_programs(coarse, settings(max_iter=2, **changes)))[1]))
         trained = train(made, settings())
         found += [lanes(listen(scoring_programs(made, trained, settings(**changes)))[1]) for changes in SCORINGS]
     return found
@@ -141,7 +144,7 @@ def test_a_refused_message_does_not_move_the_lane() -> None:
 def test_only_forward_messages_may_repeat() -> None:
     twice = {kind for table in TABLE.values() for kind, follow in table.items() if kind in follow}
     # one a round, told apart by its number; inner products by their masks; one a host, by masks
-    assert twice == {ms.Predictor, ms.Residual, ms.InnerProducts} | {MaskedSums, OpenedSums}
+    assert twice == {ms.Predictor, ms.Residual, ms.InnerProducts, ms.HalfRange} | {MaskedSums, OpenedSums}
     assert twice - {MaskedSums, OpenedSums} <= set(ROUND_KINDS)
 
 

@@ -1,8 +1,9 @@
 """The logistic residual of several hosts: σ(u) − ½ ≈ Σ_k a_k·sin((2k − 1)πu/(2L)), because a sine of a sum is a sum of products.
 
 With θ_b = πu_b/(2L) of each party's half, cos and sin of (2k − 1)·Σθ_b follow party by party: each multiplies the encrypted cosines and
-sines of the parties before it by its own. For |u| ≤ L the series is within 10^-3; beyond L the sine comes back, so every party clips its
-own |u| to L over the number of data parties.
+sines of the parties before it by its own. Every party tells the others the centre and the scale of its half (residual.py); from its centre
+it is clipped to `LIMIT` scales, which hold all but a few in 10^5 of normal halves. L is the sum of these limits and of the centres, so no
+sum leaves the range of the series, where beyond L the sine would come back; and K grows with L, so that the error stays below 10^-3.
 
 cos θ and sin θ are polynomials of θ, and those of odd multiples follow by recurrence: the same bits on every machine, which a library's
 are not.
@@ -10,6 +11,8 @@ are not.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,11 +21,14 @@ from . import linalg
 from .checks import Floats, Ints
 from .logistic import sigmoid
 
-L = 12.0
-TERMS = 8  # K: error below 8.5·10^-4 for |u| ≤ L
+LIMIT = 4.5  # scales
+LEAST_L = 6.0
+TERMS_PER_L = 2 / 3  # K over L: an error below 8.5·10^-4
 FIRST_BITS, NEXT_BITS = 12, 10  # binary places of the first host's cosines and sines, and of each factor of the others
 POINTS = 2401
 SERIES = 24  # terms of the power series: (π/2)^24/24! is below 10^-19
+
+Range = tuple[float, float]  # centre and scale of a half
 
 
 def residual_bits(n_hosts: int) -> int:
@@ -30,17 +36,43 @@ def residual_bits(n_hosts: int) -> int:
     return FIRST_BITS + NEXT_BITS * n_hosts
 
 
-def waves(half: Floats, n_parties: int) -> tuple[Floats, Floats]:
-    """Return cos and sin of (2k − 1)πu/(2L) of one party's half, clipped to L/n_parties, each of shape (TERMS, n_rows)."""
-    limit = L / n_parties
-    angle = np.clip(half, -limit, limit) * (np.pi / (2 * L))
-    cosine, sine = _series(angle)
-    twice = 2.0 * (2.0 * cosine * cosine - 1.0)  # 2·cos 2θ
-    cosines, sines = [cosine, cosine * (twice - 1.0)], [sine, sine * (twice + 1.0)]  # cos 3θ and sin 3θ
-    while len(cosines) < TERMS:
-        cosines.append(twice * cosines[-1] - cosines[-2])
-        sines.append(twice * sines[-1] - sines[-2])
-    return np.stack(cosines[:TERMS]), np.stack(sines[:TERMS])
+@dataclass(frozen=True)
+class Waves:
+    """What all parties agree on in a round: the ranges of their halves, the guest's first."""
+
+    ranges: tuple[Range, ...]
+
+    @property
+    def length(self) -> float:
+        """L, a whole number of at least 6."""
+        limits = math.fsum(LIMIT * scale for _, scale in self.ranges)
+        return max(LEAST_L, float(math.ceil(limits + abs(self._centre))))
+
+    @property
+    def terms(self) -> int:
+        """K."""
+        return math.ceil(TERMS_PER_L * self.length)
+
+    @property
+    def _centre(self) -> float:
+        return math.fsum(centre for centre, _ in self.ranges)
+
+    def of(self, place: int, half: Floats) -> tuple[Floats, Floats]:
+        """Return cos and sin of (2k − 1)πu/(2L) of a party's half, counted from its centre; the guest's, at place 0, has all centres.
+
+        Returns
+        -------
+        float64, shape (terms, n_rows) each
+        """
+        centre, scale = self.ranges[place]
+        held = np.clip(half - centre, -LIMIT * scale, LIMIT * scale) + (self._centre if place == 0 else 0.0)
+        return multiples(held * (np.pi / (2 * self.length)), self.terms)
+
+    def factors(self, half: Floats) -> tuple[Ints, Ints]:
+        """Return the guest's factors of the sums' cosines and sines: a_k·sin and a_k·cos of its own angles, shape (terms, n_rows) each."""
+        cosines, sines = self.of(0, half)
+        a = np.array(coefficients(self.length, self.terms))[:, None]
+        return whole(a * sines, NEXT_BITS), whole(a * cosines, NEXT_BITS)
 
 
 def whole(values: Floats, bits: int) -> Ints:
@@ -49,11 +81,11 @@ def whole(values: Floats, bits: int) -> Ints:
     return found
 
 
-@lru_cache(maxsize=1)
-def coefficients() -> tuple[float, ...]:
+@lru_cache(maxsize=64)
+def coefficients(length: float, terms: int) -> tuple[float, ...]:
     """Return a_1 … a_K, the least squares of σ − ½ on the sines over [−L, L]."""
-    grid = np.linspace(-L, L, POINTS)
-    _, sines = waves(grid, 1)
+    grid = np.linspace(-length, length, POINTS)
+    _, sines = multiples(grid * (np.pi / (2 * length)), terms)
     target = sigmoid(grid) - 0.5
     normal = np.stack([linalg.product(sines, row) for row in sines])
     right = linalg.product(sines, target)
@@ -61,11 +93,15 @@ def coefficients() -> tuple[float, ...]:
     return tuple(linalg.solve(normal, right).tolist())
 
 
-def factors(half: Floats, n_parties: int) -> tuple[Ints, Ints]:
-    """Return the guest's factors of the sums' cosines and sines: a_k·sin and a_k·cos of its own angles, shape (TERMS, n_rows) each."""
-    cosines, sines = waves(half, n_parties)
-    a = np.array(coefficients())[:, None]
-    return whole(a * sines, NEXT_BITS), whole(a * cosines, NEXT_BITS)
+def multiples(angle: Floats, terms: int) -> tuple[Floats, Floats]:
+    """Return cos and sin of (2k − 1)·angle for k = 1 … terms, |angle| ≤ π/2, each of shape (terms, n)."""
+    cosine, sine = _series(angle)
+    twice = 2.0 * (2.0 * cosine * cosine - 1.0)  # 2·cos 2θ
+    cosines, sines = [cosine, cosine * (twice - 1.0)], [sine, sine * (twice + 1.0)]  # cos 3θ and sin 3θ
+    while len(cosines) < terms:
+        cosines.append(twice * cosines[-1] - cosines[-2])
+        sines.append(twice * sines[-1] - sines[-2])
+    return np.stack(cosines[:terms]), np.stack(sines[:terms])
 
 
 def _series(angle: Floats) -> tuple[Floats, Floats]:

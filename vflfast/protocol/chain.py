@@ -1,6 +1,7 @@
 """The forward pass of the logistic residual with several hosts: cosines and sines of their halves' sum, from host to host to the guest.
 
-The first host encrypts cos and sin of its own angles, 2K columns (learn/sines.py). Every other one multiplies them by its own, so that they
+Every party tells the others centre and scale of its half. The first host encrypts cos and sin of its own angles, 2K columns
+(learn/sines.py). Every other one multiplies them by its own, so that they
 become those of the sum of angles, puts them under fresh randomness and hands them on; the guest is last, and returns [[σ(u) − y]].
 """
 
@@ -11,7 +12,10 @@ import numpy.typing as npt
 
 from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
+from ..errors import ProtocolError
 from ..learn import sines
+from ..learn.residual import agreed_range, is_agreed
+from ..learn.sines import Waves
 from . import messages as ms
 from .forward import Arrival, pieces, residual_bound
 from .link import Link
@@ -33,21 +37,30 @@ def columns_bound(place: int) -> int:
 
 
 async def pass_on(link: Link, public: Public, half: Floats) -> None:
-    """Host: send the cosines and sines of the sum up to its own half to the next host, or to the guest; ProtocolError."""
+    """Host: send the cosines and sines of the sum up to its own half to the next host, or to the guest.
+
+    Raises
+    ------
+    BoundError
+        The half varies too much.
+    ProtocolError
+        Ranges or columns of others are not what is due.
+    """
+    agreed = await _agree(link, half)
     hosts = hosts_of(link)
-    place, n_parties = hosts.index(link.name), len(hosts) + 1
+    place = hosts.index(link.name)
     to = hosts[place + 1] if place + 1 < len(hosts) else "guest"
     if place == 0:
-        columns = np.concatenate([sines.whole(part, sines.FIRST_BITS) for part in sines.waves(half, n_parties)])
+        columns = np.concatenate([sines.whole(part, sines.FIRST_BITS) for part in agreed.of(1, half)])
         for piece in pieces(half.size):
             link.stage("encrypt")
             encrypted = public.encrypt_encoded(columns[:, piece].ravel(), frac_bits=0, bound=columns_bound(0))
             await link.send(to, ms.Predictor(encrypted.limbs))
         return
-    cosines, sine = (sines.whole(part, sines.NEXT_BITS) for part in sines.waves(half, n_parties))
+    cosines, sine = (sines.whole(part, sines.NEXT_BITS) for part in agreed.of(place + 1, half))
     arrival = Arrival(public, hosts[place - 1], ms.Predictor, columns_bound(place - 1))
     for piece in pieces(half.size):
-        came = await arrival.receive(link, 2 * sines.TERMS * (piece.stop - piece.start))
+        came = await arrival.receive(link, 2 * agreed.terms * (piece.stop - piece.start))
         link.stage("encrypt")
         turned = CipherVector(public, _turned(came, cosines[:, piece], sine[:, piece]).vector, 0, columns_bound(place))
         await link.send(to, ms.Predictor(public.rerandomize(turned).limbs))
@@ -56,9 +69,16 @@ async def pass_on(link: Link, public: Public, half: Floats) -> None:
 async def return_residual(
     link: Link, public: Public, half: Floats, labels: npt.NDArray[np.int8], settings: Settings, row_weights: Ints | None = None
 ) -> CipherVector:
-    """Guest: return [[σ(u) − y]] times the rows' weights; every host gets it re-randomised; ProtocolError."""
-    hosts = hosts_of(link)
-    offset, multipliers = offset_and_factors(half, labels, len(hosts))
+    """Guest: return [[σ(u) − y]] times the rows' weights; every host gets it re-randomised.
+
+    Raises
+    ------
+    BoundError, ProtocolError
+        As `pass_on`.
+    """
+    agreed, hosts = await _agree(link, half), hosts_of(link)
+    link.stage("residual")
+    offset, multipliers = offset_and_factors(agreed, half, labels)
     arrival, parts = Arrival(public, hosts[-1], ms.Predictor, columns_bound(len(hosts) - 1)), []
     for piece in pieces(half.size):
         columns = await arrival.receive(link, len(multipliers) * (piece.stop - piece.start))
@@ -74,23 +94,39 @@ async def return_residual(
     return CipherVector.concatenate(parts)
 
 
-def offset_and_factors(half: Floats, labels: npt.NDArray[np.int8], n_hosts: int) -> tuple[Ints, Ints]:
+async def _agree(link: Link, half: Floats) -> Waves:
+    """Tell all data parties the range of the own half, and hear theirs."""
+    ranges = {link.name: agreed_range(half)}
+    names = ["guest", *hosts_of(link)]
+    others = [name for name in names if name != link.name]
+    for other in others:
+        await link.send(other, ms.HalfRange(*ranges[link.name]))
+    for other in others:
+        told = await link.receive(other, ms.HalfRange)
+        if not is_agreed(told.centre, told.scale):
+            raise ProtocolError(other, "HalfRange", f"no centre and scale of a half: {told.centre!r}, {told.scale!r}")
+        ranges[other] = told.centre, told.scale
+    return Waves(tuple(ranges[name] for name in names))
+
+
+def offset_and_factors(agreed: Waves, half: Floats, labels: npt.NDArray[np.int8]) -> tuple[Ints, Ints]:
     """Return ½ − y with y ∈ {0, 1}, shape (n_rows,), and the guest's factors of cosines and sines, shape (2K, n_rows)."""
+    n_hosts = len(agreed.ranges) - 1
     half_unit = 1 << (sines.residual_bits(n_hosts) - 1)
     signs = 1 - 2 * (labels > 0).astype(np.int64 if n_hosts <= MOST_IN_INT64 else object)
-    return signs * half_unit, np.concatenate(sines.factors(half, n_hosts + 1))
+    return signs * half_unit, np.concatenate(agreed.factors(half))
 
 
 def plain_residual(half: Floats, others: list[Floats], labels: npt.NDArray[np.int8]) -> Ints:
     """Return the residual in the clear, what the encrypted one holds bit for bit: int64, of many hosts Python integers."""
-    n_parties = len(others) + 1
+    agreed = Waves(tuple(agreed_range(one) for one in (half, *others)))
     exact = np.int64 if len(others) <= MOST_IN_INT64 else object
-    columns = np.concatenate([sines.whole(part, sines.FIRST_BITS) for part in sines.waves(others[0], n_parties)]).astype(exact)
-    for other in others[1:]:
-        cosines, sine = (sines.whole(part, sines.NEXT_BITS).astype(exact) for part in sines.waves(other, n_parties))
-        cos, sin = columns[: sines.TERMS], columns[sines.TERMS :]
+    columns = np.concatenate([sines.whole(part, sines.FIRST_BITS) for part in agreed.of(1, others[0])]).astype(exact)
+    for place, other in enumerate(others[1:], start=2):
+        cosines, sine = (sines.whole(part, sines.NEXT_BITS).astype(exact) for part in agreed.of(place, other))
+        cos, sin = columns[: agreed.terms], columns[agreed.terms :]
         columns = np.concatenate([cos * cosines - sin * sine, sin * cosines + cos * sine])
-    offset, multipliers = offset_and_factors(half, labels, len(others))
+    offset, multipliers = offset_and_factors(agreed, half, labels)
     found: Ints = offset + (multipliers.astype(exact) * columns).sum(axis=0)
     return found
 
@@ -107,7 +143,7 @@ def weighed(columns: CipherVector, factors: Ints) -> CipherVector:
 
 def _turned(columns: CipherVector, cosines: Ints, sine: Ints) -> CipherVector:
     """[[cos(α + β)]], then [[sin(α + β)]], from those of α and the plain ones of β."""
-    half = sines.TERMS * cosines.shape[1]
+    half = cosines.size
     cos, sin = columns[:half], columns[half:]
     c, s = cosines.ravel(), sine.ravel()
     return CipherVector.concatenate([cos * c - sin * s, sin * c + cos * s])

@@ -120,7 +120,7 @@ class MaskSeed(Message):
 
 @dataclass(frozen=True)
 class HalfRange(Message):
-    """Host to guest: centre and scale of its u″ in this round, for the tables of the logistic residual (learn/residual.py)."""
+    """Host to guest, of several hosts between all data parties: centre and scale of u in this round, for the logistic residual."""
 
     kind = 9
     phase = "forward"

@@ -98,7 +98,7 @@ class Progress(StageClock):
     def __init__(self, settings: Settings, *, quiet: bool = False) -> None:
         super().__init__()
         self.max_iter = settings.max_iter
-        self.least_rounds = min(settings.n_iter_no_change + 1, settings.max_iter)
+        self.least_rounds = settings.least_rounds
         self._console = Console(stderr=True, quiet=quiet)
         self._status = self._console.status("starting") if self._console.is_terminal and not quiet else None
         self._round_shown = 0

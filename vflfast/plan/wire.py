@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..crypto.codec import SlotPlan
 from ..crypto.paillier.opening import holder_plan, plan_opening
+from ..learn.residual import columns_of
+from ..learn.sines import Waves
 from ..protocol import messages as ms
 from ..protocol.forward import pieces, residual_bound
 from ..protocol.gradient import gradient_bound
@@ -31,13 +33,24 @@ def row_slots(shape: RunShape) -> int:
     return agreed_packing(shape.settings, shape.n_rows, residual_bound(shape.settings, len(shape.parties))).slot_bits
 
 
+def columns_sent(shape: RunShape) -> int:
+    """Return how many ciphertexts a row each host sends in a round: one, or the logistic residual's columns at a usual scale."""
+    if shape.settings.residual == "taylor":
+        return 1
+    hosts = len(shape.parties) - 1
+    usual = ((0.0, 1.0),) * (hosts + 1)
+    return columns_of(1.0) if hosts == 1 else 2 * Waves(usual).terms
+
+
 def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
     """Return the bytes of every large or repeated message of a training run; a Hello and its like are left out."""
     width = shape.settings.key_bits // 4
     guest, *hosts = (party.name for party in shape.parties)
-    messages = [_limbs(piece.stop - piece.start, width) for piece in pieces(-(-shape.n_rows // shape.settings.row_packing))]
-    vector = rounds * sum(messages)
-    sizes = {f"{host} → {guest}: Predictor": vector for host in hosts} | {f"{guest} → {host}: Residual": vector for host in hosts}
+    cut, columns = pieces(-(-shape.n_rows // shape.settings.row_packing)), columns_sent(shape)
+    vector, wide = (rounds * sum(_limbs(k * (piece.stop - piece.start), width) for piece in cut) for k in (1, columns))
+    chain = [guest] * len(hosts) if columns == 1 else [*hosts[1:], guest]  # several hosts hand columns on from one to the next
+    sizes = {f"{host} → {to}: Predictor": wide for host, to in zip(hosts, chain, strict=True)}
+    sizes |= {f"{guest} → {host}: Residual": vector for host in hosts}
     scores = holder_plan(shape.n_rows, SCORE_BOUND, shape.settings.key_bits).n_plaintexts
     for party in shape.parties:
         count = opening_plan(shape, party).n_plaintexts

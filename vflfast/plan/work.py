@@ -13,14 +13,16 @@ from ..crypto.codec import SlotPlan
 from ..crypto.paillier.base_table import BaseTable, n_entries
 from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, holder_plan, plan_opening
 from ..crypto.paillier.private import blinding_factors
+from ..learn.leverage import EXACT_COLUMNS, SKETCH
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
 from ..protocol.forward import predictor_bound
 from ..protocol.scores import SCORE_BOUND
 from .shape import PartyShape, RunShape
-from .wire import opening_plan, row_slots, sums_plan
+from .wire import columns_sent, opening_plan, row_slots, sums_plan
 
 # What is no ciphertext arithmetic, in microseconds on a current core: of a run's seconds it is a few in a hundred.
 # Reading is that of CSV (Parquet takes a hundredth), matching that of ecdh (hmac takes a hundredth).
+POWER = 18  # multiplications of a ciphertext to the power of a factor of ten bits, and its share of an inverse
 READ_CELL, BIN_CELL, MATCH_ID, PREDICT_CELL, PREDICT_ROW = 0.1, 0.03, 140.0, 0.001, 0.5
 PREPARE = 0.3e6  # compiled code and BLAS are loaded at their first use
 KEY_DECRYPTIONS, ROOT_DECRYPTIONS = 300, 8  # a prime search, and an n-th root, as decryptions of the same key
@@ -126,6 +128,7 @@ class Work:
             self.evidence()
         self.expect_rounds()
         for party in shape.parties:
+            self.add(party.name, "measure rows", self.gram(party) + self.leverages(party))
             self.add(party.name, "prepare", PREPARE + self.gram(party))
 
     def prepare(self) -> None:
@@ -145,6 +148,13 @@ class Work:
         if d > MAX_GRAM_COLUMNS:
             return 0.0
         return rates.flop * d**2 * (self.shape.n_rows + CHOLESKY_TERM * rates.threads * d / 3)
+
+    def leverages(self, party: PartyShape) -> float:
+        """Microseconds of measuring rows: all exactly, or by random projections of a wide block."""
+        d, n = party.n_columns, self.shape.n_rows
+        if d <= EXACT_COLUMNS:
+            return self.rates.flop * d**2 * n
+        return SKETCH * n * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts)) if d <= MAX_GRAM_COLUMNS else 0.0
 
     def newton(self, party: PartyShape) -> float:
         """Microseconds of a step of the party's weights: two triangular solutions, or two passes over the codes for every step of CG."""
@@ -193,11 +203,16 @@ class Work:
 
     def predictors(self, n: int) -> None:
         """[[u″]] of every host to the guest, which adds them up and u′ − 2y."""
-        for host in self.hosts:
-            self.add(host.name, "encrypt", self.tables[host.name].cost(n, self.bits // 2))
-            self.carry(host.name, "guest", n)
-            self.check("guest", n)
-        self.add("guest", "residual", n * (self.rates.add_plain + self.rates.multiply * (len(self.hosts) - 1)))
+        columns = columns_sent(self.shape)
+        names = [host.name for host in self.hosts]
+        chain = ["guest"] * len(names) if columns == 1 else [*names[1:], "guest"]
+        for place, (host, to) in enumerate(zip(names, chain, strict=True)):
+            turned = 2 * POWER * columns * n * self.rates.multiply if columns > 1 and place else 0.0
+            self.add(host, "encrypt", turned + self.tables[host].cost(columns * n, self.bits // 2))
+            self.carry(host, to, columns * n)
+            self.check(to, columns * n)
+        products = self.rates.multiply * ((len(names) - 1) if columns == 1 else POWER * columns)
+        self.add("guest", "residual", n * (self.rates.add_plain + products))
 
     def check(self, party: str, count: int) -> None:
         """Validate received ciphertexts: ranges, and one gcd of the product of all."""

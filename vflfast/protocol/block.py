@@ -26,8 +26,6 @@ from .leakage import LeakLedger
 from .packing import agreed_packing
 from .settings import Settings
 
-STILL_ROUNDS = 2  # of the stop rule by moves
-
 Floats = npt.NDArray[np.float64]
 Rows = Any  # slice or index array
 AfterRound = Callable[[Floats, float], None]
@@ -131,7 +129,7 @@ class Block:
         elif settings.init == "local" and self.labels is not None:
             self.theta, start = local_start(self.solver, self.matrix, self.labels)
             self.intercept = start if has_intercept else 0.0
-        self.stop_rule = StopRule(settings.tol, settings.n_iter_no_change if settings.stop == "loss" else STILL_ROUNDS)
+        self.stop_rule = StopRule(settings.tol, settings.still_rounds)
         self.losses: list[float] = []
         self.hashes: list[str] = []
         self.flag = False

@@ -35,6 +35,7 @@ CHOICES = {
     "profile": PROFILES, "residual": RESIDUALS, "solver": SOLVERS, "stop": STOPS, "init": INITS, "norm": NORMS, "output": OUTPUTS,
     "privacy": tuple(PRIVACY),
 }  # fmt: skip
+STILL_ROUNDS = 2  # of the stop rule by moves
 MAX_OPENING_NOISE = 16.0
 MAX_WEIGHED = 2.0**56  # of a weighted predictor, so that sums of a few stay within int64
 
@@ -186,6 +187,16 @@ class Settings:
     def opens_threshold(self) -> bool:
         """Whether the recipients of labels are told τ: where they choose it or see scores, and in the patent profile."""
         return self.profile == "patent" or self.output == "scores" or self.threshold != "quota"
+
+    @property
+    def still_rounds(self) -> int:
+        """Rounds in a row without change after which a party votes to stop."""
+        return self.n_iter_no_change if self.stop == "loss" else STILL_ROUNDS
+
+    @property
+    def least_rounds(self) -> int:
+        """Fewest rounds that the stop rule can take; the first loss has nothing to be compared with."""
+        return min(self.still_rounds + (self.stop == "loss"), self.max_iter)
 
     def _check_weights(self) -> None:
         _whole("max_weight", self.max_weight, 1, MAX_WEIGHT)

@@ -8,6 +8,7 @@ writes the page. `--examples N` gives every Hypothesis property N examples, `--b
 from __future__ import annotations
 
 import datetime
+import json
 import platform
 import re
 import shlex
@@ -32,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--figures", action="store_true", help="print the table of what the tests measured")
     group.addoption("--assure", action="store_true", help="run only tests that measure something, and print the table")
     group.addoption("--write-figures", metavar="PATH", help="write the table as a page")
+    group.addoption("--keep-figures", metavar="PATH", help="keep what was measured, for a later pass over other tests")
+    group.addoption("--kept-figures", metavar="PATH", help="count what an earlier pass kept")
     group.addoption("--examples", type=int, metavar="N", help="examples of every Hypothesis property")
     group.addoption("--budget", type=float, default=60.0, metavar="S", help="seconds of all campaigns together")
     group.addoption("--fuzz", type=float, default=60.0, metavar="S", help="seconds of the long fuzzing, of decoders and core together")
@@ -117,6 +120,10 @@ class Collector:
         self.config = config
         self.values: Values = defaultdict(list)
         self.failed: list[str] = []
+        if kept := config.getoption("--kept-figures"):
+            for row, what, values in json.loads(Path(kept).read_text(encoding="utf-8"))["figures"]:
+                self.values[row, what] += values
+            self.failed += json.loads(Path(kept).read_text(encoding="utf-8"))["failed"]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -134,6 +141,9 @@ class Collector:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         option = self.config.getoption
         page = option("--write-figures")
+        if kept := option("--keep-figures"):
+            figures = [[*place, values] for place, values in self.values.items()]
+            Path(kept).write_text(json.dumps({"figures": figures, "failed": self.failed}), encoding="utf-8")
         if not (option("--figures") or option("--assure") or page):
             return
         lines = table_lines(self.values)

@@ -103,7 +103,9 @@ ROWS = (
         Measure("claims", 10, 10, r"test_messages\.py::test_a_(?:header_that_claims|length_beyond|shape_beyond)"
                                   r"|test_frames\.py::test_a_claim|test_service\.py::test_a_claim|test_net_abuse\.py::test_a_claim"),)),
     Row("C5", "TLS: none, wrong CA, expired, not yet valid, wrong role, self-signed, TLS 1.2", "all refused", (
-        Measure("cases", 7, 7, r"test_service\.py::test_refused_and_the_good"),)),
+        Measure("cases", 7, 7, r"test_service\.py::test_refused_and_the_good"),
+        Measure("at the server, by name and fingerprint", 5, 5, r"test_identity\.py::test_(?:a_server_refuses|only_accepted)"),
+        Measure("at the caller", 5, 5, r"test_identity\.py::test_(?:a_caller_refuses|a_server_(?:that_changes|of_another))"))),
     Row("C6", "replayed, cross-session, cross-round, cross-role, wrong-key messages", "all refused", (
         Measure("sweeps", 10, 10, r"test_link\.py::test_(?:every_(?:repeated|message_of_another)|a_message_of|a_host_cannot|what_is_meant)"
                                   r"|test_bad_keys\.py::test_a_proof|test_party_faults\.py::test_messages_that"
@@ -124,6 +126,12 @@ ROWS = (
         Measure("searches", 20, 20, r"test_(?:canaries|party_faults|net_canaries)\.py::test_nothing_planted"),)),
     Row("D8", "fault injected in one CRT branch", "all refused, no plaintext returned", (
         Measure("faults", 12, 12, r"test_paillier\.py::test_a_(?:fault_in_one_branch|plaintext_that_is_wrong)"),)),
+    Row("D10", "attacks on single rows: rare levels, ids, nested, knapsack, wide, rare labels, retraining, batches, packing, WOE, "
+        "packed quota, rescoring, hmac", "refused or within the guard's limit; every control succeeds", (
+        Measure("attacks", 20, 20, r"test_(?:single_rows|rare_rows|wide_tables|retraining|scoring_again)\.py::test_\w+"
+                                   r"|test_quota\.py::test_(?:what_remains|the_control)|test_enumeration\.py::test_\w+"),)),
+    Row("D11", "opening noise: reading a row that is alone in a column, against what is computed", "± 2 % at 4,000 draws", (
+        worst("off by, percent", 2.5),)),
     Row("E1", "share of round time spent on all protections", "≤ 10 %", (
         Measure("percent of a round", None, 10, fold="max", at_most=True), Measure("percent of the work of all parties", None, None))),
 )  # fmt: skip

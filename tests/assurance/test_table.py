@@ -50,6 +50,19 @@ def test_the_budget_is_shared_by_all_campaigns() -> None:
     assert len(re.findall(r"^def test_.*fuzz_seconds", sources, re.MULTILINE)) == FUZZERS
 
 
+def test_figures_of_an_earlier_pass_count(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    kept = tmp_path / "kept.json"
+    kept.write_text('{"figures": [["E1", "percent of a round", [3.5, 4.5]]], "failed": ["one"]}', encoding="utf-8")
+
+    class Given:
+        def getoption(self, name: str) -> object:
+            return str(kept) if name == "--kept-figures" else pytestconfig.getoption(name)
+
+    collector = Collector(Given())  # type: ignore[arg-type]
+    assert collector.values["E1", "percent of a round"] == [3.5, 4.5]
+    assert collector.failed == ["one"]
+
+
 def test_values_fold_as_the_measure_says() -> None:
     assert fold(Measure("x"), [2, 3]) == 5
     assert fold(Measure("x", fold="max"), [2.5, 3.5]) == 3.5

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from assurance.figures import Figure
 from support.opened import UNIT, dense, record
 from support.runs import P, Q, parties, run, settings, train, training_programs
 from support.simulator import Crash, MemoryJournal
@@ -125,7 +126,7 @@ def test_a_round_that_is_opened_again_after_a_crash_has_the_same_noise(monkeypat
     assert seen[1] == seen[2]
 
 
-def test_what_it_hides_of_a_row_that_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_hides_of_a_row_that_is_alone(figure: Figure) -> None:
     """A column of one row, whose sum is 4g = ∓2 in round 1: read right with probability Φ(2/(c·√n)), over many draws."""
     n, c, draws = 400, 0.1, 4000
     made = noise(c, n)
@@ -133,6 +134,7 @@ def test_what_it_hides_of_a_row_that_is_alone(monkeypatch: pytest.MonkeyPatch) -
     right = np.mean(2.0 + drawn > 0)
     expected = NormalDist().cdf(2 / (c * math.sqrt(n)))
     assert right == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / draws))
+    figure("D11", "off by, percent", 100 * abs(float(right) - expected))
 
 
 @pytest.mark.parametrize("bits", [512, 1024])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vflfast.errors import InputError
+from vflfast.learn import metrics
 from vflfast.learn.metrics import GainsRow, gains_table, ks, lift, log_loss, operating_points, roc_auc
 
 samples = st.lists(st.tuples(st.sampled_from([-1, 1]), st.integers(-4, 4)), min_size=2, max_size=40).filter(
@@ -154,3 +155,24 @@ def test_probabilities_are_refused(p: object) -> None:
     with pytest.raises(InputError) as error:
         log_loss([1, -1], p)
     assert error.value.argument == "probability"
+
+
+def test_brier_score_and_calibration_error_are_their_definitions() -> None:
+    rng = np.random.default_rng(4)
+    p = rng.random(997)
+    y = np.where(rng.random(997) < p**1.3, 1, -1)
+    assert metrics.brier_score(y, p) == pytest.approx(np.mean((p - (y > 0)) ** 2))
+    bins = np.array_split(np.argsort(p), 10)
+    assert metrics.calibration_error(y, p) == pytest.approx(sum(abs(p[b].mean() - (y[b] > 0).mean()) * len(b) for b in bins) / 997)
+    assert metrics.calibration_error(y, p) > 0.04 > metrics.calibration_error(np.where(rng.random(997) < p, 1, -1), p)
+    assert metrics.brier_score([1, -1], [1.0, 0.0]) == metrics.calibration_error([1, -1], [1.0, 0.0], 2) == 0.0
+    assert metrics.brier_score([1, -1], [0.0, 1.0]) == metrics.calibration_error([1, -1], [0.0, 1.0], 2) == 1.0
+
+
+@pytest.mark.parametrize("bad", [[0.5], [0.5, 1.5], [0.5, math.nan], None])
+def test_probabilities_that_are_none_are_refused(bad: object) -> None:
+    for metric in (metrics.brier_score, metrics.calibration_error):
+        with pytest.raises(InputError):
+            metric([1, -1], bad)
+    with pytest.raises(InputError):
+        metrics.calibration_error([1, -1], [0.1, 0.2], 3)

@@ -17,9 +17,14 @@ from .job import TrainedJob, score_parties
 from .jobfile import Job
 from .progress import StageClock
 
+COMBINED = "combined F"
+CALIBRATION_BINS = 10
+
 
 def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, Any]:
-    """AUC, KS and lift of the test part: each side alone, F, and the joint score. Only where one place may know all of them: a trial.
+    """How well scores separate the test part, and how true probabilities are: each side alone, F, and the joint score.
+
+    Only where one place may know all of them: a trial.
 
     Raises
     ------
@@ -39,7 +44,7 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
     for party, matrix in zip(trained.parties[1:], test.matrices[1:], strict=True):
         inputs = party.to_score(PartyInputs(matrix, test.commitment, ""))
         scores[f"{party.role} alone"] = sigmoid(inputs.predictor())
-    scores |= {"combined F": result.scores, "joint": result.joint_probability}  # type: ignore[dict-item]
+    scores |= {COMBINED: result.scores, "joint": result.joint_probability}  # type: ignore[dict-item]
     return {
         "rows": len(test.labels),
         "positive_share": float((test.labels > 0).mean()),
@@ -53,6 +58,15 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
                 "lift_10": metrics.lift(test.labels, values, 0.1),
             }
             for name, values in scores.items()
+        },
+        "probabilities": {
+            name: {
+                "log_loss": metrics.log_loss(test.labels, values),
+                "brier_score": metrics.brier_score(test.labels, values),
+                "calibration_error": metrics.calibration_error(test.labels, values, min(CALIBRATION_BINS, len(test.labels))),
+            }
+            for name, values in scores.items()
+            if name != COMBINED  # which is no probability
         },
     }
 

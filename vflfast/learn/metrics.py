@@ -1,4 +1,4 @@
-"""How well scores separate the two classes: AUC, KS, lift, gains, log loss. Arguments come as (y_true, y_score)."""
+"""How well scores separate the two classes, and how true probabilities are. Arguments come as (y_true, y_score)."""
 
 from __future__ import annotations
 
@@ -210,3 +210,43 @@ def log_loss(y_true: npt.ArrayLike, probability: npt.ArrayLike) -> float:
     labels = checks.labels("y_true", y_true, both=False)
     chance = np.clip(checks.probabilities("probability", probability, labels.size), PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
     return -math.fsum(np.where(labels > 0, np.log(chance), np.log1p(-chance))) / labels.size
+
+
+def brier_score(y_true: npt.ArrayLike, probability: npt.ArrayLike) -> float:
+    """Mean of (probability − y)², y ∈ {0, 1} (Brier 1950).
+
+    Parameters
+    ----------
+    y_true, probability
+        As of `log_loss`.
+
+    Raises
+    ------
+    InputError
+        Wrong type, length or range, NaN, labels outside the coding.
+    """
+    labels = checks.labels("y_true", y_true, both=False)
+    chance = checks.probabilities("probability", probability, labels.size)
+    return math.fsum((chance - (labels > 0)) ** 2) / labels.size
+
+
+def calibration_error(y_true: npt.ArrayLike, probability: npt.ArrayLike, n_bins: int = 10) -> float:
+    """Expected calibration error: |mean probability − rate of +1| over equally large bins of rising probability, by their rows.
+
+    Parameters
+    ----------
+    y_true, probability
+        As of `log_loss`.
+    n_bins
+        1..n_rows.
+
+    Raises
+    ------
+    InputError
+        Wrong type, length or range, NaN, labels outside the coding.
+    """
+    labels = checks.labels("y_true", y_true, both=False)
+    chance = checks.probabilities("probability", probability, labels.size)
+    order = np.argsort(chance, kind="stable")
+    parts = np.array_split(order, checks.count("n_bins", n_bins, most=labels.size))
+    return math.fsum(abs(math.fsum(chance[part] - (labels[part] > 0))) for part in parts) / labels.size

@@ -49,6 +49,7 @@ WHO_SEES = (
     ("host", "its columns, its weights", "which customers are common; its own gradient sums of every round"),
     ("arbiter", "the private key", "numbers under masks; the rounds' votes; the combined scores in a secret order, without ids"),
 )  # fmt: skip
+PROBABILITIES = {"log_loss": "log loss", "brier_score": "Brier score", "calibration_error": "calibration error"}
 LEDGER = {
     "party": "party", "what": "was given", "equations": "equations", "unknowns": "unknowns", "share": "equations / unknowns",
     "largest": "of one row at most", "above_fifth": "rows above 0.2", "above_half": "above 0.5", "above_nine_tenths": "above 0.9",
@@ -196,7 +197,11 @@ class _Page:
         pairs = [(name.replace("_", " "), f"/summary/evaluation/{name}") for name in ("rows", "positive_share", "flagged_share")]
         keys = ("auc", "ks", "lift_10")
         rows = [[escape(name), *(self.value(*where, "scores", name, key) for key in keys)] for name in evaluation["scores"]]
-        return f'<div class="tables">{self.facts(pairs)}{_table(("score", "AUC", "KS", "lift at 10 %"), rows, numbers=1)}</div>'
+        separation = _table(("score", "AUC", "KS", "lift at 10 %"), rows, numbers=1)
+        told = evaluation.get("probabilities", {})  # none in reports of earlier versions
+        rows = [[escape(name), *(self.value(*where, "probabilities", name, key) for key in PROBABILITIES)] for name in told]
+        truth = _table(("probability", *PROBABILITIES.values()), rows, numbers=1) if rows else ""
+        return f'<div class="tables">{self.facts(pairs)}{separation}{truth}</div>'
 
     def scorecards(self) -> str:
         """Every party's features by what their classes add to the linear predictor."""

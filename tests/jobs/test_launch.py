@@ -46,9 +46,12 @@ def launched(path: Path, folder: Path, *options: str) -> tuple[dict[str, Any], s
     return summary, err
 
 
-@pytest.mark.parametrize(("n_hosts", "profile"), [(1, "hardened"), (2, "patent")])
-def test_processes_give_the_weights_of_the_inline_run_and_tell_nothing(n_hosts: int, profile: str, tmp_path: Path) -> None:
-    path = job(tmp_path, n_hosts, profile=profile)
+LOGISTIC = {"residual": "logistic", "solver": "lbfgs", "stop": "move"}
+
+
+@pytest.mark.parametrize(("n_hosts", "changes"), [(1, {}), (2, {"profile": "patent"}), (1, LOGISTIC), (2, LOGISTIC)])
+def test_processes_give_the_weights_of_the_inline_run_and_tell_nothing(n_hosts: int, changes: dict[str, Any], tmp_path: Path) -> None:
+    path = job(tmp_path, n_hosts, **changes)
     summary, err = launched(path, tmp_path / "run")
     assert summary["weight_hash"] == inline_hash(path)
     assert summary["training_rows"] == 240

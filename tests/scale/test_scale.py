@@ -92,6 +92,16 @@ def test_out_of_core_and_over_workers(client: Any, expected: str, tmp_path: Path
         assert train(made(), settings()).weight_hash == expected
 
 
+NEW = {"residual": "logistic", "solver": "lbfgs", "stop": "move", "max_iter": 4}
+
+
+@pytest.mark.parametrize("columns", [(3, 24), (3, 12, 12)])
+def test_the_logistic_residual_has_the_same_bits_everywhere(columns: tuple[int, ...], client: Any, tmp_path: Path) -> None:
+    here = train(parties(400, columns), settings(**NEW), verify=True).weight_hash
+    with storage.use_scratch(tmp_path, least_bytes=1), engine.use(cluster.DaskEngine(client, least_work=0)):
+        assert train(parties(400, columns), settings(**NEW)).weight_hash == here
+
+
 def dying(flag: Path, task: Callable[..., Any]) -> Callable[..., Any]:
     """The task, but the first worker that gets it dies of it."""
 

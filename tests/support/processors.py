@@ -63,15 +63,19 @@ signal = codes[0][:9].sum(axis=0) * 0.3 + codes[1][:9].sum(axis=0) * 0.4 + rng.i
 labels = np.where(signal > np.sort(signal)[rows * 2 // 3], 1, -1).astype(np.int8)
 matrices = [CodedMatrix(part, [5] * len(part)) for part in codes]
 seen = hashlib.sha256()
-for changes in ({}, {"solver": "gd", "momentum": 0.5}, {"host_woe": True}, {"norm": "zscore", "profile": "patent"})[: int(sys.argv[5])]:
+new = {"residual": "logistic", "solver": "lbfgs", "stop": "move"}
+cut = [matrices[0], *(CodedMatrix(part, [5] * len(part)) for part in np.array_split(codes[1], 2))]
+runs = [({}, matrices), (new, matrices), ({"solver": "gd", "momentum": 0.5}, matrices), ({"host_woe": True}, matrices),
+        ({"norm": "zscore", "profile": "patent"}, matrices), (new, cut)]
+for changes, tables in runs[: int(sys.argv[5])]:
     settings = Settings(max_iter=rounds, **changes)
     inputs = [PartyInputs(matrix, bytes(32), name, labels if name == "guest" else None)
-              for matrix, name in zip(matrices, ("guest", "host"))]
+              for matrix, name in zip(tables, ("guest", "host1", "host2"))]
     blocks = train_twin(inputs[0], inputs[1:], settings)
     seen.update(joint_hash([block.hashes[-1] for block in blocks]).encode())
     seen.update(repr([block.losses for block in blocks]).encode())
     norms = [Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon) for block in blocks]
-    scores = combine([norm.apply(sigmoid(block.predictor)) for norm, block in zip(norms, blocks)], [1.0, 1.3])
+    scores = combine([norm.apply(sigmoid(block.predictor)) for norm, block in zip(norms, blocks)], [1.0, 1.3, 1.1][: len(blocks)])
     seen.update(scores.tobytes() + repr(calibrate(scores, by="quota", value=0.2)).encode())
 print(seen.hexdigest())
 """

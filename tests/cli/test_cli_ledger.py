@@ -114,6 +114,16 @@ def test_the_peers_rows_and_the_sessions_of_customers_are_shown(tmp_path: Path) 
     assert json.loads(shown)["scored"] == {"customers": 2, "most": 2, "limit": 13}
 
 
+def test_matchings_are_counted_with_their_sizes(tmp_path: Path) -> None:
+    """A peer that asks about a few people, again and again, is seen at the party that is asked."""
+    account = FileBudget(tmp_path, "features")
+    for rows, matched in (((250, 250), 240), ((250, 3), 2), ((250, 250), 240)):
+        account.count_matching(["guest"], rows, matched)
+    assert "ids were matched 3 times" in succeeded("ledger", tmp_path).stdout
+    assert "the smallest set had 3 ids, 2 of them in common" in succeeded("ledger", tmp_path).stdout
+    assert [one["matched"] for one in json.loads(succeeded("ledger", tmp_path, "--json").stdout)["matchings"]] == [240, 2, 240]
+
+
 def test_damaged_counts_of_sessions_are_refused(tmp_path: Path) -> None:
     account = FileBudget(tmp_path, "features", normalise(["a", "b"]))
     account.count_scoring()

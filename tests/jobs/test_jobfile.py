@@ -142,7 +142,7 @@ BAD_JOBS: list[tuple[str, Change]] = [
     ("tol", changed("settings", tol=float("inf"))),
     ("alpha", changed("settings", alpha=-0.5)),
     ("alpha", changed("settings", alpha=10**400)),
-    ("solver", changed("settings", solver="lbfgs")),
+    ("solver", changed("settings", solver="newton")),
     ("step", changed("settings", step=0.1)),
     ("step", changed("settings", solver="gd", step=0.0)),
     ("momentum", changed("settings", solver="gd", momentum=1.0)),

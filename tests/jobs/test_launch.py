@@ -18,6 +18,7 @@ from support.jobs import refused, sections, succeeded, villages, write_job, writ
 
 from vflfast.jobs import launch as launch_module
 from vflfast.jobs.party import read_party
+from vflfast.net.budget import FileBudget
 from vflfast.net.config import net_config
 
 
@@ -78,6 +79,16 @@ def test_rows_that_are_set_apart_end_a_launch_by_name_and_are_mended_on_demand(t
     summary, err = launched(path, tmp_path / "mended")
     assert summary["weight_hash"] == inline_hash(path)
     assert "fix_leverage leaves 3 of 11 columns out: city=town, city=village a, city=village b" in err
+
+
+def test_matchings_are_counted_at_the_party_that_keeps_a_ledger(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    made = sections(tmp_path, run={})
+    made["hosts"][0]["ledger"] = "ledger"
+    launched(write_job(tmp_path, made), tmp_path / "run")
+    (one,) = FileBudget(tmp_path / "ledger").read()["matchings"]
+    assert (one["peers"], one["matched"]) == (["guest"], 240)
+    assert 250 in one["rows"]
 
 
 def party_processes(folder: Path) -> dict[str, int]:

@@ -53,7 +53,7 @@ def ledger(
     told, kept, scored = account.told(), account.read(), account.scored()
     limits = kept["limits"]
     if as_json:
-        click.echo(json.dumps({"told": told, "limits": limits, "scored": scored}))
+        click.echo(json.dumps({"told": told, "limits": limits, "scored": scored, "matchings": kept.get("matchings", [])}))
         return
     for one in told:
         _show(one)
@@ -61,7 +61,14 @@ def ledger(
         click.echo(f"limit for {one['peer']}, {one['target'] or 'all'}: {one['limit']:.1%}, since {one['day']}: {one['reason']}")
     if scored["customers"]:
         click.echo(f"{scored['customers']:,} customers were scored, one of them in {scored['most']} sessions; limit {scored['limit']}")
-    if not told and not scored["customers"]:
+    matchings = kept.get("matchings", [])
+    if matchings:
+        smallest = min(matchings, key=lambda one: min(one["rows"]))
+        click.echo(
+            f"ids were matched {len(matchings)} times, {matchings[0]['day']} to {matchings[-1]['day']}; the smallest set had "
+            f"{min(smallest['rows']):,} ids, {smallest['matched']:,} of them in common"
+        )
+    if not told and not matchings and not scored["customers"]:
         click.echo("nothing was told to anybody yet")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,14 @@ def budget_of(plan: PartyPlan, settings: Settings, ids: Ids | IdTexts, rows: npt
     if settings.simulation and plan.ledger is None:
         return NoBudget()
     return FileBudget(plan.ledger or ledger_folder(plan.name), target_of(plan), id_rows(ids, rows))
+
+
+def count_matching(plan: PartyPlan, settings: Settings, report: Mapping[str, Any]) -> None:
+    """Keep that this party's ids were matched, in its account: each time tells the peers whom of theirs it knows."""
+    if settings.simulation and plan.ledger is None:
+        return
+    others = [peer for peer in report["parties"] if peer != plan.name] or ["guest"]  # tokens name nobody to a host
+    FileBudget(plan.ledger or ledger_folder(plan.name), target_of(plan)).count_matching(others, report["rows"], report["matched"])
 
 
 def target_of(plan: PartyPlan) -> str:

@@ -28,7 +28,7 @@ from ..tables.table import OpenTable
 from . import model as saved
 from .job import arbiter_inputs, mended, read_like, row_weights
 from .jobfile import Part, PartyPlan
-from .ledger import budget_of
+from .ledger import budget_of, count_matching
 from .scored import Scored, at_guest, at_host
 
 TRAIN, SCORE = "train", "score"
@@ -136,9 +136,12 @@ class _Matching:
         self.link = link = matching_link(self._plan.name, self._party.config.peers, self._observer, attempt)
         if self._tokens is None:
             intersect = intersect_at_guest if is_guest else intersect_at_host
-            return await intersect(link, self.table.ids, part.settings.to_json(), part.max_ids)
-        match = match_at_guest if is_guest else match_at_host
-        return await match(link, self._tokens, part.id_method)
+            matched = await intersect(link, self.table.ids, part.settings.to_json(), part.max_ids)
+        else:
+            match = match_at_guest if is_guest else match_at_host
+            matched = await match(link, self._tokens, part.id_method)
+        count_matching(self._plan, part.settings, matched.report)
+        return matched
 
     def report(self, matched: MatchedRows) -> dict[str, Any]:
         """Return the match report, with its warnings."""

@@ -158,6 +158,11 @@ class FileBudget:
         keys = dict.fromkeys((entry["peer"], entry["target"]) for entry in ledger["entries"])
         return [self._account(ledger, *key) for key in keys]
 
+    def count_matching(self, peers: Sequence[str], rows: Sequence[int], matched: int) -> None:
+        """Return when it is durable that ids were matched with these peers: how many each side brought, and how many were in common."""
+        with self._changed() as ledger:
+            ledger.setdefault("matchings", []).append({"peers": list(peers), "rows": list(rows), "matched": matched, "day": _today()})
+
     def scored(self) -> dict[str, int]:
         """Return how many customers were scored, in how many sessions at most, and the limit."""
         limit = self.read().get("scorings", {}).get("limit", MAX_SCORINGS)

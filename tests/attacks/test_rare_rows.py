@@ -61,7 +61,7 @@ def test_the_control_reads_every_label_of_levels_of_one_customer(sums: list[Floa
 @pytest.mark.parametrize("size", [1, 2])
 def test_the_guard_refuses_before_anything_is_opened(size: int, sums: list[Floats]) -> None:
     parties, groups = made(size)
-    with pytest.raises(LeakageGuardError, match=rf"host1 set {RARE * size} rows apart.*features are 0 \(class of {size}\)") as caught:
+    with pytest.raises(LeakageGuardError, match=rf"host1 set {RARE * size} rows apart.*the features 0 \(class of {size}\)") as caught:
         train(parties, settings(max_iter=1, max_leverage=None))
     named = {int(number) for number in re.findall(r"\d+", str(caught.value).split("Rows ")[1].split("…")[0])}
     assert named <= {int(row) for rows in groups for row in rows}

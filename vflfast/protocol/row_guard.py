@@ -53,7 +53,7 @@ def guard_rows(party: str, inputs: PartyInputs, settings: Settings) -> Leverage 
         one = leverages(columns, limit)
         if one.rows:
             where = f" of batch {number}" if settings.n_batches > 1 else ""
-            told = _refusal(inputs, batch, one, np.arange(inputs.matrix.n_rows)[rows], limit)
+            told = _refusal(party, inputs, batch, one, np.arange(inputs.matrix.n_rows)[rows], settings)
             raise LeakageGuardError(f"max_leverage: the columns of {party} set {len(one.rows)} rows{where} apart: {told}")
         found.append(one)
     above = {at: sum(one.above[at] for one in found) for at in LIMITS}
@@ -131,13 +131,21 @@ def _without(inputs: PartyInputs, columns: Sequence[int], party: str, settings: 
     return CodedMatrix(matrix.codes, matrix.class_counts, matrix.column_features, values)
 
 
-def _refusal(inputs: PartyInputs, batch: CodedMatrix, found: Leverage, numbers: Ints, limit: float) -> str:
-    sizes = batch.class_rows[np.arange(batch.n_features), batch.codes[:, found.rows[0]].astype(np.int64)]
+def _refusal(party: str, inputs: PartyInputs, batch: CodedMatrix, found: Leverage, numbers: Ints, settings: Settings) -> str:
+    """Name the rows, and of the first one the features that set it apart: without one of them its leverage would fall most."""
+    first = found.rows[0]
+    sizes = batch.class_rows[np.arange(batch.n_features), batch.codes[:, first].astype(np.int64)]
+    shares = np.zeros(batch.n_features)
+    columns, owners = _equations(party, batch, settings)
+    by_classes = settings.host_woe and party != "guest"
+    features = owners[owners >= 0] if by_classes else batch.column_features[owners[owners >= 0]]
+    np.maximum.at(shares, features, reductions(columns, np.array([first]))[owners >= 0, 0])
+    blamed = [k for k in np.argsort(-shares, kind="stable")[:SHOWN].tolist() if shares[k] >= shares.max() / 10]
     names = inputs.features or tuple(map(str, range(batch.n_features)))
-    rarest = ", ".join(f"{names[feature]} (class of {sizes[feature]})" for feature in np.argsort(sizes, kind="stable")[:SHOWN].tolist())
+    told = ", ".join(f"{names[feature]} (class of {sizes[feature]})" for feature in blamed)
     rows = ", ".join([*map(str, numbers[found.rows[:SHOWN]].tolist()), *(["…"] if len(found.rows) > SHOWN else [])])
     return (
-        f"its sums give up to {found.largest:.2f} of a row's residual away; the limit is {limit:g}. Rows {rows}; in the first of them the "
-        f"rarest features are {rarest}. Merge small classes (min_class_size), leave features out, or set fix_leverage = true to "
-        f"have as few as possible left out"
+        f"its sums give up to {found.largest:.2f} of a row's residual away; the limit is {settings.leverage_limit:g}. Rows {rows}; in the "
+        f"first of them it is the features {told}: small classes, or columns that are equal but for a few rows. Merge classes "
+        f"(min_class_size), leave features out, or set fix_leverage = true to have as few as possible left out"
     )

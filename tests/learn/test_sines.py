@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vflfast.learn.residual import agreed_range
-from vflfast.learn.sines import FIRST_BITS, LIMIT, NEXT_BITS, Waves, coefficients, multiples, residual_bits, whole
+from vflfast.learn.sines import FIRST_BITS, NEXT_BITS, Waves, agreed_reach, coefficients, is_reach, multiples, residual_bits, whole
 from vflfast.protocol.chain import columns_bound, plain_residual
 from vflfast.protocol.forward import SERIES_BOUND
 
@@ -23,7 +22,7 @@ def made(*ranges: tuple[float, float]) -> Waves:
     return Waves(ranges)
 
 
-@pytest.mark.parametrize("ranges", [((0.0, 1 / 16),) * 3, ((-1.0, 1.0), (0.0, 0.5), (0.25, 2.0)), ((0.0, 4.0),) * 3, ((0.5, 2.0),) * 9])
+@pytest.mark.parametrize("ranges", [((0.0, 1 / 16),) * 3, ((-1.0, 4.0), (0.0, 2.0), (0.25, 8.0)), ((0.0, 16.0),) * 3, ((0.5, 8.0),) * 9])
 def test_the_series_is_the_sigmoid_in_its_range_and_comes_back_beyond(ranges: tuple[tuple[float, float], ...]) -> None:
     agreed = made(*ranges)
     u = np.linspace(-agreed.length, agreed.length, 5001)
@@ -37,14 +36,14 @@ def test_the_series_is_the_sigmoid_in_its_range_and_comes_back_beyond(ranges: tu
 
 def test_no_sum_leaves_the_range() -> None:
     """Each half is held within its limit, and L is the sum of limits and centres."""
-    ranges = ((-1.0, 1.0), (0.5, 0.5), (2.0, 2.0))
+    ranges = ((-1.0, 4.0), (0.5, 2.0), (2.0, 8.0))
     agreed = made(*ranges)
-    far = [np.array([-1e9, centre - LIMIT * scale, centre + LIMIT * scale, 1e9]) for centre, scale in ranges]
+    far = [np.array([-1e9, centre - reach, centre + reach, 1e9]) for centre, reach in ranges]
     for place, half in enumerate(far):
         cosines, sines = agreed.of(place, half)
         np.testing.assert_array_equal(cosines[:, 0], cosines[:, 1])
         np.testing.assert_array_equal(sines[:, 2], sines[:, 3])
-    assert sum(LIMIT * scale for _, scale in ranges) + abs(sum(centre for centre, _ in ranges)) <= agreed.length
+    assert sum(reach for _, reach in ranges) + abs(sum(centre for centre, _ in ranges)) <= agreed.length
 
 
 @pytest.mark.parametrize("n_hosts", [2, 3, 5, 8])
@@ -65,10 +64,26 @@ def test_the_residual_of_many_halves(n_hosts: int) -> None:
 def test_columns_stay_within_their_bounds() -> None:
     rng = np.random.default_rng(0)
     halves = [rng.normal(0, 1, 500) for _ in range(3)]
-    agreed = made(*(agreed_range(half) for half in halves))
+    agreed = made(*(agreed_reach(half) for half in halves))
     first = [whole(part, FIRST_BITS) for part in agreed.of(1, halves[1])]
     second = [whole(part, NEXT_BITS) for part in agreed.of(2, halves[2])]
     assert max(np.abs(part).max() for part in first) <= columns_bound(0)
     turned = [first[0] * second[0] - first[1] * second[1], first[1] * second[0] + first[0] * second[1]]
     assert max(np.abs(part).max() for part in turned) <= columns_bound(1)
     assert max(np.abs(part).max() for part in agreed.factors(halves[0])) <= 1 << NEXT_BITS
+
+
+def test_a_half_reaches_to_its_farthest_row_up_to_eight_deviations() -> None:
+    rng = np.random.default_rng(0)
+    half = rng.normal(0.5, 0.9, 10_000)
+    centre, reach = agreed_reach(half)
+    assert np.abs(half - centre).max() <= reach < 1.5 * np.abs(half - centre).max()
+    half[0] = 1000.0  # one row far out does not stretch the series for all others
+    assert agreed_reach(rng.normal(0.5, 0.9, 10_000)) == (centre, reach)
+    assert agreed_reach(np.append(rng.normal(0, 0.9, 9_999), 15.0))[1] <= 8 * np.sqrt(2)
+
+
+def test_reaches_that_are_none_are_refused() -> None:
+    assert is_reach(*agreed_reach(np.random.default_rng(0).normal(0, 1, 100)))
+    for centre, reach in ((0.0, 0.9), (0.0, 64.0), (0.0, 1 / 32), (np.nan, 1.0), (2000.0, 1.0), (0.0, np.nan), (np.inf, 1.0)):
+        assert not is_reach(centre, reach)

@@ -1,9 +1,9 @@
 """The logistic residual of several hosts: σ(u) − ½ ≈ Σ_k a_k·sin((2k − 1)πu/(2L)), because a sine of a sum is a sum of products.
 
 With θ_b = πu_b/(2L) of each party's half, cos and sin of (2k − 1)·Σθ_b follow party by party: each multiplies the encrypted cosines and
-sines of the parties before it by its own. Every party tells the others the centre and the scale of its half (residual.py); from its centre
-it is clipped to `LIMIT` scales, which hold all but a few in 10^5 of normal halves. L is the sum of these limits and of the centres, so no
-sum leaves the range of the series, where beyond L the sine would come back; and K grows with L, so that the error stays below 10^-3.
+sines of the parties before it by its own. Every party tells the others the centre of its half and how far it reaches from there, at most
+eight deviations, beyond which it is clipped. L is the sum of the reaches and of the centres, so no sum leaves the range of the series,
+where beyond L the sine would come back; and K grows with L, so that the error stays below 10^-3.
 
 cos θ and sin θ are polynomials of θ, and those of odd multiples follow by recurrence: the same bits on every machine, which a library's
 are not.
@@ -20,20 +20,33 @@ import numpy as np
 from . import linalg
 from .checks import Floats, Ints
 from .logistic import sigmoid
+from .residual import LEAST_SCALE, MAX_CENTRE, agreed_range, agreed_scale
 
-LIMIT = 4.5  # scales
+MOST_DEVIATIONS = 8.0  # that a half reaches from its centre; clipped beyond
+LARGEST_REACH = 32.0  # that many deviations of the largest half whose residual can be trusted (residual.py)
 LEAST_L = 6.0
 TERMS_PER_L = 2 / 3  # K over L: an error below 8.5·10^-4
 FIRST_BITS, NEXT_BITS = 12, 10  # binary places of the first host's cosines and sines, and of each factor of the others
 POINTS = 2401
 SERIES = 24  # terms of the power series: (π/2)^24/24! is below 10^-19
 
-Range = tuple[float, float]  # centre and scale of a half
+Range = tuple[float, float]  # centre and reach of a half
 
 
 def residual_bits(n_hosts: int) -> int:
     """Return the binary places of the residual: of the first host's columns, and of a factor of every other host and of the guest."""
     return FIRST_BITS + NEXT_BITS * n_hosts
+
+
+def agreed_reach(half: Floats) -> Range:
+    """Return the centre of a half, and how far it reaches from there, rounded up to the next power of √2; BoundError as `agreed_range`."""
+    centre, scale = agreed_range(half)
+    return centre, agreed_scale(min(float(np.abs(half - centre).max()), MOST_DEVIATIONS * scale))
+
+
+def is_reach(centre: float, reach: float) -> bool:
+    """Return whether a centre and a reach can be those of a half."""
+    return abs(centre) <= MAX_CENTRE and LEAST_SCALE <= reach <= LARGEST_REACH and agreed_scale(reach) == reach
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,7 @@ class Waves:
     @property
     def length(self) -> float:
         """L, a whole number of at least 6."""
-        limits = math.fsum(LIMIT * scale for _, scale in self.ranges)
-        return max(LEAST_L, float(math.ceil(limits + abs(self._centre))))
+        return max(LEAST_L, float(math.ceil(math.fsum(reach for _, reach in self.ranges) + abs(self._centre))))
 
     @property
     def terms(self) -> int:
@@ -64,8 +76,8 @@ class Waves:
         -------
         float64, shape (terms, n_rows) each
         """
-        centre, scale = self.ranges[place]
-        held = np.clip(half - centre, -LIMIT * scale, LIMIT * scale) + (self._centre if place == 0 else 0.0)
+        centre, reach = self.ranges[place]
+        held = np.clip(half - centre, -reach, reach) + (self._centre if place == 0 else 0.0)
         return multiples(held * (np.pi / (2 * self.length)), self.terms)
 
     def factors(self, half: Floats) -> tuple[Ints, Ints]:

@@ -14,6 +14,7 @@ from ..protocol.scores import SCORE_BOUND
 from ..protocol.woe import SEED_BYTES
 from .shape import PartyShape, RunShape
 
+USUAL_REACH = 4.5  # deviations of a half of deviation 1
 FRAME_BYTES = ms.HEADER.size + ms.DIGEST_BYTES
 
 
@@ -38,7 +39,7 @@ def columns_sent(shape: RunShape) -> int:
     if shape.settings.residual == "taylor":
         return 1
     hosts = len(shape.parties) - 1
-    usual = ((0.0, 1.0),) * (hosts + 1)
+    usual = ((0.0, USUAL_REACH),) * (hosts + 1)
     return columns_of(1.0) if hosts == 1 else 2 * Waves(usual).terms
 
 

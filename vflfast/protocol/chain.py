@@ -1,6 +1,6 @@
 """The forward pass of the logistic residual with several hosts: cosines and sines of their halves' sum, from host to host to the guest.
 
-Every party tells the others centre and scale of its half. The first host encrypts cos and sin of its own angles, 2K columns
+Every party tells the others centre and reach of its half. The first host encrypts cos and sin of its own angles, 2K columns
 (learn/sines.py). Every other one multiplies them by its own, so that they
 become those of the sum of angles, puts them under fresh randomness and hands them on; the guest is last, and returns [[σ(u) − y]].
 """
@@ -14,8 +14,7 @@ from ..crypto.scheme import Public
 from ..crypto.vector import CipherVector
 from ..errors import ProtocolError
 from ..learn import sines
-from ..learn.residual import agreed_range, is_agreed
-from ..learn.sines import Waves
+from ..learn.sines import Waves, agreed_reach, is_reach
 from . import messages as ms
 from .forward import Arrival, pieces, residual_bound
 from .link import Link
@@ -96,15 +95,15 @@ async def return_residual(
 
 async def _agree(link: Link, half: Floats) -> Waves:
     """Tell all data parties the range of the own half, and hear theirs."""
-    ranges = {link.name: agreed_range(half)}
+    ranges = {link.name: agreed_reach(half)}
     names = ["guest", *hosts_of(link)]
     others = [name for name in names if name != link.name]
     for other in others:
         await link.send(other, ms.HalfRange(*ranges[link.name]))
     for other in others:
         told = await link.receive(other, ms.HalfRange)
-        if not is_agreed(told.centre, told.scale):
-            raise ProtocolError(other, "HalfRange", f"no centre and scale of a half: {told.centre!r}, {told.scale!r}")
+        if not is_reach(told.centre, told.scale):
+            raise ProtocolError(other, "HalfRange", f"no centre and reach of a half: {told.centre!r}, {told.scale!r}")
         ranges[other] = told.centre, told.scale
     return Waves(tuple(ranges[name] for name in names))
 
@@ -119,7 +118,7 @@ def offset_and_factors(agreed: Waves, half: Floats, labels: npt.NDArray[np.int8]
 
 def plain_residual(half: Floats, others: list[Floats], labels: npt.NDArray[np.int8]) -> Ints:
     """Return the residual in the clear, what the encrypted one holds bit for bit: int64, of many hosts Python integers."""
-    agreed = Waves(tuple(agreed_range(one) for one in (half, *others)))
+    agreed = Waves(tuple(agreed_reach(one) for one in (half, *others)))
     exact = np.int64 if len(others) <= MOST_IN_INT64 else object
     columns = np.concatenate([sines.whole(part, sines.FIRST_BITS) for part in agreed.of(1, others[0])]).astype(exact)
     for place, other in enumerate(others[1:], start=2):

@@ -120,7 +120,7 @@ class MaskSeed(Message):
 
 @dataclass(frozen=True)
 class HalfRange(Message):
-    """Host to guest, of several hosts between all data parties: centre and scale of u in this round, for the logistic residual."""
+    """Host to guest, of several hosts between all data parties: centre and scale, or reach, of u in this round."""
 
     kind = 9
     phase = "forward"

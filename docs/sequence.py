@@ -23,7 +23,6 @@ TITLES = {
     "update": "step of solver lbfgs",
     "vote": "vote",
     "score": "scores and threshold",
-    "joint": "joint score",
     "end": "before results are used",
 }
 EVERY_ROUND = ("forward", "gradient", "update", "vote")
@@ -35,9 +34,10 @@ WHEN: dict[steps.Kind, str] = {
     ms.TrainingLabels: "profile patent",
     **dict.fromkeys((ms.EncryptedLabels, ms.ClassSums, ms.SumsQuota, ms.MaskedSums, ms.OpenedSums, ms.ClassEvidence), "host_woe"),
     ms.Quota: "training", ms.ThresholdChoice: "training",
-    ms.MaskSeed: "solver lbfgs", ms.InnerProducts: "solver lbfgs", ms.HalfRange: "residual logistic",
-    ms.CombinedScores: "threshold ks, precision; output scores",
-    ms.MaskedPredictors: "joint", ms.OpenedPredictors: "joint",
+    ms.MaskSeed: "solver lbfgs; scoring joint", ms.InnerProducts: "solver lbfgs", ms.HalfRange: "residual logistic",
+    ms.ScoreShare: "scoring combined", ms.ScaleSeed: "scoring joint: training; combined: output probability",
+    ms.JointShare: "scoring joint; output probability",
+    ms.CombinedScores: "threshold ks, precision; output scores, probability",
 }  # fmt: skip
 ONLY_PATENT: dict[tuple[Link, steps.Kind], str] = {(("arbiter", "host"), ms.ScoreLabels): "the hosts: profile patent"}
 ALSO = {(ms.CombinedScores, ms.ThresholdChoice)}  # on different links: the guest chooses τ from what it was shown
@@ -73,12 +73,12 @@ LEARNS: dict[steps.Kind, str] = {
     ms.Verdict: "guest, hosts: whether all voted to stop",
     ms.ScoreShare: "arbiter: the party's scores of unnamed customers in a secret order; hardened: normalised, patent: probabilities",
     ms.ThresholdChoice: "arbiter: the share to flag, or τ",
-    ms.CombinedScores: "guest: F of every customer, and from its own part the host's",
+    ms.CombinedScores: "guest: F, or u′ + Σu″, of every customer, and from its own part the host's",
     ms.ScoreLabels: "recipients: who is above τ; τ in the patent profile, and where they see scores or choose it",
-    ms.MaskedPredictors: "arbiter: nothing: masks are uniform modulo n",
+    ms.ScaleSeed: "hosts: scale and shift of the joint score; the arbiter never sees them",
+    ms.JointShare: "arbiter: of all parties' together one number a customer, scale·(u′ + Σu″) + shift, in a secret order",
     ms.Transcripts: "arbiter: whether every two parties saw the same messages",
     ms.TranscriptsEqual: "guest, hosts: the same",
-    ms.OpenedPredictors: "guest: u′ + u″ of every customer, and so the host's u″",
 }  # fmt: skip
 
 

@@ -45,6 +45,7 @@ WOE_BOUND = 32.0  # above ln(2^32): no class of 2^31 rows goes beyond
 # --- ids (protocol §2) -------------------------------------------------------------------------------------------
 MIN_ID_KEY_BYTES = 16  # of the HMAC key that guest and host share
 TOKEN_BYTES = 32  # HMAC-SHA256, SHA-256, SM3
+SEED_BYTES = 32  # of a secret that parties share in a session
 NONCE_BYTES = 16  # of a party's random bytes in a session's name
 POINT_BYTES = 32  # of edwards25519
 MIN_PSI_SESSION_BYTES = 16
@@ -57,6 +58,7 @@ MAX_IDS = 10_000_000  # of one party's set; a larger one could ask for a whole r
 DEFAULT_TOL = 0.005  # [0145]
 DEFAULT_N_ITER_NO_CHANGE = 15  # [0145]
 DEFAULT_MAX_ITER = 50
+DEFAULT_MOVING_ITER = 30  # where a run ends when nobody's predictor moves any more
 MIN_ALPHA = 1e-3
 MAX_GRAM_COLUMNS = 10_000  # of a block whose Gram matrix is made: 0.8 GB; beyond, conjugate gradients
 LEAK_AUC = 0.95  # a feature that separates the labels better than this alone is reported
@@ -73,7 +75,7 @@ MAX_OPENINGS_OF_A_ROUND = 2  # by attempts that go on after a crash; each may be
 
 # --- wire (protocol §7, assurance rule 8) ------------------------------------------------------------------------
 WIRE_VERSION = 1
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 MAX_BODY_BYTES = 1 << 34
 
 # --- between machines (protocol §7) ------------------------------------------------------------------------------

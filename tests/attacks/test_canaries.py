@@ -136,7 +136,10 @@ def wire_of(programs: dict[str, inline.Program]) -> list[bytes]:
     return [data for _, _, data in listen(programs)[1]]
 
 
-@pytest.mark.parametrize("changes", [{}, {"threshold": "ks"}, {"solver": "gd"}, {"norm": "zscore"}], ids=str)
+JOINTLY: dict[str, Any] = {"scoring": "joint", "residual": None, "solver": None}  # as it ships
+
+
+@pytest.mark.parametrize("changes", [{}, {"threshold": "ks"}, {"solver": "gd"}, {"norm": "zscore"}, JOINTLY], ids=str)
 def test_nothing_planted_travels_in_a_hardened_run(changes: dict[str, Any], planted: Planted) -> None:
     agreed = settings(**changes)
     patterns = every_pattern(planted, agreed)
@@ -144,8 +147,9 @@ def test_nothing_planted_travels_in_a_hardened_run(changes: dict[str, Any], plan
     assert hits(patterns, wire_of(training_programs(planted.made, agreed))) == []
 
 
-def test_nothing_planted_travels_in_a_hardened_scoring(planted: Planted) -> None:
-    agreed = settings(output="scores", joint=True)
+@pytest.mark.parametrize("changes", [{"output": "scores"}, {"output": "probability"}, JOINTLY | {"output": "probability"}], ids=str)
+def test_nothing_planted_travels_in_a_hardened_scoring(changes: dict[str, Any], planted: Planted) -> None:
+    agreed = settings(**changes)
     trained = train(planted.made, agreed)
     labels = {f"predicted {name}": p for name, p in label_patterns(trained.guest.train_labels).items() if name != "text"}
     wire = wire_of(scoring_programs(planted.made, trained, agreed))
@@ -198,8 +202,9 @@ def decimal_patterns(planted: Planted, agreed: Settings) -> list[str]:
     return [f"{abs(number):.6f}"[:7] for number in numbers if abs(number) > 1e-3]
 
 
-def test_nothing_planted_is_logged(planted: Planted, caplog: pytest.LogCaptureFixture) -> None:
-    agreed = settings(output="scores", joint=True)
+@pytest.mark.parametrize("changes", [{"output": "scores"}, JOINTLY | {"output": "probability"}], ids=str)
+def test_nothing_planted_is_logged(changes: dict[str, Any], planted: Planted, caplog: pytest.LogCaptureFixture) -> None:
+    agreed = settings(**changes)
     with caplog.at_level(logging.DEBUG):
         for party in ("guest", "host"):
             made = table(party)

@@ -35,10 +35,13 @@ def turned(labels: bytes) -> bytes:
     return bytes(1 - flag for flag in labels)
 
 
-def later(rows: np.ndarray) -> np.ndarray:
-    return np.concatenate([rows[1:], rows[:1]])
+def rerandomised(rows: np.ndarray) -> np.ndarray:
+    """Other ciphertexts of the same numbers: masks would not cancel under other numbers, which is refused before."""
+    public = private_key().public
+    return public.rerandomize(public.parse(rows, frac_bits=0, bound=public.n // 4)).limbs
 
 
+JOINT: dict[str, Any] = {"scoring": "joint"}
 AT_THE_END: dict[str, tuple[str, Callable[[], Any], dict[str, Any]]] = {
     "the guest's scores": ("guest", lambda: replace(ms.ScoreShare, ciphertexts=other_scores), {}),
     "a host's scores": ("host1", lambda: replace(ms.ScoreShare, ciphertexts=other_scores), {}),
@@ -47,13 +50,16 @@ AT_THE_END: dict[str, tuple[str, Callable[[], Any], dict[str, Any]]] = {
     "a host's labels": ("arbiter", lambda: replace(ms.ScoreLabels, recipient="host1", labels=turned), {"profile": "patent"}),
     "τ": ("arbiter", lambda: replace(ms.ScoreLabels, recipient="guest", threshold=0.25), {"output": "scores"}),
     "combined scores": ("arbiter", lambda: replace(ms.CombinedScores, scores=lambda s: s[::-1].copy()), {"threshold": "ks"}),
+    "a part of the joint score": ("guest", lambda: replace(ms.JointShare, ciphertexts=rerandomised), JOINT),
+    "the joint score's scale": ("guest", lambda: replace(ms.ScaleSeed, seed=bytes(32)), JOINT),
     "the last verdict": ("host1", lambda: replace(ms.Vote, occurrence=3, ciphertexts=lambda _: vote_of(0)), {"max_iter": 3}),
 }
 AT_SCORING: dict[str, tuple[str, Callable[[], Any], dict[str, Any]]] = {
     **{name: case for name, case in AT_THE_END.items() if name in ("the guest's scores", "a host's scores", "the labels", "τ")},
     "combined scores": ("arbiter", lambda: replace(ms.CombinedScores, scores=lambda s: s[::-1].copy()), {"output": "scores"}),
     "the secret order": ("guest", lambda: replace(ms.OrderSeed, seed=bytes(32)), {}),
-    "a predictor": ("host1", lambda: replace(ms.Predictor, ciphertexts=later), {"joint": True}),
+    "the joint scores": ("arbiter", lambda: replace(ms.CombinedScores, scores=lambda s: s[::-1].copy()), JOINT | {"output": "probability"}),
+    "a part of the joint score": ("host1", lambda: replace(ms.JointShare, ciphertexts=rerandomised), JOINT),
 }
 
 

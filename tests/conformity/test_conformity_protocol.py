@@ -139,7 +139,7 @@ def test_0066_0067_each_side_starts_from_a_model_of_its_own(party: str) -> None:
 def test_0074_to_0076_the_model_is_one_logistic_regression_over_both_sides(run: Run) -> None:
     """p = σ(w′x + w″z + b), as the joint score opens it."""
     trained = inline_result(run)
-    opened = score(run.made, trained, dataclasses.replace(AGREED, joint=True)).joint_probability
+    opened = score(run.made, trained, dataclasses.replace(AGREED, output="probability")).joint_probability
     joint = run.half("guest", ROUNDS) + run.half("host1", ROUNDS)
     assert fits(opened, 1 / (1 + np.exp(-joint)))
     assert not fits(opened, 1 / (1 + np.exp(joint)))

@@ -36,7 +36,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forward, "ROWS_PER_MESSAGE", 8)
 
 
-@pytest.mark.parametrize("changes", [{}, {"profile": "patent"}, {"n_batches": 2}, {"row_packing": 2}, {"joint": True}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"profile": "patent"}, {"n_batches": 2}, {"row_packing": 2}, {"scoring": "joint"}], ids=str)
 def test_pieces_do_not_change_the_weights(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     made = parties(100, (3, 4, 2))
     whole = train(made, settings(**changes))

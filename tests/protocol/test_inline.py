@@ -175,16 +175,18 @@ def test_only_the_patent_gives_the_host_labels(profile: str, hundred: Parties) -
             assert model.train_labels is None
 
 
+@pytest.mark.parametrize("scoring", ["joint", "combined"])
 @pytest.mark.parametrize("n_hosts", [1, 2])
-def test_the_joint_probability_is_the_sigmoid_of_the_plain_sum(n_hosts: int, hundred: Parties) -> None:
+def test_the_joint_probability_is_the_sigmoid_of_the_plain_sum(n_hosts: int, scoring: str, hundred: Parties) -> None:
     made = Parties(hundred.guest, hundred.hosts[:n_hosts])
-    trained = train(made, settings())
-    result = score(made, trained, settings(joint=True, output="scores"))
+    trained = train(made, settings(scoring=scoring))
+    result = score(made, trained, settings(scoring=scoring, output="probability"))
     models = zip((made.guest, *made.hosts), (trained.guest, *trained.hosts), strict=True)
     predictor = sum(linear_predictor(i.matrix, m.weights, m.intercept) for i, m in models)
     assert result.joint_probability is not None
-    np.testing.assert_allclose(result.joint_probability, sigmoid(predictor), atol=(1 + n_hosts) * 2.0**-25 / 4 + 1e-15)
+    np.testing.assert_allclose(result.joint_probability, sigmoid(predictor), atol=(1 + n_hosts) * 2.0**-34 / 4 + 1e-15)
     assert roc_auc(made.labels, result.joint_probability) > roc_auc(made.labels, result.own_probability)
+    assert result.scores is None
 
 
 def test_nothing_more_is_opened_than_the_settings_say(hundred: Parties) -> None:

@@ -134,7 +134,7 @@ def test_the_kinds_and_phases_of_messages_do_not_change() -> None:
         16: ("InnerProducts", "update"), 10: ("Predictor", "forward"), 11: ("Residual", "forward"),
         12: ("MaskedGradient", "gradient"), 13: ("OpenedGradient", "gradient"), 14: ("Vote", "vote"), 15: ("Verdict", "vote"),
         20: ("ScoreShare", "score"), 21: ("ThresholdChoice", "score"), 22: ("CombinedScores", "score"), 23: ("ScoreLabels", "score"),
-        24: ("MaskedPredictors", "joint"), 25: ("OpenedPredictors", "joint"), 26: ("Transcripts", "end"), 27: ("TranscriptsEqual", "end"),
+        24: ("ScaleSeed", "score"), 25: ("JointShare", "score"), 26: ("Transcripts", "end"), 27: ("TranscriptsEqual", "end"),
         30: ("EncryptedLabels", "woe"), 31: ("ClassSums", "woe"),
         32: ("SumsQuota", "woe"), 33: ("MaskedSums", "woe"), 34: ("OpenedSums", "woe"), 35: ("ClassEvidence", "woe"),
     }  # fmt: skip

@@ -53,7 +53,7 @@ def test_the_digits_at_their_bounds_do_not_touch(key_of: Callable[[int], Private
             assert (candidate.middle(values)[0] == sign * bound * value * n_rows) is right
 
 
-@pytest.mark.parametrize("changes", [{}, {"profile": "patent"}, {"n_batches": 2}, {"solver": "gd"}, {"joint": True}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"profile": "patent"}, {"n_batches": 2}, {"solver": "gd"}, {"scoring": "joint"}], ids=str)
 def test_packed_runs_have_the_weights_of_plain_ones(changes: dict[str, Any]) -> None:
     made = parties(241, (3, 4, 2))
     plain = train(made, settings(**changes), verify=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ import vflfast
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import LeakageGuardError
 from vflfast.learn.leverage import leverages, reductions
-from vflfast.params import DEFAULT_MAX_ITER
 from vflfast.protocol import row_guard
 from vflfast.protocol.block import PartyInputs
 from vflfast.protocol.packing import RowPacking
@@ -210,7 +208,7 @@ def test_the_library_and_the_estimator_mend_too(tmp_path: Path, caplog: pytest.L
     labels = frame.pop("bought")
     X = vflfast.VerticalFrame(frame, pd.read_csv(tmp_path / "host1.csv"), on="customer")
     labels.index = frame["customer"]
-    trial = dataclasses.replace(agreed, max_iter=DEFAULT_MAX_ITER)
+    trial = Settings(key_bits=512, test_key=True, **ROWS_APART)
     estimator = vflfast.VerticalLogisticRegression(settings=trial, min_class_size=1, fix_leverage=True, max_iter=1, encrypted=False)
     estimator.set_params(observation_date="2026-01-01")
     assert estimator.fit(X, labels).parties_["host1"].facts["left_out"] == LEFT_OUT

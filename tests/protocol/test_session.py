@@ -52,7 +52,15 @@ SMALL = parties(16, (2, 3))
 @pytest.mark.parametrize("party", ["guest", "host1", "arbiter"])
 @pytest.mark.parametrize(
     "changes",
-    [{"tol": 0.001}, {"alpha": 0.1}, {"max_iter": 9}, {"profile": "patent"}, {"frac_bits": 20}, {"joint": True}, {"powers": (1, 2)}],
+    [
+        {"tol": 0.001},
+        {"alpha": 0.1},
+        {"max_iter": 9},
+        {"profile": "patent", "stop": "loss"},
+        {"frac_bits": 20},
+        {"output": "scores"},
+        {"powers": (1, 2)},
+    ],
     ids=str,
 )
 def test_settings_that_differ_are_named(party: str, changes: dict[str, Any]) -> None:

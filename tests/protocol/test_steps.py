@@ -25,7 +25,8 @@ TRAININGS: list[dict[str, Any]] = [
     {"threshold": "ks"},
     {"threshold": "precision", "threshold_value": 0.5, "profile": "patent"},
 ]
-SCORINGS: list[dict[str, Any]] = [{}, {"profile": "patent"}, {"output": "scores"}, {"joint": True, "output": "scores"}, {"joint": True}]
+SCORINGS: list[dict[str, Any]] = [{}, {"profile": "patent"}, {"output": "scores"}, {"output": "probability"}]
+JOINT: list[dict[str, Any]] = [{}, {"profile": "patent"}, {"threshold": "ks"}, {"threshold": 0.4}, {"solver": "lbfgs"}]
 
 QUASI_NEWTON: list[dict[str, Any]] = [
     {"solver": "lbfgs"}, {"solver": "lbfgs", "profile": "patent"}, {"solver": "lbfgs", "host_woe": True}, {"residual": "logistic"},
@@ -61,6 +62,13 @@ def runs() -> list[Lanes]:
             patch.setattr(forward, "ROWS_PER_MESSAGE", 16)  # several pieces of a vector
             for changes in QUASI_NEWTON:
                 found.append(lanes(listen(training_programs(coarse, settings(max_iter=2, **changes)))[1]))
+        jointly = settings(scoring="joint")
+        for changes in JOINT:
+            agreed, journals = settings(scoring="joint", **changes), {n: MemoryJournal() for n in party_names(n_hosts)}
+            found += [lanes(listen(training_programs(made, agreed, journals))[1]) for _ in range(2)]
+        with_scale = train(made, jointly)
+        for output in ("labels", "probability"):
+            found.append(lanes(listen(scoring_programs(made, with_scale, settings(scoring="joint", output=output)))[1]))
         trained = train(made, settings())
         found += [lanes(listen(scoring_programs(made, trained, settings(**changes)))[1]) for changes in SCORINGS]
     return found

@@ -39,9 +39,20 @@ def private_key() -> PrivateKey:
     return PrivateKey(P, Q, test_sizes=True)
 
 
+SHORT = {"key_bits": 512, "test_key": True, "max_iter": 2, "max_leverage": 1.0, "allow_wide": True}
+
+
 def settings(**changes: Any) -> Settings:
-    """Settings for short runs with the test key, of few rows: the guards of single rows and of wide tables are off."""
-    return Settings(**{"key_bits": 512, "test_key": True, "max_iter": 2, "max_leverage": 1.0, "allow_wide": True} | changes)
+    """Settings for short runs with the test key, of few rows: the guards of single rows and of wide tables are off.
+
+    Rounds and scores are those of the patent, which attacks are simplest on; `defaults` has what ships.
+    """
+    return Settings(**SHORT | {"residual": "taylor", "solver": "block-newton", "scoring": "combined"} | changes)
+
+
+def defaults(**changes: Any) -> Settings:
+    """Short runs by the default residual, solver and scores."""
+    return Settings(**SHORT | changes)
 
 
 @dataclass(frozen=True)
@@ -78,8 +89,8 @@ def train(made: Parties, agreed: Settings, **options: Any) -> inline.TrainingRes
 
 def scoring_inputs(inputs: PartyInputs, model: PartyModel) -> ScoringInputs:
     """What a party brings to a scoring session after training."""
-    assert model.norm is not None
-    return ScoringInputs(inputs, model.weights, model.intercept, Norm.from_dict(model.norm), model.session)
+    norm = None if model.norm is None else Norm.from_dict(model.norm)
+    return ScoringInputs(inputs, model.weights, model.intercept, norm, model.session, model.scale)
 
 
 def training_programs(

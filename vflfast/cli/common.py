@@ -83,9 +83,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 labels_option = click.option("--out", type=click.Path(path_type=Path), help="CSV file for the labels; default: standard output.")
 scoring_options = [
-    click.option("--output", type=click.Choice(["labels", "scores"]),
-                 help="scores: also the combined score F, which tells the guest the host's normalised score; default: labels."),
-    click.option("--joint", is_flag=True, help="Also the joint probability, which tells the guest the host's predictor."),
+    click.option("--output", type=click.Choice(["labels", "probability", "scores"]),
+                 help="probability: also the joint one, which tells the guest the host's predictor. scores: also F, of a model that "
+                      "labels by it, which tells the guest the host's normalised score. Default: labels."),
 ]  # fmt: skip
 
 
@@ -96,9 +96,9 @@ def with_scoring(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def scoring_given(output: str | None, joint: bool) -> dict[str, Any]:
+def scoring_given(output: str | None) -> dict[str, Any]:
     """Return the settings of scoring that are given on the command line; they win over the file's."""
-    return {**({} if output is None else {"output": output}), **({"joint": True} if joint else {})}
+    return {} if output is None else {"output": output}
 
 
 def show_scored(scored: Scored, out: Path | None, as_json: bool, **more: Any) -> None:

@@ -43,7 +43,7 @@ score_option = click.option("--score", is_flag=True, help="Score new customers w
 @json_option
 @reports_errors
 def party(
-    role: str, config_file: Path, score: bool, anew: bool, out: Path | None, output: str | None, joint: bool, as_json: bool,
+    role: str, config_file: Path, score: bool, anew: bool, out: Path | None, output: str | None, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Take one party's part in a run; start it again after a crash or a stop, and it goes on.
@@ -88,7 +88,7 @@ def party(
 
     leash.end_with_starter()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output, joint)}
+    given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output)}
     own = parties.read_party(config_file, role, given, task=programs.SCORE if score else programs.TRAIN, out=out)
     if anew:
         parties.begin_anew(own)
@@ -112,9 +112,9 @@ def party(
         click.echo(f"hash of the own weights {result.facts['weight_hash']}")
 
 
-def _scoring(score: bool, output: str | None, joint: bool) -> dict[str, Any]:
+def _scoring(score: bool, output: str | None) -> dict[str, Any]:
     """Return the settings of scoring that are given; InputError in training."""
-    given = scoring_given(output, joint)
+    given = scoring_given(output)
     if given and not score:
         raise InputError(f"--{next(iter(given))}", "belongs to --score")
     return given
@@ -132,7 +132,7 @@ def _scoring(score: bool, output: str | None, joint: bool) -> dict[str, Any]:
 @json_option
 @reports_errors
 def launch(
-    job_file: Path, folder: Path, plaintext: bool, resume: bool, score: bool, output: str | None, joint: bool, as_json: bool,
+    job_file: Path, folder: Path, plaintext: bool, resume: bool, score: bool, output: str | None, as_json: bool,
     profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train the job of JOB_FILE with every party in a process of its own, under mutual TLS on this machine.
@@ -147,7 +147,7 @@ def launch(
     def show(role: str, line: str) -> None:
         click.echo(f"{role:<8}| {line}", err=True)
 
-    given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output, joint)}
+    given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output)}
     again = "start it again" if score else f"go on with: vflfast launch {job_file} --folder {folder} --resume, and the same settings"
     with stopped(again):
         summary = start(job_file, folder, given, show, plaintext=plaintext, resume=resume, score=score)

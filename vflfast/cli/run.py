@@ -164,7 +164,7 @@ def train(
 @with_scoring
 @json_option
 @reports_errors
-def score(job_file: Path, models: Path, out: Path | None, output: str | None, joint: bool, as_json: bool) -> None:
+def score(job_file: Path, models: Path, out: Path | None, output: str | None, as_json: bool) -> None:
     """Score the customers in the tables that JOB_FILE names, with models saved by train.
 
     \b
@@ -176,7 +176,7 @@ def score(job_file: Path, models: Path, out: Path | None, output: str | None, jo
 
     if out:
         scored.check_target(out)
-    job = jobfile.read_job(job_file, scoring_given(output, joint))
+    job = jobfile.read_job(job_file, scoring_given(output))
     progress = Progress(job.settings)
     try:
         table, result, match, _ = jobs.score(job, models, job.settings, progress)

@@ -14,14 +14,13 @@ import pandas as pd
 
 from ..binning.binner import Binner
 from ..crypto.coded import CodedMatrix
-from ..errors import InputError
+from ..errors import InputError, ModelError
 from ..jobs import model as saved
 from ..jobs.job import mended
 from ..jobs.local import host_binning
-from ..learn.logistic import sigmoid
 from ..learn.watch import JOINT, RoundWatch
 from ..learn.weights import combined_weights, in_units, natural_unit
-from ..params import DEFAULT_MAX_ITER, DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, MAX_LEVELS, MIN_CLASS_SIZE
+from ..params import DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, MAX_LEVELS, MIN_CLASS_SIZE
 from ..protocol.block import PartyInputs
 from ..protocol.settings import Settings
 from ..tables.table import Table
@@ -29,7 +28,7 @@ from . import files, trial
 from .frame import VerticalFrame, feature_table
 from .labels import aligned_labels, check_frame, coded_class_weight, curve_frame
 from .parameters import SHARED, trial_settings
-from .scores import Scores, side_sum
+from .scores import Scores
 
 
 class VerticalLogisticRegression(Scores):
@@ -43,7 +42,8 @@ class VerticalLogisticRegression(Scores):
     alpha
         L2 penalty on standardised columns; None: all parties' columns over the rows, at least 10⁻³.
     max_iter, tol, n_iter_no_change
-        The stop rule [0145]: at most so many rounds; fewer once the loss has stood still, within `tol`, for `n_iter_no_change` rounds.
+        The stop rule: at most so many rounds (None: 30, or 50 where the loss decides); fewer once nobody's predictor moves by more than
+        `tol`, or, by the loss [0145], once that has stood still, within `tol`, for `n_iter_no_change` rounds.
     threshold
         τ as a number, or how to calibrate it on the training rows: "quota", "precision" or "ks" (`Settings.threshold_value` is which).
     class_weight
@@ -97,7 +97,7 @@ class VerticalLogisticRegression(Scores):
     verified_rounds_: int | None
 
     def __init__(
-        self, *, alpha: float | None = None, max_iter: int = DEFAULT_MAX_ITER, tol: float = DEFAULT_TOL,
+        self, *, alpha: float | None = None, max_iter: int | None = None, tol: float = DEFAULT_TOL,
         n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE, class_weight: str | dict[Any, float] | None = None,
         threshold: float | str = "quota", numeric: str = "bins", max_levels: int = MAX_LEVELS, overrides: dict[str, str] | None = None,
         min_class_size: int = MIN_CLASS_SIZE, encoding: str = "ordinal", fix_leverage: bool = False,
@@ -274,11 +274,11 @@ class VerticalLogisticRegression(Scores):
 
     def _calibrate_sides(self, matrices: dict[str, CodedMatrix], labels: npt.NDArray[np.int8], settings: Settings) -> None:
         predictors = {name: self._predictor(name, matrix) for name, matrix in matrices.items()}
-        self.thresholds_ = {"combined": self.arbiter_.threshold}
-        for side in ("joint", "host", *predictors):
+        self.thresholds_ = {"combined": self.arbiter_.threshold} if settings.scoring == "combined" else {}
+        for side in (*(() if self.thresholds_ else ("combined",)), "joint", "host", *predictors):
             try:
-                self.thresholds_[side] = trial.training_threshold(sigmoid(side_sum(predictors, side)), labels, settings)
-            except InputError:  # one side alone may not reach the precision that all together do
+                self.thresholds_[side] = trial.training_threshold(self._side_score(predictors, side), labels, settings)
+            except (InputError, ModelError):  # one side alone may not reach the precision that all together do, nor be spread for F
                 self.thresholds_[side] = math.nan
 
     def _recoded(self, name: str, table: Table) -> tuple[Binner, CodedMatrix]:

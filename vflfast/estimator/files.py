@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..errors import InputError, ModelError
 from ..jobs import model as saved
-from ..protocol.arbiter import ArbiterModel
+from ..protocol.arbiter import ArbiterModel, readable_threshold
 from ..protocol.settings import Settings
 from .labels import curve_frame
 from .parameters import DEFAULTS, OF_THE_RUN, SHARED
@@ -115,6 +115,6 @@ def _of_command_line(arbiter: ArbiterModel, parties: list[saved.SavedParty]) -> 
     reading = {name: parties[0].reading[name] for name in ("date_format", "observation_date") if name in parties[0].reading}
     return {
         "session": arbiter.session, "params": {**params, **reading}, "parties": [party.role for party in parties], "classes": [-1, 1],
-        "thresholds": {"combined": arbiter.threshold}, "loss_curve": {party.role: party.facts["losses"] for party in parties},
-        "n_iter": arbiter.n_iter, "validation_curve": None,
+        "thresholds": {arbiter.settings.scoring: readable_threshold(arbiter, parties[0].scale)},
+        "loss_curve": {party.role: party.facts["losses"] for party in parties}, "n_iter": arbiter.n_iter, "validation_curve": None,
     }  # fmt: skip

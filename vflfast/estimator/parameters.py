@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..protocol.settings import Settings
 
 SHARED = ("alpha", "tol", "n_iter_no_change", "max_iter", "threshold")  # parameters of the estimator that are settings too
-OF_THE_RUN = ("output", "joint", "max_weight", "weight_unit")  # a trial has all scores; the weights' size follows from the weights
+OF_THE_RUN = ("output", "max_weight", "weight_unit")  # a trial has all scores; the weights' size follows from the weights
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(Settings)}
 
 
@@ -38,7 +38,7 @@ def trial_settings(given: Mapping[str, Any], settings: Settings | None) -> Setti
     chosen = {name: value for name, value in given.items() if _differs(value, DEFAULTS[name])}
     for name, value in chosen.items():
         other = getattr(base, name)
-        if _differs(other, DEFAULTS[name]) and _differs(other, value):
+        if name not in base.followed and _differs(other, DEFAULTS[name]) and _differs(other, value):
             raise InputError(name, f"is {value!r} here and {other!r} in settings.{name}: leave one of them out")
     return Settings.from_mapping({**dataclasses.asdict(base), **chosen, "simulation": True})
 

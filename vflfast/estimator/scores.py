@@ -15,6 +15,7 @@ from ..jobs.model import SavedParty
 from ..learn.logistic import linear_predictor, sigmoid
 from ..learn.scoring import calibrate, combine
 from ..protocol.arbiter import ArbiterModel
+from ..protocol.scores import required
 from .conventions import Estimator
 from .frame import VerticalFrame, feature_table
 from .labels import aligned_labels, check_frame
@@ -162,7 +163,7 @@ class Scores(Estimator):
         """F for "combined", else the side's probability."""
         if side != "combined":
             return sigmoid(side_sum(predictors, side))
-        norms = [self.parties_[name].norm.apply(sigmoid(u)) for name, u in predictors.items()]
+        norms = [required("norm", self.parties_[name].norm).apply(sigmoid(u)) for name, u in predictors.items()]
         return combine(norms, list(self.arbiter_.powers))
 
     def _series(self, values: npt.NDArray[Any], index: pd.Index[Any], name: str) -> Any:

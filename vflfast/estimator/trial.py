@@ -15,7 +15,9 @@ from ..learn.scoring import Norm, calibrate, classify, combine, powers_from_auc
 from ..protocol import inline
 from ..protocol.arbiter import ArbiterModel
 from ..protocol.block import Block, PartyInputs, PartyModel
+from ..protocol.joint import ScoreScale, fresh_seed, total
 from ..protocol.leakage import LeakLedger
+from ..protocol.scores import fitted_norm, required
 from ..protocol.settings import Settings
 from ..protocol.twin import train_twin
 
@@ -54,16 +56,30 @@ def run(inputs: Sequence[PartyInputs], settings: Settings, *, encrypted: bool = 
     blocks = train_twin(inputs[0], inputs[1:], settings)
     session = secrets.token_bytes(SESSION_BYTES).hex()
     names = inline.party_names(len(blocks) - 1)[1:]
-    norms = [Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon) for block in blocks]
+    norms = [fitted_norm(block.predictor, settings) for block in blocks]
+    scale = ScoreScale.of_seed(fresh_seed(), settings.predictor_bound, len(blocks)) if settings.scoring == "joint" else None
     models = [
         PartyModel(
             name, *block.coefficients(), block.alpha, len(block.losses), block.flag, block.losses, block.hashes, LeakLedger(name), session,
-            settings, norm.to_dict(), woe=block.matrix.column_values if settings.host_woe and name != "guest" else None,
-            left_out=own.left_out,
+            settings, None if norm is None else norm.to_dict(),
+            woe=block.matrix.column_values if settings.host_woe and name != "guest" else None, left_out=own.left_out, scale=scale,
         )
         for name, block, norm, own in zip(names, blocks, norms, inputs, strict=True)
     ]  # fmt: skip
-    return Trial(models, _arbiter(blocks, norms, settings, session), None)
+    if scale is not None:
+        return Trial(models, _joint_arbiter(blocks, scale, settings, session), None)
+    return Trial(models, _arbiter(blocks, [required("norm", norm) for norm in norms], settings, session), None)
+
+
+def _joint_arbiter(blocks: list[Block], scale: ScoreScale, settings: Settings, session: str) -> ArbiterModel:
+    """What the arbiter would keep where labels come from the joint score: τ on its scale."""
+    scores = total([scale.parts(block.predictor).tolist() for block in blocks]) + scale.shift
+    if isinstance(settings.threshold, str):
+        threshold = training_threshold(scores, blocks[0].own_labels(), settings)
+    else:
+        threshold = scale.score(settings.threshold)
+    flagged = float((classify(scores, threshold) > 0).mean())
+    return ArbiterModel((1.0,) * len(blocks), threshold, len(blocks[0].losses), flagged, session, settings)
 
 
 def _arbiter(blocks: list[Block], norms: list[Norm], settings: Settings, session: str) -> ArbiterModel:

@@ -7,6 +7,8 @@ import resource
 import sys
 from typing import Any
 
+import numpy as np
+
 from ..errors import LeakageGuardError
 from ..learn import metrics
 from ..learn.curves import curves
@@ -17,12 +19,12 @@ from .job import TrainedJob, score_parties
 from .jobfile import Job
 from .progress import StageClock
 
-COMBINED = "combined F"
+COMBINED, ALL = "combined F", "joint"
 CALIBRATION_BINS = 10
 
 
 def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, Any]:
-    """How well scores separate the test part, and how true probabilities are: each side alone, F, and the joint score.
+    """How well scores separate the test part, and how true probabilities are: each side alone, F where labels come from it, all together.
 
     Only where one place may know all of them: a trial.
 
@@ -35,16 +37,20 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
         return {}
     if not job.settings.simulation:
         raise LeakageGuardError("evaluate: comparing every side's scores needs them in one place; only a simulation has that")
-    settings = dataclasses.replace(job.settings, output="scores", joint=True)
+    jointly = job.settings.scoring == "joint"
+    settings = dataclasses.replace(job.settings, output="probability" if jointly else "scores")
     test = trained.test
     result, _ = score_parties(
         trained.parties, trained.result.arbiter, test.matrices, test.commitment, settings, job=job, observer=observer
     )
-    scores = {"guest alone": result.own_probability}
-    for party, matrix in zip(trained.parties[1:], test.matrices[1:], strict=True):
-        inputs = party.to_score(PartyInputs(matrix, test.commitment, ""))
-        scores[f"{party.role} alone"] = sigmoid(inputs.predictor())
-    scores |= {COMBINED: result.scores, "joint": result.joint_probability}  # type: ignore[dict-item]
+    halves = [
+        party.to_score(PartyInputs(matrix, test.commitment, "")).predictor()
+        for party, matrix in zip(trained.parties, test.matrices, strict=True)
+    ]
+    scores = {f"{party.role} alone": sigmoid(half) for party, half in zip(trained.parties, halves, strict=True)}
+    if result.scores is not None:
+        scores[COMBINED] = result.scores
+    scores[ALL] = sigmoid(np.sum(halves, axis=0)) if result.joint_probability is None else result.joint_probability
     return {
         "rows": len(test.labels),
         "positive_share": float((test.labels > 0).mean()),
@@ -95,7 +101,7 @@ def summary(trained: TrainedJob, evaluation: dict[str, Any], clock: StageClock) 
         "stopped_by_rule": all(m.stopped for m in models),
         "losses": {m.name: m.losses for m in models},
         "evaluation": evaluation,
-        "threshold": result.arbiter.threshold,
+        "threshold": result.threshold,
         "flagged_share_in_training": result.arbiter.flagged_share,
         "bytes": result.traffic.total_bytes,
         "bytes_by_message": result.traffic.n_bytes,

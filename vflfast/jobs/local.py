@@ -22,7 +22,7 @@ from ..matching import ids
 from ..matching.match import match_parties
 from ..params import MAX_IDS, MIN_CLASS_SIZE, MIN_WOE_CLASS
 from ..protocol import inline
-from ..protocol.arbiter import ArbiterModel
+from ..protocol.arbiter import ArbiterModel, readable_threshold
 from ..protocol.block import PartyInputs, joint_hash, weight_hash
 from ..protocol.link import Observer
 from ..protocol.settings import Settings
@@ -109,8 +109,8 @@ class TrainedModel:
 
     @property
     def threshold(self) -> float:
-        """τ: customers whose combined score is at least this are flagged."""
-        return self.arbiter.threshold
+        """τ: customers above it are flagged; a joint probability, or F with scoring combined."""
+        return readable_threshold(self.arbiter, self.parties["guest"].scale)
 
     @property
     def weight_hash(self) -> str:
@@ -219,7 +219,7 @@ def train(
 
 
 def score(
-    model: TrainedModel, guest: Table | MatchedTables, *hosts: Table, output: str = "labels", joint: bool = False
+    model: TrainedModel, guest: Table | MatchedTables, *hosts: Table, output: str = "labels"
 ) -> pd.DataFrame:
     """Score customers with a trained model ([0148]–[0159]).
 
@@ -229,8 +229,8 @@ def score(
         Of `train` or `load_model`.
     guest, hosts
         As in `train`; labels are not needed and not looked at.
-    output, joint
-        "scores" adds the combined score F, `joint` the joint probability σ(u′ + Σu″).
+    output
+        "labels"; "probability": the joint one too, σ(u′ + Σu″); "scores": F too, of a model with scoring "combined".
 
     Returns
     -------
@@ -245,7 +245,7 @@ def score(
     matched = _matched(guest, hosts)
     if len(matched.tables) != len(model.parties):
         raise InputError("hosts", f"{len(matched.tables) - 1} tables; the model has {len(model.parties) - 1} hosts")
-    settings = dataclasses.replace(model.arbiter.settings, output=output, joint=joint, simulation=True)
+    settings = dataclasses.replace(model.arbiter.settings, output=output, simulation=True)
     matrices = [party.binner.transform(table) for party, table in zip(model.parties.values(), matched.tables, strict=True)]
     result, _ = score_parties(list(model.parties.values()), model.arbiter, matrices, matched.commitment, settings)
     columns = at_guest(matched.tables[0].ids, result, matched.report).columns

@@ -21,6 +21,7 @@ from ..params import MODEL_VERSION
 from ..protocol.arbiter import ArbiterModel
 from ..protocol.block import PartyInputs, PartyModel, weight_hash
 from ..protocol.guest import ScoringInputs
+from ..protocol.joint import ScoreScale
 from ..protocol.settings import Settings
 from ..tables.seal import seal_holds, sealed
 from ..tables.writing import written_whole
@@ -42,9 +43,10 @@ class SavedParty:
     binner: Binner
     weights: Floats
     intercept: float
-    norm: Norm
+    norm: Norm | None
     reading: dict[str, Any]
     facts: dict[str, Any]
+    scale: ScoreScale | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form, with a digest of the whole."""
@@ -59,7 +61,8 @@ class SavedParty:
             "weights": self.weights.tolist(),
             "intercept": self.intercept,
             "weight_hash": weight_hash(self.weights, self.intercept),
-            "norm": self.norm.to_dict(),
+            "norm": None if self.norm is None else self.norm.to_dict(),
+            "scale": None if self.scale is None else self.scale.to_dict(),
             "facts": self.facts,
         })  # fmt: skip
 
@@ -90,28 +93,24 @@ class SavedParty:
             raise ModelError("weights", f"must be {len(binner.column_names)} numbers, one a column")
         if weight_hash(weights, intercept) != saved["weight_hash"]:
             raise ModelError("weight_hash", "is not that of the weights: the file is damaged or edited")
-        norm = _part("norm", Norm.from_dict, saved["norm"])
+        norm = None if saved["norm"] is None else _part("norm", Norm.from_dict, saved["norm"])
+        found = saved.get("scale")  # models of version 1 have none
+        scale = None if found is None else _part("scale", ScoreScale.from_dict, found)
+        if not (norm or scale):
+            raise ModelError("norm", "is missing, and so is the scale of the joint score: there is nothing to score with")
         reading = _reading(saved["reading"], binner)
         if not isinstance(saved["facts"], dict):
             raise ModelError("facts", "must be a table")
         _check_digest(saved)
-        return cls(saved["role"], saved["session"], binner, weights, intercept, norm, reading, saved["facts"])
+        return cls(saved["role"], saved["session"], binner, weights, intercept, norm, reading, saved["facts"], scale)
 
     def to_score(self, inputs: PartyInputs) -> ScoringInputs:
         """Return what the party brings to a scoring session over the rows of `inputs`."""
-        return ScoringInputs(inputs, self.weights, self.intercept, self.norm, self.session)
+        return ScoringInputs(inputs, self.weights, self.intercept, self.norm, self.session, self.scale)
 
 
 def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> SavedParty:
-    """Return a trained party's model in the form that is saved; the binner gets the WOE values that training brought.
-
-    Raises
-    ------
-    InputError
-        Without a normalisation.
-    """
-    if model.norm is None:
-        raise InputError("model", "has no normalisation")
+    """Return a trained party's model in the form that is saved; the binner gets the WOE values that training brought."""
     facts = {
         "n_iter": model.n_iter,
         "stopped_by_rule": model.stopped,
@@ -122,10 +121,10 @@ def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> S
         "left_out": [binner.column_names[column] for column in model.left_out],
         "settings": dataclasses.asdict(model.settings),
     }
-    norm = Norm.from_dict(model.norm)
+    norm = None if model.norm is None else Norm.from_dict(model.norm)
     if model.woe is not None:
         binner = binner.with_woe(model.woe)
-    return SavedParty(model.name, model.session, binner, model.weights, model.intercept, norm, reading, facts)
+    return SavedParty(model.name, model.session, binner, model.weights, model.intercept, norm, reading, facts, model.scale)
 
 
 def arbiter_to_dict(model: ArbiterModel) -> dict[str, Any]:
@@ -159,11 +158,20 @@ def arbiter_from_dict(saved: Mapping[str, Any]) -> ArbiterModel:
     if not isinstance(saved["settings"], dict):
         raise ModelError("settings", "must be a table of settings")
     try:
-        settings = Settings.from_mapping(dict(saved["settings"]))
+        settings = Settings.from_mapping(_settings_now(saved))
     except InputError as error:
         raise ModelError(f"settings.{error.argument}", error.problem) from None
     _check_digest(saved)
     return ArbiterModel(tuple(powers.tolist()), threshold, n_iter, share, saved["session"], settings)
+
+
+def _settings_now(saved: Mapping[str, Any]) -> dict[str, object]:
+    """Settings in today's words: a model of version 1 labels by F, and had a flag of its own for the probability."""
+    settings = dict(saved["settings"])
+    if saved["version"] == 1:
+        settings["scoring"] = "combined"
+        settings.pop("joint", None)
+    return settings
 
 
 def write_models(folder: Path, parties: Sequence[SavedParty], arbiter: ArbiterModel) -> list[Path]:
@@ -213,8 +221,8 @@ def _check_digest(saved: Mapping[str, Any]) -> None:
 def _check_header(saved: Mapping[str, Any], role: str | None) -> None:
     if not isinstance(saved, Mapping) or saved.get("format") != FORMAT:
         raise ModelError("format", f"must be {FORMAT!r}")
-    if type(saved.get("version")) is not int or saved["version"] != MODEL_VERSION:
-        raise ModelError("version", f"must be {MODEL_VERSION}")
+    if type(saved.get("version")) is not int or not 1 <= saved["version"] <= MODEL_VERSION:
+        raise ModelError("version", f"must be from 1 to {MODEL_VERSION}")
     _check_fields(saved, ("role", "session", "digest"))
     if not isinstance(saved["role"], str) or saved["role"] != (role or saved["role"]):
         raise ModelError("role", f"must be {role or 'the name of a party'}")

@@ -254,7 +254,7 @@ class _ArbiterTraining:
     def keep(self, result: arbiter.ArbiterModel) -> PartyResult:
         path = self._party.model_file
         saved.write_json(path, saved.arbiter_to_dict(result))
-        facts = {"rounds": result.n_iter, "threshold": result.threshold, "flagged_share_in_training": result.flagged_share}
+        facts = {"rounds": result.n_iter, "threshold": _told(result), "flagged_share_in_training": result.flagged_share}
         return PartyResult("arbiter", path, facts)
 
 
@@ -272,7 +272,12 @@ class _ArbiterScoring:
         return arbiter.score(link, self._inputs, self._model, self._party.settings)
 
     def keep(self, result: npt.NDArray[np.float64]) -> PartyResult:
-        return PartyResult("arbiter", None, {"customers": len(result), "threshold": self._model.threshold})
+        return PartyResult("arbiter", None, {"customers": len(result), "threshold": _told(self._model)})
+
+
+def _told(model: arbiter.ArbiterModel) -> float | None:
+    """τ, where it says something to whoever does not know the joint score's scale."""
+    return None if model.settings.scoring == "joint" else model.threshold
 
 
 def read_half(party: PartyJob) -> saved.SavedParty:

@@ -9,6 +9,7 @@ from ..learn.sines import Waves
 from ..protocol import messages as ms
 from ..protocol.forward import pieces, residual_bound
 from ..protocol.gradient import gradient_bound
+from ..protocol.joint import MASKED_BOUND
 from ..protocol.packing import agreed_packing
 from ..protocol.scores import SCORE_BOUND
 from ..protocol.woe import SEED_BYTES
@@ -27,6 +28,11 @@ def opening_plan(shape: RunShape, party: PartyShape) -> SlotPlan:
 def sums_plan(shape: RunShape, host: PartyShape) -> SlotPlan:
     """Return how the encrypted label sums of a host's classes are packed (host_woe)."""
     return plan_opening(host.used_classes, shape.n_rows, shape.settings.key_bits)
+
+
+def score_bound(shape: RunShape) -> int:
+    """Return the bound of a row's number in a party's share of the scores."""
+    return MASKED_BOUND if shape.settings.scoring == "joint" else SCORE_BOUND
 
 
 def row_slots(shape: RunShape) -> int:
@@ -52,14 +58,15 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
     chain = [guest] * len(hosts) if columns == 1 else [*hosts[1:], guest]  # several hosts hand columns on from one to the next
     sizes = {f"{host} → {to}: Predictor": wide for host, to in zip(hosts, chain, strict=True)}
     sizes |= {f"{guest} → {host}: Residual": vector for host in hosts}
-    scores = holder_plan(shape.n_rows, SCORE_BOUND, shape.settings.key_bits).n_plaintexts
+    jointly = shape.settings.scoring == "joint"
+    scores = holder_plan(shape.n_rows, score_bound(shape), shape.settings.key_bits).n_plaintexts
     for party in shape.parties:
         count = opening_plan(shape, party).n_plaintexts
         sizes[f"{party.name} → arbiter: MaskedGradient"] = rounds * _limbs(count, width)
         sizes[f"arbiter → {party.name}: OpenedGradient"] = rounds * _limbs(count, width // 2)
         sizes[f"{party.name} → arbiter: Vote"] = rounds * (_limbs(1, width) + 8 + ms.DIGEST_BYTES * len(shape.parties))
         sizes[f"arbiter → {party.name}: Verdict"] = rounds * (FRAME_BYTES + 16)
-        sizes[f"{party.name} → arbiter: ScoreShare"] = _limbs(scores, width) + 48
+        sizes[f"{party.name} → arbiter: {'JointShare' if jointly else 'ScoreShare'}"] = _limbs(scores, width) + 8 * (1 if jointly else 6)
         sizes[f"{party.name} → arbiter: Transcripts"] = FRAME_BYTES + 8 + ms.DIGEST_BYTES * len(shape.parties)
         sizes[f"arbiter → {party.name}: TranscriptsEqual"] = FRAME_BYTES
     for party in shape.parties if shape.settings.profile == "patent" else shape.parties[:1]:

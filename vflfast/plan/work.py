@@ -11,14 +11,12 @@ from ..crypto.blocks import BlockWork, expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
 from ..crypto.codec import SlotPlan
 from ..crypto.paillier.base_table import BaseTable, n_entries
-from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, holder_plan, plan_opening
+from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, holder_plan
 from ..crypto.paillier.private import blinding_factors
 from ..learn.leverage import EXACT_COLUMNS, SKETCH
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
-from ..protocol.forward import predictor_bound
-from ..protocol.scores import SCORE_BOUND
 from .shape import PartyShape, RunShape
-from .wire import columns_sent, opening_plan, row_slots, sums_plan
+from .wire import columns_sent, opening_plan, row_slots, score_bound, sums_plan
 
 # What is no ciphertext arithmetic, in microseconds on a current core: of a run's seconds it is a few in a hundred.
 # Reading is that of CSV (Parquet takes a hundredth), matching that of ecdh (hmac takes a hundredth).
@@ -287,21 +285,16 @@ class Work:
 
     def scores(self, n: int, stage: str) -> None:
         """Every party's packed scores of `n` rows to the arbiter."""
-        plan = holder_plan(n, SCORE_BOUND, self.bits)
+        plan = holder_plan(n, score_bound(self.shape), self.bits)
         for party in self.shape.parties:
             self.add(party.name, stage, self.tables[party.name].cost(plan.n_plaintexts, self.full))
             self.open(party.name, plan.n_plaintexts)
 
     def evaluation(self) -> None:
-        """A scoring session of the rows kept out, with the joint score."""
-        n = self.shape.n_test
+        """A scoring session of the rows kept out."""
         self.new_key()
         self.open_session()
-        self.scores(n, "score")
-        self.predictors(n)
-        plan = plan_opening(n, predictor_bound(self.shape.settings) * len(self.shape.parties), self.bits)
-        self.mask("guest", plan)
-        self.open("guest", plan.n_plaintexts)
+        self.scores(self.shape.n_test, "score")
 
     def memory(self) -> int:
         """Peak bytes: codes, patterns, vectors of ciphertexts, tables, bucket tensors, Gram matrices."""

@@ -20,8 +20,9 @@ from ..learn.scoring import calibrate, classify, combine, powers_from_auc
 from ..params import MAX_COLUMN_VALUE, MAX_COUNT
 from . import messages as ms
 from . import woe
-from .forward import Refill, predictor_bound
+from .forward import Refill
 from .gradient import gradient_bound
+from .joint import MASKED_BOUND, ScoreScale, total
 from .link import Link
 from .noise import SECRET_BYTES, Noise
 from .resume import Checkpoint, Journal, NoJournal, settings_digest
@@ -45,7 +46,7 @@ class ArbiterInputs:
 
 @dataclass(frozen=True)
 class ArbiterModel:
-    """What the arbiter keeps for scoring: the parties' powers, guest first, and τ."""
+    """What the arbiter keeps for scoring: the parties' powers, guest first, and τ on the scale of the scores that it sees."""
 
     powers: tuple[float, ...]
     threshold: float
@@ -53,6 +54,11 @@ class ArbiterModel:
     flagged_share: float
     session: str
     settings: Settings
+
+
+def readable_threshold(model: ArbiterModel, scale: ScoreScale | None) -> float:
+    """Return τ for whoever may know the data parties' secret scale: a probability where labels come from the joint score, else F."""
+    return model.threshold if scale is None else scale.probability(model.threshold)
 
 
 async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: Journal | None = None) -> ArbiterModel:
@@ -75,9 +81,12 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, {"noise": noise.hex()} if noise else {}))
         for party in link.peers:
             await link.send(party, ms.Verdict(int(stop), link.round))
-    shares, scores = await _receive_shares(link, private, settings)
-    powers = _powers(settings, shares)
-    combined = combine([normalised(scores[p], shares[p]) for p in link.peers], list(powers))
+    if settings.scoring == "joint":
+        combined, powers = await _receive_parts(link, private), (1.0,) * len(link.peers)
+    else:
+        shares, halves = await _receive_shares(link, private, settings)
+        powers = _powers(settings, shares)
+        combined = combine(halves, list(powers))
     threshold = await _settle_threshold(link, combined, settings)
     labels = await _send_labels(link, combined, threshold, settings)
     await confirm_all(link)
@@ -89,15 +98,19 @@ async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings
     private = _private_key(link, inputs, settings)
     await say_hello_to_score(link, settings, inputs.organisation, 0, model.session)
     await announce_key(link, private)
-    shares, scores = await _receive_shares(link, private, settings)
+    if model.settings.scoring != settings.scoring:
+        raise InputError("scoring", f"is {settings.scoring!r}; the model was trained for labels by {model.settings.scoring!r}")
     if len(model.powers) != len(link.peers):
         raise InputError("model", f"has {len(model.powers)} parties, this session {len(link.peers)}")
-    combined = combine([normalised(scores[p], shares[p]) for p in link.peers], list(model.powers))
-    if settings.output == "scores":
+    if settings.scoring == "joint":
+        combined = await _receive_parts(link, private)
+    else:
+        combined = combine((await _receive_shares(link, private, settings))[1], list(model.powers))
+    if settings.output == ("probability" if settings.scoring == "joint" else "scores"):
         await link.send("guest", ms.CombinedScores(combined))
     await _send_labels(link, combined, model.threshold, settings)
-    if settings.joint:
-        await _open_joint(link, private, len(combined), settings)
+    if settings.scoring == "combined" and settings.scores_jointly:
+        await link.send("guest", ms.CombinedScores(await _receive_parts(link, private)))
     await confirm_all(link)
     return combined
 
@@ -202,19 +215,34 @@ async def _count_votes(link: Link, private: Private, settings: Settings) -> bool
     return all(flags) or link.round >= settings.max_iter
 
 
-async def _receive_shares(
-    link: Link, private: Private, settings: Settings
-) -> tuple[dict[str, ms.ScoreShare], dict[str, list[int]]]:
-    """Return every party's share and its opened scores; all have the same number of rows."""
+async def _receive_shares(link: Link, private: Private, settings: Settings) -> tuple[dict[str, ms.ScoreShare], list[Floats]]:
+    """Return every party's share and its opened, normalised scores; all have the same number of rows."""
     shares, scores = {}, {}
     for party in link.peers:
         shares[party] = await link.receive(party, ms.ScoreShare)
         _check_line(shares[party], party, settings)
-        scores[party] = _open_scores(link, private, shares[party], party)
+        scores[party] = _open_scores(link, private, shares[party], party, SCORE_BOUND)
         _check_inside(shares[party], scores[party], party, settings)
-    if len({len(s) for s in scores.values()}) != 1:
-        raise ProtocolError(link.peers[-1], "ScoreShare", "the parties sent different numbers of scores")
-    return shares, scores
+    _check_lengths(scores, "ScoreShare")
+    return shares, [normalised(scores[party], shares[party]) for party in link.peers]
+
+
+async def _receive_parts(link: Link, private: Private) -> Floats:
+    """Return the joint scores: the sums of the parties' parts, whose masks cancel."""
+    parts = {}
+    for party in link.peers:
+        parts[party] = _open_scores(link, private, await link.receive(party, ms.JointShare), party, MASKED_BOUND)
+    _check_lengths(parts, "JointShare")
+    try:
+        return total(list(parts.values()))
+    except ValueError as error:
+        raise ProtocolError(link.peers[0], "JointShare", str(error)) from error
+
+
+def _check_lengths(scores: dict[str, list[int]], step: str) -> None:
+    for party, own in scores.items():
+        if len(own) != len(next(iter(scores.values()))):
+            raise ProtocolError(party, step, "the parties sent different numbers of scores")
 
 
 def _check_line(share: ms.ScoreShare, party: str, settings: Settings) -> None:
@@ -233,10 +261,11 @@ def _check_inside(share: ms.ScoreShare, scores: list[int], party: str, settings:
         raise ProtocolError(party, "ScoreShare", "a normalised score lies outside the agreed line")
 
 
-def _open_scores(link: Link, private: Private, share: ms.ScoreShare, party: str) -> list[int]:
-    request = _request(link, private, share.ciphertexts, len(share.ciphertexts), party, "ScoreShare")
-    with _fault_of(party, "ScoreShare"):
-        return private.read_packed(request, share.n_rows, SCORE_BOUND)
+def _open_scores(link: Link, private: Private, share: ms.ScoreShare | ms.JointShare, party: str, bound: int) -> list[int]:
+    step = type(share).__name__
+    request = _request(link, private, share.ciphertexts, len(share.ciphertexts), party, step)
+    with _fault_of(party, step):
+        return private.read_packed(request, share.n_rows, bound)
 
 
 def _powers(settings: Settings, shares: dict[str, ms.ScoreShare]) -> tuple[float, ...]:
@@ -251,9 +280,10 @@ def _powers(settings: Settings, shares: dict[str, ms.ScoreShare]) -> tuple[float
 
 
 async def _settle_threshold(link: Link, combined: Floats, settings: Settings) -> float:
-    if not isinstance(settings.threshold, str):
+    given = not isinstance(settings.threshold, str)
+    if given and settings.scoring == "combined":
         return float(settings.threshold)
-    if settings.threshold != "quota":
+    if not given and settings.threshold != "quota":
         await link.send("guest", ms.CombinedScores(combined))
     choice = await link.receive("guest", ms.ThresholdChoice)
     if not np.isfinite(choice.value):
@@ -273,16 +303,3 @@ async def _send_labels(link: Link, combined: Floats, threshold: float, settings:
     for party in link.peers if settings.profile == "patent" else ("guest",):
         await link.send(party, message)
     return labels
-
-
-async def _open_joint(link: Link, private: Private, n_rows: int, settings: Settings) -> None:
-    """Open the guest's masked sums of predictors: exactly as many ciphertexts as `n_rows` of them pack into."""
-    due = joint_size(n_rows, private.public, settings, len(link.peers))
-    message = await link.receive("guest", ms.MaskedPredictors)
-    plaintexts = _answer(link, private, message.ciphertexts, due, "guest", "MaskedPredictors")
-    await link.send("guest", ms.OpenedPredictors(plaintexts))
-
-
-def joint_size(n_rows: int, public: Public, settings: Settings, n_parties: int) -> int:
-    """Return how many ciphertexts the joint score of `n_rows` customers takes."""
-    return public.opening_size(n_rows, predictor_bound(settings) * n_parties)

@@ -22,6 +22,7 @@ from ..learn.stopping import StopRule
 from ..learn.weights import RowWeights, check_row_weights
 from .budget import Budget, NoBudget
 from .forward import gradient_bits, residual_bound
+from .joint import ScoreScale
 from .leakage import LeakLedger
 from .packing import agreed_packing
 from .settings import Settings
@@ -89,6 +90,8 @@ class PartyModel:
         WOE integers that the guest gave for the host's classes, shape (n_features, classes).
     left_out
         Numbers of the columns that were left out because they set rows apart.
+    scale
+        Of the joint score, where labels come from it.
     """
 
     name: str
@@ -107,6 +110,7 @@ class PartyModel:
     train_scores: Floats | None = field(default=None, repr=False)
     woe: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     left_out: tuple[int, ...] = ()
+    scale: ScoreScale | None = field(default=None, repr=False)
 
 
 class Block:

@@ -14,12 +14,34 @@ from fractions import Fraction
 
 from ..crypto import limbs as lm
 from ..errors import InputError, ProtocolError
+from ..params import SEED_BYTES
 from . import messages as ms
 from .block import Block
 from .link import Link
 
 SCALE_BITS, WIDTH_BITS, LIMBS = 256, 512, 8
-SEED_BYTES = 32
+
+
+async def agree_on_seeds(link: Link) -> dict[str, bytes]:
+    """Return a secret with every other data party, for the masks of one attempt: of two the first by name makes it.
+
+    Raises
+    ------
+    ProtocolError
+        A secret of another size.
+    """
+    others = sorted(peer for peer in link.peers if peer != "arbiter")
+    seeds = {}
+    for other in others:
+        if link.name < other:
+            seeds[other] = secrets.token_bytes(SEED_BYTES)
+            await link.send(other, ms.MaskSeed(seeds[other]))
+    for other in others:
+        if other < link.name:
+            seeds[other] = (await link.receive(other, ms.MaskSeed)).seed
+            if len(seeds[other]) != SEED_BYTES:
+                raise ProtocolError(other, "MaskSeed", f"must have {SEED_BYTES} bytes")
+    return seeds
 
 
 class Exchange:
@@ -27,22 +49,6 @@ class Exchange:
 
     def __init__(self, link: Link, seeds: dict[str, bytes]) -> None:
         self._link, self._seeds, self._count = link, seeds, 0
-
-    @classmethod
-    async def begin(cls, link: Link) -> Exchange:
-        """Agree on the seeds: of two parties the first by name makes it; ProtocolError for another size."""
-        others = sorted(peer for peer in link.peers if peer != "arbiter")
-        seeds = {}
-        for other in others:
-            if link.name < other:
-                seeds[other] = secrets.token_bytes(SEED_BYTES)
-                await link.send(other, ms.MaskSeed(seeds[other]))
-        for other in others:
-            if other < link.name:
-                seeds[other] = (await link.receive(other, ms.MaskSeed)).seed
-                if len(seeds[other]) != SEED_BYTES:
-                    raise ProtocolError(other, "MaskSeed", f"must have {SEED_BYTES} bytes")
-        return cls(link, seeds)
 
     async def sums(self, numbers: Sequence[float]) -> list[float]:
         """Return the sums over all data parties of each one's numbers, as many at every party.

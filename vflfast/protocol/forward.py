@@ -123,14 +123,6 @@ async def send_predictor(
         await link.send("guest", ms.Predictor(encrypted.limbs))
 
 
-async def receive_predictors(
-    link: Link, hosts: Sequence[str], public: Public, settings: Settings, n_rows: int, packing: RowPacking
-) -> CipherVector:
-    """Guest: return Σ_hosts [[u″]], one ciphertext for each of `packing`'s groups of rows."""
-    arrivals = _arrivals(hosts, public, settings, packing)
-    return CipherVector.concatenate([await _sum_piece(link, arrivals, piece) for piece in pieces(packing.groups(n_rows))])
-
-
 async def return_residual(
     link: Link,
     hosts: Sequence[str],

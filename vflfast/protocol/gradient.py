@@ -61,8 +61,8 @@ async def open_sums(
     link: Link,
     public: Public,
     values: CipherVector,
-    request: type[ms.MaskedGradient | ms.MaskedPredictors],
-    answer: type[ms.OpenedGradient | ms.OpenedPredictors],
+    request: type[ms.MaskedGradient],
+    answer: type[ms.OpenedGradient],
     noise: int = 0,
 ) -> list[int]:
     """Return the numbers, opened by the arbiter without its learning them, `noise` at most off each; a failed check is its fault.

@@ -8,28 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..crypto.codec import encode
 from ..crypto.scheme import Public
-from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
 from ..learn.leverage import Leverage
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm, calibrate
+from ..params import SEED_BYTES
 from . import chain, columns, woe
 from . import messages as ms
 from .block import Block, PartyInputs, PartyModel
 from .budget import label_claims
-from .exchange import Exchange, advance
-from .forward import Refill, expect_rounds, predictor_bound, receive_predictors, return_residual
-from .gradient import announce_quota, open_gradient, open_sums, vote
+from .exchange import Exchange, advance, agree_on_seeds
+from .forward import Refill, expect_rounds, return_residual
+from .gradient import announce_quota, open_gradient, vote
+from .joint import ScoreScale, fresh_seed, send_part, send_scale
 from .leakage import LeakLedger, guard_batches, guard_rare_labels
 from .link import Link
-from .packing import RowPacking
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .row_guard import guard_rows
-from .scores import share
-from .session import SEED_BYTES, compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
+from .scores import fitted_norm, required, share
+from .session import compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
 from .settings import Settings
 from .transcripts import confirm
 
@@ -38,13 +37,17 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoringInputs:
-    """What a data party brings to scoring: its columns on the matched rows, its half of the model, and the run that this comes from."""
+    """What a data party brings to scoring: its columns on the matched rows, its half of the model, and the run that this comes from.
+
+    A model that labels by the joint score has a `scale`, one that labels by F needs its `norm`.
+    """
 
     matrix_inputs: PartyInputs
     weights: Floats
     intercept: float
-    norm: Norm
+    norm: Norm | None
     run: str
+    scale: ScoreScale | None = None
 
     def predictor(self) -> Floats:
         """Return the party's own linear predictor."""
@@ -94,21 +97,28 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     link.stage("prepare")
     block = Block(inputs, settings, sum(opening.columns.values()), 1 + len(hosts), has_intercept=True)
     await announce_quota(link, block)
-    exchange = await Exchange.begin(link) if settings.solver == "lbfgs" else None
+    seeds = await agree_on_seeds(link) if settings.shares_masks else {}
+    exchange = Exchange(link, seeds) if settings.solver == "lbfgs" else None
+    scale_seed = bytes.fromhex(opening.checkpoint.state["scale"]) if opening.checkpoint else fresh_seed()  # τ of every attempt is the same
     expect_rounds(public, inputs.matrix.n_rows, block.packing, settings, len(hosts))
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
         link.round += 1
         inputs.budget.begin_round(opening.run, link.round)
         stop = await _round(link, hosts, public, block, ledger, rows, exchange)
-        journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
+        state = block_state(block, ledger) | {"scale": scale_seed.hex()}
+        journal.commit(Checkpoint(opening.run, digest, link.round, stop, state))
     weights, intercept = block.coefficients()
-    norm = Norm.fit(sigmoid(block.predictor), settings.norm, settings.epsilon)
-    scores = await _calibrate(link, public, block, norm, settings, order, ledger)
+    norm = fitted_norm(block.predictor, settings)
+    if settings.scoring == "joint":
+        scale: ScoreScale | None = await send_scale(link, scale_seed, settings)
+        scores = await _calibrate_jointly(link, public, block, required("scale", scale), order, seeds, ledger)
+    else:
+        scale, scores = None, await _calibrate(link, public, block, required("norm", norm), settings, order, ledger)
     await confirm(link)
     return PartyModel(
         "guest", weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
-        settings, norm.to_dict(), scores.labels, scores.scores, left_out=inputs.left_out,
+        settings, None if norm is None else norm.to_dict(), scores.labels, scores.scores, left_out=inputs.left_out, scale=scale,
     )  # fmt: skip
 
 
@@ -118,15 +128,35 @@ async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> Scorin
     await say_hello_to_score(link, settings, inputs.matrix_inputs.organisation, inputs.matrix_inputs.matrix.n_columns, inputs.run)
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, hosts, inputs.matrix_inputs)
+    seeds = await agree_on_seeds(link) if settings.scores_jointly else {}
     link.stage("score")
     predictor = inputs.predictor()
-    probability = sigmoid(predictor)
-    await link.send("arbiter", share(public, probability, inputs.norm, 1.0, settings, order))
-    scores = await _combined(link, order) if settings.output == "scores" else None
-    labels, threshold = await receive_labels(link, order, settings)
-    joint = await _joint_probability(link, hosts, public, predictor, settings) if settings.joint else None
+    if settings.scoring == "joint":
+        scale = required("scale", inputs.scale)
+        await send_part(link, public, predictor, scale, order, seeds)
+        chances = sigmoid(scale.predictors(await _scores(link, order))) if settings.output == "probability" else None
+        labels, threshold = await receive_labels(link, order, settings)
+        cut = None if threshold is None else scale.probability(threshold)
+        result = ScoringResult(labels, cut, sigmoid(predictor), None, chances)
+    else:
+        await link.send("arbiter", share(public, sigmoid(predictor), required("norm", inputs.norm), 1.0, settings, order))
+        scores = await _scores(link, order) if settings.output == "scores" else None
+        labels, threshold = await receive_labels(link, order, settings)
+        chances = await _probability_beside(link, public, predictor, settings, order, seeds)
+        result = ScoringResult(labels, threshold, sigmoid(predictor), scores, chances)
     await confirm(link)
-    return ScoringResult(labels, threshold, probability, scores, joint)
+    return result
+
+
+async def _probability_beside(
+    link: Link, public: Public, predictor: Floats, settings: Settings, order: npt.NDArray[np.int64], seeds: dict[str, bytes]
+) -> Floats | None:
+    """Return the joint probability beside F, by a scale of this session alone, where the settings open it."""
+    if not settings.scores_jointly:
+        return None
+    scale = await send_scale(link, fresh_seed(), settings)
+    await send_part(link, public, predictor, scale, order, seeds)
+    return sigmoid(scale.predictors(await _scores(link, order)))
 
 
 def _hosts(link: Link) -> tuple[str, ...]:
@@ -168,27 +198,58 @@ async def _round(
 async def _calibrate(
     link: Link, public: Public, block: Block, norm: Norm, settings: Settings, order: npt.NDArray[np.int64], ledger: LeakLedger
 ) -> ScoringResult:
-    """Score the training rows, and settle τ with the arbiter."""
+    """Score the training rows by F, and settle τ with the arbiter."""
     link.stage("calibrate")
     labels = block.own_labels()
     probability = sigmoid(block.predictor)
     power = roc_auc(labels, probability) if settings.profile == "patent" else 1.0
     await link.send("arbiter", share(public, probability, norm, power, settings, order))
     scores = None
+    if isinstance(settings.threshold, str):
+        scores = await _choose_threshold(link, labels, settings, order, ledger)
+    return await _training_labels(link, probability, scores, settings, order, ledger, "F")
+
+
+async def _calibrate_jointly(
+    link: Link, public: Public, block: Block, scale: ScoreScale, order: npt.NDArray[np.int64], seeds: dict[str, bytes], ledger: LeakLedger
+) -> ScoringResult:
+    """Score the training rows by u′ + Σu″, and settle τ with the arbiter."""
+    link.stage("calibrate")
+    settings = block.settings
+    await send_part(link, public, block.predictor, scale, order, seeds)
+    scores = None
+    if isinstance(settings.threshold, str):
+        scores = await _choose_threshold(link, block.own_labels(), settings, order, ledger)
+    else:
+        await link.send("arbiter", ms.ThresholdChoice(scale.score(settings.threshold)))
+    return await _training_labels(link, sigmoid(block.predictor), scores, settings, order, ledger, "the joint score")
+
+
+async def _choose_threshold(
+    link: Link, labels: npt.NDArray[np.int8], settings: Settings, order: npt.NDArray[np.int64], ledger: LeakLedger
+) -> Floats | None:
+    """Tell the arbiter which share to flag, or τ, chosen from the training rows' scores; return these."""
     if settings.threshold == "quota":
         base_rate = float((labels > 0).mean())
         await link.send("arbiter", ms.ThresholdChoice(settings.threshold_value or base_rate))
-    elif isinstance(settings.threshold, str):
-        scores = await _combined(link, order)
-        ledger.add("combined training scores", len(scores), len(scores))
-        value = settings.threshold_value if settings.threshold == "precision" else None
-        await link.send("arbiter", ms.ThresholdChoice(calibrate(scores, labels, by=settings.threshold, value=value)))
+        return None
+    scores = await _scores(link, order)
+    ledger.add("combined training scores" if settings.scoring == "combined" else "joint training scores", len(scores), len(scores))
+    value = settings.threshold_value if settings.threshold == "precision" else None
+    await link.send("arbiter", ms.ThresholdChoice(calibrate(scores, labels, by=str(settings.threshold), value=value)))
+    return scores
+
+
+async def _training_labels(
+    link: Link, probability: Floats, scores: Floats | None, settings: Settings, order: npt.NDArray[np.int64], ledger: LeakLedger, by: str
+) -> ScoringResult:
     flagged, threshold = await receive_labels(link, order, settings)
-    ledger.add("training labels by F", len(flagged), len(flagged))
+    ledger.add(f"training labels by {by}", len(flagged), len(flagged))
     return ScoringResult(flagged, threshold, probability, scores)
 
 
-async def _combined(link: Link, order: npt.NDArray[np.int64]) -> Floats:
+async def _scores(link: Link, order: npt.NDArray[np.int64]) -> Floats:
+    """Return what the arbiter computed of every row, in row order."""
     message = await link.receive("arbiter", ms.CombinedScores)
     if len(message.scores) != len(order) or not np.isfinite(message.scores).all():
         raise ProtocolError("arbiter", "CombinedScores", f"{len(order)} finite scores are due")
@@ -209,14 +270,3 @@ async def receive_labels(link: Link, order: npt.NDArray[np.int64], settings: Set
     labels = np.empty(len(order), dtype=np.int8)
     labels[order] = np.where(flags == 1, 1, -1)
     return labels, message.threshold if opened else None
-
-
-async def _joint_probability(link: Link, hosts: tuple[str, ...], public: Public, predictor: Floats, settings: Settings) -> Floats:
-    """Return σ(u′ + Σ u″) by a sum that the arbiter opens under masks."""
-    link.round = 1
-    total = await receive_predictors(link, hosts, public, settings, len(predictor), RowPacking())
-    own = encode(predictor, settings.frac_bits, settings.predictor_bound, "linear predictor")
-    link.stage("joint score")
-    summed = CipherVector(public, (total + own).vector, 0, predictor_bound(settings) * (1 + len(hosts)))
-    values = await open_sums(link, public, summed, ms.MaskedPredictors, ms.OpenedPredictors)
-    return sigmoid(np.array(values, dtype=np.float64) / (1 << settings.frac_bits))

@@ -12,21 +12,21 @@ from ..errors import ProtocolError
 from ..learn.leverage import Leverage
 from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc
-from ..learn.scoring import Norm
+from ..params import SEED_BYTES
 from . import chain, columns, woe
 from . import messages as ms
 from .block import Block, PartyInputs, PartyModel
-from .exchange import Exchange, advance
+from .exchange import Exchange, advance, agree_on_seeds
 from .forward import ONE_HOST, Refill, expect_rounds, receive_residual, send_predictor
 from .gradient import announce_quota, open_gradient, vote
 from .guest import ScoringInputs, receive_labels
+from .joint import receive_scale, send_part
 from .leakage import LeakLedger, guard_batches
 from .link import Link
-from .packing import RowPacking
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .row_guard import guard_rows
-from .scores import share
-from .session import SEED_BYTES, compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
+from .scores import fitted_norm, required, share
+from .session import compare_rows, receive_key, say_hello, say_hello_to_score, secret_order
 from .settings import Settings
 from .transcripts import confirm
 
@@ -53,7 +53,8 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     if inputs.labels is not None and opening.checkpoint is None:
         ledger.add("training labels, sent by the guest", inputs.matrix.n_rows, inputs.matrix.n_rows)
     await announce_quota(link, block)
-    exchange = await Exchange.begin(link) if settings.solver == "lbfgs" else None
+    seeds = await agree_on_seeds(link) if settings.shares_masks else {}
+    exchange = Exchange(link, seeds) if settings.solver == "lbfgs" else None
     expect_rounds(public, inputs.matrix.n_rows, block.packing, settings)
     stop = resume_block(opening.checkpoint, block, ledger)
     while not stop:
@@ -62,16 +63,21 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
         stop = await _round(link, public, block, n_parties, ledger, rows, exchange)
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
     weights, intercept = block.coefficients()
-    probability = sigmoid(block.predictor)
-    norm = Norm.fit(probability, settings.norm, settings.epsilon)
+    norm, scale = fitted_norm(block.predictor, settings), None
     link.stage("calibrate")
-    power = roc_auc(inputs.labels, probability) if inputs.labels is not None else 1.0
-    await link.send("arbiter", share(public, probability, norm, power, settings, order))
+    if settings.scoring == "joint":
+        scale = await receive_scale(link, settings)
+        await send_part(link, public, block.predictor, scale, order, seeds)
+    else:
+        probability = sigmoid(block.predictor)
+        power = roc_auc(inputs.labels, probability) if inputs.labels is not None else 1.0
+        await link.send("arbiter", share(public, probability, required("norm", norm), power, settings, order))
     labels = (await receive_labels(link, order, settings))[0] if settings.profile == "patent" else None
     await confirm(link)
     return PartyModel(
         link.name, weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
-        settings, norm.to_dict(), labels, woe=inputs.matrix.column_values if settings.host_woe else None, left_out=inputs.left_out,
+        settings, None if norm is None else norm.to_dict(), labels, woe=inputs.matrix.column_values if settings.host_woe else None,
+        left_out=inputs.left_out, scale=scale,
     )  # fmt: skip
 
 
@@ -81,13 +87,16 @@ async def score(link: Link, inputs: ScoringInputs, settings: Settings) -> npt.ND
     public = await receive_key(link, settings)
     order = await _agree_on_rows(link, inputs.matrix_inputs)
     inputs.matrix_inputs.budget.count_scoring()  # each label tells on which side of the line a half that the guest chose leaves Q
+    seeds = await agree_on_seeds(link) if settings.scores_jointly else {}
     link.stage("score")
     predictor = inputs.predictor()
-    await link.send("arbiter", share(public, sigmoid(predictor), inputs.norm, 1.0, settings, order))
+    if settings.scoring == "joint":
+        await send_part(link, public, predictor, required("scale", inputs.scale), order, seeds)
+    else:
+        await link.send("arbiter", share(public, sigmoid(predictor), required("norm", inputs.norm), 1.0, settings, order))
     labels = (await receive_labels(link, order, settings))[0] if settings.profile == "patent" else None
-    if settings.joint:
-        link.round = 1
-        await send_predictor(link, public, predictor, settings, RowPacking())
+    if settings.scoring == "combined" and settings.scores_jointly:
+        await send_part(link, public, predictor, await receive_scale(link, settings), order, seeds)
     await confirm(link)
     return labels
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import DeadlockError, InputError, VflError
 from . import arbiter, guest, host
-from .arbiter import ArbiterInputs, ArbiterModel
+from .arbiter import ArbiterInputs, ArbiterModel, readable_threshold
 from .block import PartyInputs, PartyModel, joint_hash
 from .guest import ScoringInputs, ScoringResult
 from .link import Link, Observer, ReceiveRequest, SendRequest
@@ -109,6 +109,11 @@ class TrainingResult:
     arbiter: ArbiterModel
     traffic: Traffic
     verified_rounds: int | None
+
+    @property
+    def threshold(self) -> float:
+        """τ: a probability where labels come from the joint score, else F."""
+        return readable_threshold(self.arbiter, self.guest.scale)
 
     @property
     def weight_hash(self) -> str:

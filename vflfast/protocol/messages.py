@@ -111,7 +111,7 @@ class Quota(Message):
 
 @dataclass(frozen=True)
 class MaskSeed(Message):
-    """Of two data parties the first by name to the other: 256-bit seed of the masks of their inner products."""
+    """Of two data parties the first by name to the other: 256-bit seed of the masks between them."""
 
     kind = 7
     phase = "setup"
@@ -219,7 +219,7 @@ class ThresholdChoice(Message):
 
 @dataclass(frozen=True)
 class CombinedScores(Message):
-    """Arbiter to recipients: combined scores F in the secret order."""
+    """Arbiter to recipients: combined scores F, or joint scores, in the secret order."""
 
     kind = 22
     phase = "score"
@@ -237,21 +237,22 @@ class ScoreLabels(Message):
 
 
 @dataclass(frozen=True)
-class MaskedPredictors(Message):
-    """Guest to arbiter: packed, masked sums of linear predictors (joint score)."""
+class ScaleSeed(Message):
+    """Guest to hosts: 256-bit secret of the joint score's scale and shift, which the arbiter never sees."""
 
     kind = 24
-    phase = "joint"
-    ciphertexts: Limbs
+    phase = "score"
+    seed: bytes
 
 
 @dataclass(frozen=True)
-class OpenedPredictors(Message):
-    """Arbiter to guest: the opened, still masked sums."""
+class JointShare(Message):
+    """Data party to arbiter: packed encrypted parts of the joint score, rint(scale·u) under pairwise masks modulo 2^64."""
 
     kind = 25
-    phase = "joint"
-    plaintexts: Limbs
+    phase = "score"
+    n_rows: int
+    ciphertexts: Limbs
 
 
 @dataclass(frozen=True)
@@ -331,8 +332,8 @@ KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
         Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, MaskSeed, HalfRange, Predictor, Residual, MaskedGradient,
-        OpenedGradient, InnerProducts, Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, MaskedPredictors,
-        OpenedPredictors, Transcripts, TranscriptsEqual,
+        OpenedGradient, InnerProducts, Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, ScaleSeed,
+        JointShare, Transcripts, TranscriptsEqual,
         EncryptedLabels, ClassSums, SumsQuota, MaskedSums, OpenedSums, ClassEvidence,
     )
 }  # fmt: skip

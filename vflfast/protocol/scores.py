@@ -1,12 +1,15 @@
-"""Scores on their way to the arbiter: normalisation, packing; and what the arbiter makes of them ([0148]–[0159])."""
+"""Half scores on their way to the arbiter, for F: normalisation, packing; and what the arbiter makes of them ([0148]–[0159])."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..crypto.scheme import Public
-from ..errors import InputError
+from ..errors import InputError, ModelError
+from ..learn.logistic import sigmoid
 from ..learn.scoring import Norm
 from . import messages as ms
 from .settings import Settings
@@ -17,6 +20,32 @@ SCORE_BOUND = 1 << 49  # above 256 · 2^40; exact as a float
 
 Floats = npt.NDArray[np.float64]
 Line = tuple[float, float, float, float]
+T = TypeVar("T")
+
+
+def fitted_norm(predictor: Floats, settings: Settings) -> Norm | None:
+    """Return the frozen normalisation of a half's training probabilities.
+
+    None where labels come from the joint score and no normalisation spreads this half's.
+
+    Raises
+    ------
+    InputError
+        Labels come from F, and the half's scores cannot be normalised.
+    """
+    try:
+        return Norm.fit(sigmoid(predictor), settings.norm, settings.epsilon)
+    except InputError:
+        if settings.scoring == "combined":
+            raise
+        return None
+
+
+def required(name: str, part: T | None) -> T:
+    """Return a part of a model that scoring needs; ModelError where the model has none."""
+    if part is None:
+        raise ModelError(name, "is missing: the model was trained for another kind of labels (setting scoring)")
+    return part
 
 
 def linear_norm(probabilities: Floats, norm: Norm, settings: Settings) -> tuple[Floats, Line]:

@@ -13,7 +13,7 @@ from ..crypto.scheme import Private, Public
 from ..crypto.schemes import scheme
 from ..errors import InputError, ProtocolError
 from ..learn.leverage import LIMITS, Leverage
-from ..params import KEY_BITS, MAX_COUNT, NONCE_BYTES
+from ..params import KEY_BITS, MAX_COUNT, NONCE_BYTES, SEED_BYTES
 from . import messages as ms
 from .budget import COMMITMENT_BYTES, Claim, claims_of
 from .link import Link
@@ -21,7 +21,6 @@ from .resume import Checkpoint, Journal, NoJournal, checkpoint_of, common_round,
 from .settings import Settings
 
 DIGEST_BYTES = 32
-SEED_BYTES = 32
 
 
 def key_context(session: bytes) -> bytes:

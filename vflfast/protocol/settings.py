@@ -7,12 +7,14 @@ import json
 import math
 import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..errors import InputError
 from ..params import (
     DEFAULT_FRAC_BITS,
     DEFAULT_KEY_BITS,
     DEFAULT_MAX_ITER,
+    DEFAULT_MOVING_ITER,
     DEFAULT_N_ITER_NO_CHANGE,
     DEFAULT_TOL,
     KEY_BITS,
@@ -27,13 +29,14 @@ SOLVERS = ("block-newton", "lbfgs", "gd")
 INITS = ("local", "zeros")
 NORMS = ("minmax", "rank", "zscore", "none")
 THRESHOLDS = ("quota", "precision", "ks")
-OUTPUTS = ("labels", "scores")
+OUTPUTS = ("labels", "scores", "probability")
+SCORINGS = ("joint", "combined")
 PRIVACY = {"standard": 0.2, "strict": 0.05}  # largest leverage of a row
 RESIDUALS = ("taylor", "logistic")
 STOPS = ("loss", "move")
 CHOICES = {
-    "profile": PROFILES, "residual": RESIDUALS, "solver": SOLVERS, "stop": STOPS, "init": INITS, "norm": NORMS, "output": OUTPUTS,
-    "privacy": tuple(PRIVACY),
+    "profile": PROFILES, "residual": RESIDUALS, "solver": SOLVERS, "stop": STOPS, "init": INITS, "scoring": SCORINGS, "norm": NORMS,
+    "output": OUTPUTS, "privacy": tuple(PRIVACY),
 }  # fmt: skip
 STILL_ROUNDS = 2  # of the stop rule by moves
 MAX_OPENING_NOISE = 16.0
@@ -43,6 +46,8 @@ MAX_WEIGHED = 2.0**56  # of a weighted predictor, so that sums of a few stay wit
 @dataclass(frozen=True, repr=False)
 class Settings:
     """Agreed settings of training and scoring (protocol §3 to §5).
+
+    `residual`, `solver`, `stop`, `max_iter` and `scoring` follow from the profile where they are None, and are then in `followed`.
 
     Attributes
     ----------
@@ -54,27 +59,32 @@ class Settings:
         Fixed point of the linear predictors, and the magnitude above which a party refuses to send one.
     residual
         ``taylor``: that of the loss expanded to second order [0133]; ``logistic``: that of the logistic loss itself (learn/residual.py,
-        for several hosts learn/sines.py), with ``row_packing`` 1.
+        for several hosts learn/sines.py), with ``row_packing`` 1. ``None``: ``logistic`` in ``hardened`` where it can be.
     solver, step, momentum
         ``block-newton``; ``lbfgs``, over all parties' blocks (learn/lbfgs.py), with ``n_batches`` 1; ``gd`` with a step (``None``: 1/L) and
-        momentum.
+        momentum. ``None``: ``lbfgs`` in ``hardened`` where it can be, else ``block-newton``.
     alpha
         L2 penalty on standardised columns; ``None``: total columns / rows, at least 10⁻³.
     init
         ``local`` or ``zeros``.
     tol, n_iter_no_change, max_iter, stop
         The stop rule [0145]: by the ``loss``, which has stood still for ``n_iter_no_change`` rounds; or by the ``move``, when mean |Δu| has
-        been at most ``tol`` over the number of data parties at each of them for two rounds.
+        been at most ``tol`` over the number of data parties at each of them for two rounds. ``None``: by the ``move`` with ``lbfgs``, else
+        by the ``loss``; at most 30 rounds by the ``move``, else 50.
     n_batches
         Fixed partition of the rows; 1 is full batch.
+    scoring
+        What labels come from: ``joint``, u′ + Σu″, of which the arbiter sees a secret affine image (joint.py); ``combined``, F of the
+        parties' normalised probabilities [0154], which it sees. ``None``: ``combined`` in ``patent``, else ``joint``.
     norm, epsilon, powers
-        Scoring: normalisation, ε, and the parties' weights (guest first;
+        Of scoring ``combined``: normalisation, ε, and the parties' weights (guest first;
         ``None``: by separating power in ``patent``, equal in ``hardened``).
     threshold, threshold_value
-        τ as a number, or how to calibrate it on the training rows: ``quota`` (share flagged; default the base rate), ``precision``,
-        ``ks``. The last two open the combined training scores to the guest.
-    output, joint
-        What the recipients get: ``labels`` or ``scores`` too; ``joint`` adds the joint probability at the guest.
+        τ as a number (a probability for ``joint``, F for ``combined``), or how to calibrate it on the training rows: ``quota`` (share
+        flagged; default the base rate), ``precision``, ``ks``. The last two open the training rows' scores to the guest.
+    output
+        What the guest gets of customers that are scored: ``labels``; ``scores``, F too (scoring ``combined``); ``probability``, the joint
+        one too, and with it the hosts' linear predictors.
     row_packing
         Rows in one ciphertext, 1 to 4: fewer bytes on a slow link, more equations for each party (packing.py).
     host_woe
@@ -99,29 +109,31 @@ class Settings:
         A value outside its range, naming the setting.
     """
 
+    followed: ClassVar[frozenset[str]] = frozenset()
+
     profile: str = "hardened"
     key_bits: int = DEFAULT_KEY_BITS
     test_key: bool = False
     frac_bits: int = DEFAULT_FRAC_BITS
     predictor_bound: float = PREDICTOR_BOUND
-    residual: str = "taylor"
-    solver: str = "block-newton"
+    residual: str = None  # type: ignore[assignment]  # this and its like: never None once made
+    solver: str = None  # type: ignore[assignment]
     step: float | None = None
     momentum: float = 0.0
     alpha: float | None = None
     init: str = "local"
     tol: float = DEFAULT_TOL
     n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE
-    max_iter: int = DEFAULT_MAX_ITER
-    stop: str = "loss"
+    max_iter: int = None  # type: ignore[assignment]
+    stop: str = None  # type: ignore[assignment]
     n_batches: int = 1
+    scoring: str = None  # type: ignore[assignment]
     norm: str = "minmax"
     epsilon: float = 0.0
     powers: tuple[float, ...] | None = None
     threshold: float | str = "quota"
     threshold_value: float | None = None
     output: str = "labels"
-    joint: bool = False
     row_packing: int = 1
     host_woe: bool = False
     max_weight: int = 1
@@ -133,10 +145,11 @@ class Settings:
     simulation: bool = False
 
     def __post_init__(self) -> None:
+        self._choose()
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(name, f"must be one of {', '.join(allowed)}")
-        for name in ("test_key", "joint", "host_woe", "simulation", "allow_wide"):
+        for name in ("test_key", "host_woe", "simulation", "allow_wide"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, "must be true or false")
         _whole("key_bits", self.key_bits, MIN_TEST_KEY_BITS)
@@ -170,8 +183,33 @@ class Settings:
         self._check_scoring()
 
     def __repr__(self) -> str:
-        changed = [f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
-        return f"Settings({', '.join(changed)})"
+        given = [f for f in dataclasses.fields(self) if f.name not in self.followed and getattr(self, f.name) != f.default]
+        return f"Settings({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in given)})"
+
+    def _choose(self) -> None:
+        """Set what follows from the profile, where nobody chose."""
+        patent, followed = self.profile == "patent", []
+        for name, choose in (
+            ("residual", lambda: "taylor" if patent or self.row_packing != 1 else "logistic"),
+            ("solver", lambda: "block-newton" if patent or self.n_batches != 1 else "lbfgs"),
+            ("stop", lambda: "move" if self.solver == "lbfgs" else "loss"),
+            ("max_iter", lambda: DEFAULT_MOVING_ITER if self.stop == "move" else DEFAULT_MAX_ITER),
+            ("scoring", lambda: "combined" if patent else "joint"),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, choose())
+                followed.append(name)
+        object.__setattr__(self, "followed", frozenset(followed))
+
+    @property
+    def scores_jointly(self) -> bool:
+        """Whether a scoring session has joint scores: for labels, or for the probability beside F."""
+        return self.scoring == "joint" or self.output == "probability"
+
+    @property
+    def shares_masks(self) -> bool:
+        """Whether every two data parties of a training run share masks that the arbiter does not know."""
+        return self.scoring == "joint" or self.solver == "lbfgs"
 
     @property
     def weighted(self) -> bool:
@@ -186,7 +224,7 @@ class Settings:
     @property
     def opens_threshold(self) -> bool:
         """Whether the recipients of labels are told τ: where they choose it or see scores, and in the patent profile."""
-        return self.profile == "patent" or self.output == "scores" or self.threshold != "quota"
+        return self.profile == "patent" or self.output != "labels" or self.threshold != "quota"
 
     @property
     def still_rounds(self) -> int:
@@ -208,6 +246,8 @@ class Settings:
                 raise InputError(name, "must be 1 where rows have weights (max_weight)")
 
     def _check_scoring(self) -> None:
+        if self.scoring == "joint":
+            self._check_joint()
         if self.epsilon and self.norm != "minmax":
             raise InputError("epsilon", "smooths the denominator of minmax only")
         if self.norm == "none" and self.profile == "hardened":
@@ -226,6 +266,17 @@ class Settings:
                 raise InputError("powers", "must be one positive number for each data party, guest first")
             for power in self.powers:
                 _real("powers", power, above=0.0)
+
+    def _check_joint(self) -> None:
+        for name in ("norm", "epsilon", "powers"):
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise InputError(name, "belongs to scoring combined; labels come from the joint score here")
+        if self.output == "scores":
+            raise InputError("output", "scores are those of scoring combined; probability gives the joint one")
+        if not isinstance(self.threshold, str):
+            _real("threshold", self.threshold, above=0.0)
+            if self.threshold >= 1.0:
+                raise InputError("threshold", "must be below 1: the joint score is a probability")
 
     def to_json(self) -> str:
         """Return the canonical text that Hello carries."""

@@ -213,8 +213,8 @@ def calibration(curves: Data) -> Chart:
 
 
 def distribution(curves: Data, threshold: float) -> Chart:
-    """Rows of each class by combined score F, with τ."""
-    name = "combined F"
+    """Rows of each class by the score that labels come from, with τ."""
+    name = "combined F" if "combined F" in curves else "joint"
     found = curves[name]["distribution"]
     edges = found["edges"]
     totals = {kind: max(1, sum(found[kind])) for kind in ("negative", "positive")}

@@ -76,7 +76,7 @@ LEARNS: dict[steps.Kind, str] = {
     ms.CombinedScores: "guest: F, or u′ + Σu″, of every customer, and from its own part the host's",
     ms.ScoreLabels: "recipients: who is above τ; τ in the patent profile, and where they see scores or choose it",
     ms.ScaleSeed: "hosts: scale and shift of the joint score; the arbiter never sees them",
-    ms.JointShare: "arbiter: of all parties' together one number a customer, scale·(u′ + Σu″) + shift, in a secret order",
+    ms.JointShare: "arbiter: of all parties' together one number a customer, factor·(u′ + Σu″) + shift, in a secret order",
     ms.Transcripts: "arbiter: whether every two parties saw the same messages",
     ms.TranscriptsEqual: "guest, hosts: the same",
 }  # fmt: skip

@@ -11,7 +11,7 @@ from support.estimators import estimator
 from support.trials import N_ROWS, X, Y, plain
 
 from vflfast import InputError, Settings, VerticalLogisticRegression
-from vflfast.estimator.parameters import SHARED
+from vflfast.estimator.parameters import DEFAULTS, SHARED
 from vflfast.learn import metrics
 
 
@@ -49,7 +49,7 @@ def test_parameters_are_kept_as_given() -> None:
 
 def test_what_is_a_setting_too_has_its_default() -> None:
     params = VerticalLogisticRegression().get_params()
-    assert {name: params[name] for name in SHARED} == {name: getattr(Settings(), name) for name in SHARED}
+    assert {name: params[name] for name in SHARED} == {name: DEFAULTS[name] for name in SHARED}
     assert VerticalLogisticRegression().protocol_settings() == Settings(simulation=True)
 
 
@@ -57,16 +57,18 @@ def test_what_is_a_setting_too_has_its_default() -> None:
 
 
 def test_fields_of_the_settings_are_parameters() -> None:
-    model = plain(norm="rank")
+    model = plain(scoring="combined", norm="rank")
     params = model.get_params()
     assert params["settings__norm"] == "rank"
     assert {name for name in params if "__" in name} == {f"settings__{field.name}" for field in dataclasses.fields(Settings)}
     before = model.settings
     model.set_params(settings__norm="zscore", settings__momentum=0.5, settings__solver="gd")
-    assert model.settings == dataclasses.replace(before, norm="zscore", momentum=0.5, solver="gd")  # type: ignore[type-var]
+    assert model.settings == before.changed(norm="zscore", momentum=0.5, solver="gd")  # type: ignore[union-attr]
+    assert (before.stop, model.settings.stop) == ("move", "loss")  # type: ignore[union-attr]
     assert before.norm == "rank"  # type: ignore[union-attr]
-    model.set_params(settings=Settings(key_bits=3072), settings__norm="rank")
-    assert model.settings == Settings(key_bits=3072, norm="rank")
+    model.set_params(settings=Settings(key_bits=3072), settings__profile="patent", settings__norm="rank")
+    assert model.settings == Settings(key_bits=3072, profile="patent", norm="rank")
+    assert model.settings.residual == "taylor"
 
 
 def test_without_settings_their_fields_can_be_set() -> None:
@@ -108,14 +110,14 @@ def test_two_values_for_one_setting_are_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        (Settings(output="scores"), "settings.output"), (Settings(joint=True), "settings.joint"),
+        (Settings(output="probability"), "settings.output"), (Settings(max_iter=9), "max_iter"),
         (Settings(max_weight=3), "settings.max_weight"), ({"alpha": 1.0}, "settings"), ("hardened", "settings"),
     ],
     ids=str,
 )  # fmt: skip
 def test_settings_that_a_trial_cannot_use_are_refused(settings: Any, named: str) -> None:
     with pytest.raises(InputError) as caught:
-        VerticalLogisticRegression(settings=settings).fit(X, Y)
+        VerticalLogisticRegression(settings=settings, max_iter=3 if named == "max_iter" else None).fit(X, Y)
     assert caught.value.argument == named
 
 
@@ -159,7 +161,7 @@ def test_grid_search_and_calibration() -> None:
     assert search.best_params_["alpha"] == 0.01
     assert search.best_estimator_.n_iter_ == 3
     inner = {"settings__alpha": [0.01, 50.0], "settings__norm": ["rank"]}
-    search = GridSearchCV(plain(), inner, cv=2, scoring="roc_auc", error_score="raise").fit(X, Y)
+    search = GridSearchCV(plain(scoring="combined"), inner, cv=2, scoring="roc_auc", error_score="raise").fit(X, Y)
     assert search.best_params_["settings__alpha"] == 0.01
     assert search.best_estimator_.protocol_settings().norm == "rank"
     calibrated = CalibratedClassifierCV(plain(as_frame=False), cv=2).fit(X, Y.to_numpy())

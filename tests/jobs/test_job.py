@@ -17,6 +17,7 @@ from vflfast.jobs import job as jobs
 from vflfast.jobs import jobfile
 from vflfast.jobs.evaluation import evaluate
 from vflfast.jobs.progress import StageClock
+from vflfast.learn.logistic import sigmoid
 from vflfast.protocol.block import PartyInputs
 
 
@@ -33,7 +34,7 @@ def job(folder: Path, n_hosts: int = 1, **changes: Any) -> jobfile.Job:
 
 
 def without_session(party: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in party.items() if name not in ("session", "digest")}
+    return {name: value for name, value in party.items() if name not in ("session", "digest", "scale")}
 
 
 def scramble_test_rows(table: pd.DataFrame, is_test: np.ndarray) -> None:
@@ -69,7 +70,7 @@ def test_rows_kept_out_of_training_influence_nothing(tmp_path: Path, n_hosts: in
         assert without_session(ours.to_dict()) == without_session(theirs.to_dict())
     mine, others = plain.result.arbiter, scrambled.result.arbiter
     assert (mine.powers, mine.flagged_share) == (others.powers, others.flagged_share)
-    assert mine.threshold == others.threshold
+    assert plain.result.threshold == pytest.approx(scrambled.result.threshold, abs=1e-9)
 
 
 def test_rows_of_training_do_influence(tmp_path: Path) -> None:
@@ -102,7 +103,10 @@ def test_no_test_part_no_evaluation(folder: Path) -> None:
 
 def test_evaluation_looks_at_every_side_and_at_both_together(folder: Path, trained: jobs.TrainedJob) -> None:
     shown = evaluate(trained, job(folder), StageClock())
-    assert set(shown["scores"]) == {"guest alone", "host1 alone", "combined F", "joint"}
+    assert list(shown["scores"]) == ["guest alone", "host1 alone", "joint"]
+    by_f = job(folder, settings={**SETTINGS, "scoring": "combined"})
+    with_f = evaluate(jobs.train(by_f, StageClock()), by_f, StageClock())["scores"]
+    assert list(with_f) == ["guest alone", "host1 alone", "combined F", "joint"]
     assert shown["rows"] == len(trained.test.labels)  # type: ignore[union-attr]
     assert shown["scores"]["joint"]["auc"] > max(shown["scores"][f"{party} alone"]["auc"] for party in ("guest", "host1"))
 
@@ -126,11 +130,13 @@ def test_the_same_organisation_twice_is_refused_unless_simulated(folder: Path) -
 
 def labels_by_customer(folder: Path, models: Path, **changes: Any) -> tuple[dict[str, int], dict[str, float]]:
     data = sections(folder, **changes)
-    read = jobfile.job_from_mapping(data, folder, {"output": "scores"})
+    patent = data["settings"].get("profile") == "patent"
+    read = jobfile.job_from_mapping(data, folder, {"output": "scores" if patent else "probability"})
     table, result, _, _ = jobs.score(read, models, read.settings, StageClock())
-    assert result.scores is not None
+    scores = result.scores if patent else result.joint_probability
+    assert scores is not None
     ids = table.ids.tolist()
-    return dict(zip(ids, result.labels.tolist(), strict=True)), dict(zip(ids, result.scores.tolist(), strict=True))
+    return dict(zip(ids, result.labels.tolist(), strict=True)), dict(zip(ids, scores.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("profile", ["patent", "hardened"])
@@ -146,7 +152,8 @@ def test_reloaded_models_give_the_labels_and_scores_of_training(folder: Path, tm
     assert guest.train_scores is not None
     # the fixed id key gives both runs the same order of rows
     assert list(labels.values()) == guest.train_labels.tolist()
-    assert list(scores.values()) == guest.train_scores.tolist()
+    opened = guest.train_scores if guest.scale is None else sigmoid(guest.scale.predictors(guest.train_scores))
+    assert list(scores.values()) == opened.tolist()
     assert -1 < sum(labels.values()) / len(labels) < 1  # both labels occur
 
 

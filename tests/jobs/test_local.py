@@ -134,10 +134,10 @@ def test_scores_are_those_of_the_command_line(folder: Path, model: vflfast.Train
     assert [path.name for path in paths] == ["guest.json", "host1.json", "arbiter.json"]
     job = write_job(folder, sections(folder, run={}), "score.toml")
     out = tmp_path / "labels.csv"
-    succeeded("score", job, "--models", tmp_path / "models", "--output", "scores", "--joint", "--out", out)
+    succeeded("score", job, "--models", tmp_path / "models", "--output", "probability", "--out", out)
     theirs = pd.read_csv(out, index_col="id")
-    own = vflfast.score(vflfast.load_model(tmp_path / "models"), *tables(folder), output="scores", joint=True)
-    assert own.columns.tolist() == ["label", "score", "joint_probability"]
+    own = vflfast.score(vflfast.load_model(tmp_path / "models"), *tables(folder), output="probability")
+    assert own.columns.tolist() == ["label", "joint_probability"]
     pd.testing.assert_frame_equal(own.sort_index(), theirs.sort_index())
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from support.jobs import sections, write_tables
 
-from vflfast.errors import InputError, ModelError
+from vflfast.errors import ModelError
 from vflfast.jobs import job as jobs
 from vflfast.jobs import jobfile
 from vflfast.jobs import model as saved
 from vflfast.jobs.progress import StageClock
+from vflfast.tables.seal import sealed
 
 Document = dict[str, Any]
 
@@ -140,8 +141,8 @@ def at(*path: Any, value: Any) -> Callable[[Document], None]:
 
 
 PARTY_FIELDS = [
-    "format", "version", "role", "session", "reading", "binner", "columns", "weights", "intercept", "weight_hash", "norm", "facts",
-    "digest",
+    "format", "version", "role", "session", "reading", "binner", "columns", "weights", "intercept", "weight_hash", "norm", "scale",
+    "facts", "digest",
 ]  # fmt: skip
 ARBITER_FIELDS = ["format", "version", "role", "session", "powers", "threshold", "n_iter", "flagged_share", "settings", "digest"]
 
@@ -154,7 +155,7 @@ def test_the_lists_of_fields_are_complete(files: dict[str, Path]) -> None:
 # wrong values that could be right, which only a digest can tell
 POSSIBLE = {
     ("role", "'x'"): "digest", ("facts", "{}"): "digest", ("settings", "{}"): "digest", ("threshold", "-1"): "digest",
-    ("intercept", "-1"): "weight_hash",
+    ("intercept", "-1"): "weight_hash", ("norm", "None"): "digest", ("scale", "None"): "digest",  # either is enough to score
 }  # fmt: skip
 MISSING = [("host1", name) for name in PARTY_FIELDS] + [("arbiter", name) for name in ARBITER_FIELDS if name != "role"]
 
@@ -165,7 +166,7 @@ def test_a_missing_field_is_named(files: dict[str, Path], role: str, name: str) 
     del data[name]
     with pytest.raises(ModelError) as caught:
         parse(data)
-    assert caught.value.argument == name
+    assert caught.value.argument == ("digest" if name == "scale" else name)  # older models have none
 
 
 @pytest.mark.parametrize("value", [None, True, [], "x", -1, {}], ids=["null", "true", "list", "text", "number", "object"])
@@ -180,7 +181,8 @@ def test_a_field_of_the_wrong_type_is_refused(files: dict[str, Path], role: str,
 
 
 WRONG: list[tuple[str, str, Callable[[Document], None]]] = [
-    ("guest", "version", at("version", value=2)),
+    ("guest", "version", at("version", value=3)),
+    ("guest", "version", at("version", value=0)),
     ("guest", "version", at("version", value=True)),
     ("guest", "format", at("format", value="pickle")),
     ("guest", "session", at("session", value="0" * 63)),
@@ -209,6 +211,10 @@ WRONG: list[tuple[str, str, Callable[[Document], None]]] = [
     ("guest", "norm.epsilon", at("norm", "epsilon", value=-1.0)),
     ("guest", "norm.statistics", at("norm", "statistics", value=[0.5, 0.25])),
     ("guest", "norm", at("norm", "mean", value=0.5)),
+    ("guest", "scale.factor", at("scale", "factor", value=-1.0)),
+    ("guest", "scale.shift", at("scale", "shift", value="0")),
+    ("guest", "scale", at("scale", "more", value=0.0)),
+    ("guest", "digest", at("scale", "shift", value=lambda shift: shift + 1)),
     ("guest", "digest", at("norm", "statistics", 1, value=lambda high: high + 1e-9)),
     ("guest", "reading", at("reading", "path", value="elsewhere.csv")),
     ("guest", "reading.kinds", at("reading", "kinds", value={})),
@@ -298,9 +304,24 @@ def test_a_flipped_bit_anywhere_is_refused(files: dict[str, Path]) -> None:
     assert refused > 200
 
 
-def test_a_model_without_normalisation_is_not_saved(trained: jobs.TrainedJob) -> None:
-    model = copy.copy(trained.result.guest)
-    model.norm = None
-    with pytest.raises(InputError) as caught:
-        saved.saved_party(model, trained.parties[0].binner, {})
-    assert caught.value.argument == "model"
+def test_a_model_that_cannot_score_is_refused(files: dict[str, Path]) -> None:
+    data = {name: value for name, value in document(files["guest"]).items() if name != "digest"}
+    with pytest.raises(ModelError, match="nothing to score with"):
+        parse(sealed(data | {"norm": None, "scale": None}))
+    for kept in ("norm", "scale"):
+        assert getattr(parse(sealed(data | {name: None for name in ("norm", "scale") if name != kept})), kept) is not None
+
+
+def test_models_of_the_first_version_are_read(files: dict[str, Path]) -> None:
+    """They label by F, have no scale, and a setting of their own for the probability."""
+    guest, arbiter = (document(files[role]) for role in ("guest", "arbiter"))
+    del guest["scale"], guest["digest"], arbiter["digest"], arbiter["settings"]["scoring"]
+    arbiter["settings"] |= {"joint": True, "max_iter": 50, "solver": "block-newton", "residual": "taylor", "stop": "loss"}
+    old = parse(sealed(guest | {"version": 1}))
+    assert isinstance(old, saved.SavedParty)
+    assert (old.scale, old.norm is None) == (None, False)
+    rule = parse(sealed(arbiter | {"version": 1}))
+    assert isinstance(rule, saved.ArbiterModel)
+    assert rule.settings.scoring == "combined"
+    with pytest.raises(ModelError, match="joint"):
+        parse(sealed(arbiter))

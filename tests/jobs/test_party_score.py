@@ -20,7 +20,7 @@ from vflfast.tables.toml import read_toml
 
 ROLES = party_folders.ROLES
 SIMULATED = {"key_bits": 512, "test_key": True, "max_iter": 2, "simulation": True}
-ASKED = {"hardened": ["--output", "scores", "--joint"], "patent": []}
+ASKED = {"hardened": ["--output", "probability"], "patent": []}
 
 
 def quiet(party: str, round_: int, stage: str) -> None:
@@ -167,10 +167,10 @@ def test_options_without_their_use(home: Path, tmp_path: Path) -> None:
     assert "host1 gets no labels" in refused(*of["host1"], "--score", "--out", tmp_path / "x.csv")
     assert "arbiter gets no labels" in refused(*of["arbiter"], "--score", "--profile", "patent", "--out", tmp_path / "x.csv")
     assert "No such file" in refused(*of["guest"], "--score", "--out", tmp_path / "nowhere" / "x.csv")
-    assert "--score" in refused(*of["guest"], "--joint")
+    assert "--score" in refused(*of["guest"], "--output", "probability")
     assert "label_column" in refused(*of["guest"])  # training needs labels
     checked = [vflfast("check", *of[role][1:], "--score", "--wait", 0.1, "--json").stdout for role in ROLES]
     assert all({"name": "model", "good": True, "text": f"of {role}"} in json.loads(out) for role, out in zip(ROLES, checked, strict=True))
     take_model(folder, "guest", home / "hardened" / "host1.json")
     assert '"good": false, "text": "' + str(folder) in vflfast("check", *of["guest"][1:], "--score", "--wait", 0.1, "--json").stdout
-    assert vflfast("launch", home / "job.toml", "--folder", tmp_path / "empty", "--output", "scores").exit_code == 2
+    assert vflfast("launch", home / "job.toml", "--folder", tmp_path / "empty", "--output", "probability").exit_code == 2

@@ -35,8 +35,8 @@ def test_every_scale_has_room_and_is_a_secret(seed: bytes, bound: float, n_parti
     made = ScoreScale.of_seed(seed, bound, n_parties)
     assert made == ScoreScale.of_seed(seed, bound, n_parties)
     assert made != ScoreScale.of_seed(seed[::-1] + b"x" if seed == seed[::-1] else seed[::-1], bound, n_parties)
-    assert made.scale * bound * n_parties <= 2.0**PART_BITS
-    assert made.scale * bound * n_parties * 2.0 ** (OCTAVES + 2) > 2.0**PART_BITS
+    assert made.factor * bound * n_parties <= 2.0**PART_BITS
+    assert made.factor * bound * n_parties * 2.0 ** (OCTAVES + 2) > 2.0**PART_BITS
     assert abs(made.shift) <= 2.0**PART_BITS
     assert float(made.shift).is_integer()
     assert ScoreScale.from_dict(made.to_dict()) == made
@@ -44,7 +44,7 @@ def test_every_scale_has_room_and_is_a_secret(seed: bytes, bound: float, n_parti
 
 def test_scales_and_shifts_are_spread() -> None:
     made = [ScoreScale.of_seed(bytes([i, j] * 16), 16.0, 2) for i in range(40) for j in range(40)]
-    octaves = [math.frexp(one.scale)[1] for one in made]
+    octaves = [math.frexp(one.factor)[1] for one in made]
     assert {octaves.count(k) > 50 for k in range(min(octaves), max(octaves) + 1)} == {True}
     assert max(octaves) - min(octaves) == OCTAVES - 1
     shifts = np.array([one.shift for one in made]) / 2.0**PART_BITS
@@ -63,22 +63,22 @@ def test_the_sum_of_parts_is_the_scaled_sum(seed: bytes, halves: list[np.ndarray
     n_rows = min(len(half) for half in halves)
     made = ScoreScale.of_seed(seed, 16.0, len(halves))
     sums = total([made.parts(half[:n_rows]).tolist() for half in halves])
-    exact = made.scale * np.sum([half[:n_rows] for half in halves], axis=0)
+    exact = made.factor * np.sum([half[:n_rows] for half in halves], axis=0)
     assert np.abs(sums - exact).max() <= len(halves) / 2 + 2.0 ** (PART_BITS - 52)
 
 
 def test_u_that_no_score_holds_is_refused() -> None:
     made = ScoreScale.of_seed(bytes(32), 16.0, 2)
-    made.parts(np.array([2.0**PART_BITS / made.scale]))
-    for bad in (2.0 ** (PART_BITS + 1) / made.scale, math.inf, math.nan):
+    made.parts(np.array([2.0**PART_BITS / made.factor]))
+    for bad in (2.0 ** (PART_BITS + 1) / made.factor, math.inf, math.nan):
         with pytest.raises(BoundError, match="linear predictor"):
             made.parts(np.array([0.0, bad]))
 
 
 @pytest.mark.parametrize("saved", [
-    None, [], {}, {"scale": 1.0}, {"scale": 1.0, "shift": 0.0, "more": 1}, {"scale": 0.0, "shift": 0.0}, {"scale": -1.0, "shift": 0.0},
-    {"scale": math.nan, "shift": 0.0}, {"scale": math.inf, "shift": 0.0}, {"scale": 1, "shift": 0.0}, {"scale": "1", "shift": 0.0},
-    {"scale": 1.0, "shift": 2.0 ** (EXACT_BITS + 1)}, {"scale": 1.0, "shift": None}, {"scale": True, "shift": 0.0},
+    None, [], {}, {"factor": 1.0}, {"factor": 1.0, "shift": 0.0, "more": 1}, {"factor": 0.0, "shift": 0.0}, {"factor": -1.0, "shift": 0.0},
+    {"factor": math.nan, "shift": 0.0}, {"factor": math.inf, "shift": 0.0}, {"factor": 1, "shift": 0.0}, {"factor": "1", "shift": 0.0},
+    {"factor": 1.0, "shift": 2.0 ** (EXACT_BITS + 1)}, {"factor": 1.0, "shift": None}, {"factor": True, "shift": 0.0},
 ], ids=str)  # fmt: skip
 def test_a_saved_scale_that_is_none_is_refused(saved: Any) -> None:
     with pytest.raises(ModelError):

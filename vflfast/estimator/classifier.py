@@ -21,6 +21,7 @@ from ..jobs.local import host_binning
 from ..learn.watch import JOINT, RoundWatch
 from ..learn.weights import combined_weights, in_units, natural_unit
 from ..params import DEFAULT_N_ITER_NO_CHANGE, DEFAULT_TOL, MAX_LEVELS, MIN_CLASS_SIZE
+from ..protocol.arbiter import readable_threshold
 from ..protocol.block import PartyInputs
 from ..protocol.settings import Settings
 from ..tables.table import Table
@@ -149,7 +150,7 @@ class VerticalLogisticRegression(Scores):
         InputError, DataError, VflError
             As `fit`.
         """
-        settings = dataclasses.replace(self.protocol_settings(), max_iter=n_rounds)
+        settings = self.protocol_settings().changed(max_iter=n_rounds)
         return self._fit(X, y, None, None, settings, sample_weight, going_on=self.__sklearn_is_fitted__())
 
     def protocol_settings(self) -> Settings:
@@ -176,7 +177,7 @@ class VerticalLogisticRegression(Scores):
         self._check_fitted()
         params = self.get_params(deep=False)
         if self.settings is not None:
-            params["settings"] = dataclasses.asdict(self.settings)
+            params["settings"] = self.settings.given
         fitted = files.Fitted(
             params, self.parties_, self.arbiter_, self.classes_, self.thresholds_, self.loss_curve_, self.n_iter_, self.validation_curve_
         )
@@ -249,7 +250,7 @@ class VerticalLogisticRegression(Scores):
         weights = combined_weights(labels, coded_class_weight(self.class_weight, classes), sample_weight)
         unit = natural_unit(weights)
         units = in_units(weights, unit)
-        return units, dataclasses.replace(settings, max_weight=max(int(units.max()), unit), weight_unit=unit)
+        return units, settings.changed(max_weight=max(int(units.max()), unit), weight_unit=unit)
 
     def _keep(self, frame: VerticalFrame, binners: dict[str, Binner], done: trial.Trial, *, going_on: bool) -> None:
         """Take over what the parties keep."""
@@ -274,8 +275,8 @@ class VerticalLogisticRegression(Scores):
 
     def _calibrate_sides(self, matrices: dict[str, CodedMatrix], labels: npt.NDArray[np.int8], settings: Settings) -> None:
         predictors = {name: self._predictor(name, matrix) for name, matrix in matrices.items()}
-        self.thresholds_ = {"combined": self.arbiter_.threshold} if settings.scoring == "combined" else {}
-        for side in (*(() if self.thresholds_ else ("combined",)), "joint", "host", *predictors):
+        self.thresholds_ = {settings.scoring: readable_threshold(self.arbiter_, self.parties_["guest"].scale)}
+        for side in [side for side in ("combined", "joint", "host", *predictors) if side != settings.scoring]:
             try:
                 self.thresholds_[side] = trial.training_threshold(self._side_score(predictors, side), labels, settings)
             except (InputError, ModelError):  # one side alone may not reach the precision that all together do, nor be spread for F

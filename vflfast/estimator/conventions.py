@@ -54,7 +54,8 @@ class Estimator:
         for name in changes:
             if name not in known:
                 raise InputError(f"{outer}__{name}", f"is no parameter; there are {', '.join(known)}")
-        return dataclasses.replace(value, **changes)
+        changed = getattr(value, "changed", None)  # of settings, some of which follow from others
+        return dataclasses.replace(value, **changes) if changed is None else changed(**changes)
 
     def _empty(self, outer: str) -> Any:
         """Return what None stands for in a parameter that is a dataclass."""

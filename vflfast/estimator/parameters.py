@@ -40,7 +40,7 @@ def trial_settings(given: Mapping[str, Any], settings: Settings | None) -> Setti
         other = getattr(base, name)
         if name not in base.followed and _differs(other, DEFAULTS[name]) and _differs(other, value):
             raise InputError(name, f"is {value!r} here and {other!r} in settings.{name}: leave one of them out")
-    return Settings.from_mapping({**dataclasses.asdict(base), **chosen, "simulation": True})
+    return Settings.from_mapping({**base.given, **chosen, "simulation": True})
 
 
 def _differs(one: object, other: object) -> bool:

@@ -38,7 +38,7 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
     if not job.settings.simulation:
         raise LeakageGuardError("evaluate: comparing every side's scores needs them in one place; only a simulation has that")
     jointly = job.settings.scoring == "joint"
-    settings = dataclasses.replace(job.settings, output="probability" if jointly else "scores")
+    settings = job.settings.changed(output="probability" if jointly else "scores")
     test = trained.test
     result, _ = score_parties(
         trained.parties, trained.result.arbiter, test.matrices, test.commitment, settings, job=job, observer=observer

@@ -6,7 +6,6 @@ to the same weights.
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -200,7 +199,7 @@ def train(
         Whatever a party raises.
     """
     matched = _matched(guest, hosts)
-    agreed = dataclasses.replace(settings or Settings(), simulation=True)
+    agreed = (settings or Settings()).changed(simulation=True)
     if matched.tables[0].labels is None:
         raise InputError("guest", "has no labels; read it with label_column")
     for number, table in enumerate(matched.tables[1:], start=1):
@@ -245,7 +244,7 @@ def score(
     matched = _matched(guest, hosts)
     if len(matched.tables) != len(model.parties):
         raise InputError("hosts", f"{len(matched.tables) - 1} tables; the model has {len(model.parties) - 1} hosts")
-    settings = dataclasses.replace(model.arbiter.settings, output=output, simulation=True)
+    settings = model.arbiter.settings.changed(output=output, simulation=True)
     matrices = [party.binner.transform(table) for party, table in zip(model.parties.values(), matched.tables, strict=True)]
     result, _ = score_parties(list(model.parties.values()), model.arbiter, matrices, matched.commitment, settings)
     columns = at_guest(matched.tables[0].ids, result, matched.report).columns

@@ -134,7 +134,7 @@ def packings(shape: RunShape, rates: Rates, link: Link) -> list[dict[str, float]
     """Return seconds of a round apart, and its bytes, for every `row_packing` that the key and the leakage guard allow."""
     found: list[dict[str, float]] = []
     for rows in ROW_PACKINGS:
-        packed = replace(shape, settings=replace(shape.settings, row_packing=rows))
+        packed = replace(shape, settings=shape.settings.changed(row_packing=rows))
         work = Work(packed, rates)
         try:
             guard_batches(shape.n_rows, max(p.n_columns for p in shape.parties), shape.settings.n_batches, rows)

@@ -1,7 +1,7 @@
 """The joint score: one masked number a row from each data party, of which the arbiter reads only the sum (docs/logistic.md).
 
-The sum is scale·(u′ + Σu″) + shift. The data parties agree on scale and shift at the end of training and keep them in their models, so that
-τ stays what it is; the arbiter knows neither. It ranks customers as u′ + Σu″ does. A party's part is rint(scale·u), the guest's with the
+The sum is factor·(u′ + Σu″) + shift. The data parties agree on factor and shift at the end of training and keep them in their models, so that
+τ stays what it is; the arbiter knows neither. It ranks customers as u′ + Σu″ does. A party's part is rint(factor·u), the guest's with the
 shift, plus a mask modulo 2^64 for every other data party, which that party takes off: each part alone is uniform.
 """
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..crypto.scheme import Public
 from ..errors import BoundError, ModelError, ProtocolError
+from ..learn.elementary import log
 from ..learn.logistic import sigmoid
 from ..params import SEED_BYTES
 from . import messages as ms
@@ -27,7 +28,7 @@ from .settings import Settings
 
 EXACT_BITS = 53  # scores are whole numbers that a float64 holds
 PART_BITS = EXACT_BITS - 2  # of the shift, and of the largest sum of all parties' parts
-OCTAVES = 12  # between the smallest and the largest scale
+OCTAVES = 12  # between the smallest and the largest factor
 MASKED_BOUND = 1 << 63  # a masked part, read as a signed number
 
 Floats = npt.NDArray[np.float64]
@@ -36,55 +37,55 @@ Whole = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ScoreScale:
-    """Scores are scale·u + shift: the same order as u, the secret of the data parties."""
+    """Scores are factor·u + shift: the same order as u, the secret of the data parties."""
 
-    scale: float
+    factor: float
     shift: float
 
     @classmethod
     def of_seed(cls, seed: bytes, bound: float, n_parties: int) -> Self:
         """Return the scale that a secret of 32 bytes stands for, with room for `n_parties` predictors of at most `bound`.
 
-        The scale is spread over `OCTAVES` powers of two, the shift over ±2^51; both are exact float64, the same on every machine.
+        The factor is spread over `OCTAVES` powers of two, the shift over ±2^51; both are exact float64, the same on every machine.
         """
         mantissa, octave, shift = np.frombuffer(hashlib.shake_256(b"vflfast score scale" + seed).digest(24), dtype="<u8").tolist()
-        largest = PART_BITS - 1 - math.ceil(math.log2(bound * n_parties))
-        scale = math.ldexp(1 + (mantissa >> 12) / 2**52, largest - octave % OCTAVES)
-        return cls(scale, float((shift >> 12) - (1 << PART_BITS)))
+        largest = PART_BITS - 1 - math.frexp(bound * n_parties)[1]
+        factor = math.ldexp(1 + (mantissa >> 12) / 2**52, largest - octave % OCTAVES)
+        return cls(factor, float((shift >> 12) - (1 << PART_BITS)))
 
     def score(self, probability: float) -> float:
         """Return the score at which σ(u) is `probability`, in (0, 1)."""
-        return self.scale * math.log(probability / (1.0 - probability)) + self.shift
+        return self.factor * float(log(np.array([probability / (1.0 - probability)]))[0]) + self.shift
 
     def predictors(self, scores: Floats) -> Floats:
         """Return u of scores."""
-        return (scores - self.shift) / self.scale
+        return (scores - self.shift) / self.factor
 
     def probability(self, score: float) -> float:
         """Return σ(u) of one score."""
         return float(sigmoid(self.predictors(np.array([score])))[0])
 
     def parts(self, predictor: Floats) -> Whole:
-        """Return rint(scale·u), int64; BoundError where u is too large for it."""
-        scaled = np.rint(self.scale * predictor)
+        """Return rint(factor·u), int64; BoundError where u is too large for it."""
+        scaled = np.rint(self.factor * predictor)
         if not (np.abs(scaled) <= 2.0**PART_BITS).all():
-            raise BoundError("linear predictor", f"exceeds {2.0**PART_BITS / self.scale:.3g} on a customer: no score holds it")
+            raise BoundError("linear predictor", f"exceeds {2.0**PART_BITS / self.factor:.3g} on a customer: no score holds it")
         return scaled.astype(np.int64)
 
     def to_dict(self) -> dict[str, float]:
         """Return the numbers, ready for JSON."""
-        return {"scale": self.scale, "shift": self.shift}
+        return {"factor": self.factor, "shift": self.shift}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
         """Rebuild from `to_dict`; ModelError names the entry that is missing or wrong."""
-        if not isinstance(saved, Mapping) or set(saved) != {"scale", "shift"}:
-            raise ModelError("joint", "must hold scale, shift and nothing else")
+        if not isinstance(saved, Mapping) or set(saved) != {"factor", "shift"}:
+            raise ModelError("scale", "must hold factor, shift and nothing else")
         for name, value in saved.items():
             if type(value) is not float or not math.isfinite(value):
                 raise ModelError(name, "must be a finite number")
-        if saved["scale"] <= 0.0:
-            raise ModelError("scale", "must be above 0")
+        if saved["factor"] <= 0.0:
+            raise ModelError("factor", "must be above 0")
         if abs(saved["shift"]) > 2.0**EXACT_BITS:
             raise ModelError("shift", f"must be up to 2^{EXACT_BITS}")
         return cls(**saved)

@@ -247,7 +247,7 @@ class ScaleSeed(Message):
 
 @dataclass(frozen=True)
 class JointShare(Message):
-    """Data party to arbiter: packed encrypted parts of the joint score, rint(scale·u) under pairwise masks modulo 2^64."""
+    """Data party to arbiter: packed encrypted parts of the joint score, rint(factor·u) under pairwise masks modulo 2^64."""
 
     kind = 25
     phase = "score"
@@ -332,9 +332,8 @@ KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
         Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, MaskSeed, HalfRange, Predictor, Residual, MaskedGradient,
-        OpenedGradient, InnerProducts, Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, ScaleSeed,
-        JointShare, Transcripts, TranscriptsEqual,
-        EncryptedLabels, ClassSums, SumsQuota, MaskedSums, OpenedSums, ClassEvidence,
+        OpenedGradient, InnerProducts, Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, ScaleSeed, JointShare,
+        Transcripts, TranscriptsEqual, EncryptedLabels, ClassSums, SumsQuota, MaskedSums, OpenedSums, ClassEvidence,
     )
 }  # fmt: skip
 

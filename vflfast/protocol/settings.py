@@ -278,6 +278,15 @@ class Settings:
             if self.threshold >= 1.0:
                 raise InputError("threshold", "must be below 1: the joint score is a probability")
 
+    @property
+    def given(self) -> dict[str, object]:
+        """The settings that do not follow from others."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in self.followed}
+
+    def changed(self, **changes: object) -> Settings:
+        """Return settings with some of them changed; those that follow from others follow again. InputError as the class."""
+        return Settings.from_mapping(self.given | changes)
+
     def to_json(self) -> str:
         """Return the canonical text that Hello carries."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))

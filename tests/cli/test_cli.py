@@ -78,7 +78,7 @@ def test_settings_of_the_command_line_win_over_the_files(folder: Path, tmp_path:
 
 
 def test_the_values_of_set_are_toml_or_text(folder: Path, tmp_path: Path) -> None:
-    changes = ["--set", "powers=[1.5, 0.5]", "--set", "init=zeros", "--set", 'norm="rank"']
+    changes = ["--set", "scoring=combined", "--set", "powers=[1.5, 0.5]", "--set", "init=zeros", "--set", 'norm="rank"']
     succeeded("train", folder / "job.toml", "--models", tmp_path, *changes)
     agreed = json.loads((tmp_path / "arbiter.json").read_text())
     assert (agreed["powers"], agreed["settings"]["init"], agreed["settings"]["norm"]) == ([1.5, 0.5], "zeros", "rank")
@@ -115,19 +115,20 @@ def test_score_repeats_itself(folder: Path, tmp_path: Path) -> None:
     outputs = []
     for name in ("first.csv", "second.csv"):
         result = succeeded(
-            "score", folder / "new" / "job.toml", "--models", folder / "models", "--out", tmp_path / name, "--output", "scores", "--joint"
+            "score", folder / "new" / "job.toml", "--models", folder / "models", "--out", tmp_path / name, "--output", "probability"
         )
         assert result.stdout == ""
         outputs.append((tmp_path / name).read_text())
     assert outputs[0] == outputs[1]
     first = rows(outputs[0])[0]
-    assert list(first) == ["id", "label", "score", "joint_probability"]
-    assert all((float(row["score"]) > threshold(folder)) == (row["label"] == "1") for row in rows(outputs[0]))
+    assert list(first) == ["id", "label", "joint_probability"]
+    cut = threshold(folder)
+    assert all((float(row["joint_probability"]) > cut) == (row["label"] == "1") for row in rows(outputs[0]))
     assert all(0 < float(row["joint_probability"]) < 1 for row in rows(outputs[0]))
 
 
 def threshold(folder: Path) -> float:
-    return float(json.loads((folder / "models" / "arbiter.json").read_text())["threshold"])
+    return load_model(folder / "models").threshold
 
 
 def test_score_prints_one_json_object(folder: Path) -> None:
@@ -139,7 +140,7 @@ def test_score_prints_one_json_object(folder: Path) -> None:
     assert shown["columns"]["label"] == [int(row["label"]) for row in plain]
     assert shown["match"]["matched"] == N_ROWS
     assert shown["threshold"] is None  # the arbiter keeps it
-    opened = succeeded("score", folder / "new" / "job.toml", "--models", folder / "models", "--json", "--output", "scores")
+    opened = succeeded("score", folder / "new" / "job.toml", "--models", folder / "models", "--json", "--output", "probability")
     assert json.loads(opened.stdout)["threshold"] == threshold(folder)
     assert shown["flagged_share"] == sum(label > 0 for label in shown["columns"]["label"]) / N_ROWS
 

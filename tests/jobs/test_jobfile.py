@@ -150,7 +150,7 @@ BAD_JOBS: list[tuple[str, Change]] = [
     ("predictor_bound", changed("settings", predictor_bound=0.0)),
     ("n_batches", changed("settings", n_batches=0)),
     ("norm", changed("settings", norm="none")),
-    ("epsilon", changed("settings", norm="rank", epsilon=0.1)),
+    ("epsilon", changed("settings", scoring="combined", norm="rank", epsilon=0.1)),
     ("threshold", changed("settings", threshold="best")),
     ("threshold_value", changed("settings", threshold="precision")),
     ("powers", changed("settings", powers=[1.0])),

@@ -109,7 +109,7 @@ def test_what_a_mart_needs(home: Path, tmp_path: Path) -> None:
 
 def test_a_mart_besides_hosts() -> None:
     data = {"guest": {}, "hosts": [{}, {"file": "h.csv"}], "mart": {"mart": "store", "classes": ["all"]}}
-    data["settings"] = {"powers": [1, 1, 1, 1]}
+    data["settings"] = {"scoring": "combined", "powers": [1, 1, 1, 1]}
     part = jobfile.part_from_mapping(data, "mart", Path("there"))
     assert part.plan is not None
     assert (part.plan.name, part.plan.file, part.plan.mart) == ("mart", Path("there/store"), {"classes": ["all"]})
@@ -124,7 +124,7 @@ def test_a_mart_besides_hosts() -> None:
         ({"guest": {"file": "g.csv", "label_colum": "y"}}, "guest", "label_colum"),
         ({"guest": {}}, "guest", "guest.file"),
         ({}, "host2", "role"),
-        ({"settings": {"powers": [1, 1, 1]}}, "arbiter", "powers"),
+        ({"settings": {"scoring": "combined", "powers": [1, 1, 1]}}, "arbiter", "powers"),
         ({"arbiter": {"file": "a.csv"}}, "arbiter", "file"),
         ({"run": {"test_share": 0.1}}, "guest", "run"),
         ({"ids": {"method": "rot13"}}, "guest", "ids.method"),

@@ -113,7 +113,7 @@ def board_with(**changes: Any) -> Board:
         ({"clock": time.time() - 4000}, "host1: its clock is "),
         ({"clock": time.time() + 4000}, f"at most {MAX_CLOCK_DIFFERENCE:.0f} s"),
         ({"version": "0.0.1"}, "host1: runs version 0.0.1, this is "),
-        ({"settings": Settings(max_iter=7).to_json()}, "host1: settings differ: max_iter: 50 here, 7 there"),
+        ({"settings": Settings(max_iter=7).to_json()}, "host1: settings differ: max_iter: 30 here, 7 there"),
     ],
 )
 def test_what_is_wrong_with_a_peer(changes: dict[str, Any], told: str) -> None:

@@ -87,7 +87,7 @@ def test_rounds_are_measured_from_start_to_start(clock: Clock) -> None:
 
 
 def test_a_line_says_the_round_the_pace_and_the_time_left(clock: Clock) -> None:
-    shown = Progress(Settings(n_iter_no_change=15, max_iter=50), quiet=True)
+    shown = Progress(Settings(stop="loss", n_iter_no_change=15, max_iter=50), quiet=True)
     assert shown.line("arbiter", "key") == "arbiter: key"
     rounds(shown, clock, 4, 60.0)
     assert shown.round_seconds == [60.0] * 3
@@ -98,7 +98,7 @@ def test_a_line_says_the_round_the_pace_and_the_time_left(clock: Clock) -> None:
 
 
 def test_a_line_has_the_newest_figures_and_all_bytes(clock: Clock) -> None:
-    shown = Progress(Settings(n_iter_no_change=2, max_iter=9), quiet=True)
+    shown = Progress(Settings(stop="loss", n_iter_no_change=2, max_iter=9), quiet=True)
     for round_, (loss, change) in enumerate([(0.7, 0.1), (0.65432, 0.01234)], start=1):
         steps(shown, clock, (5.0, "guest", round_, "vote"))
         for party, what, value in (("guest", "loss", loss), ("host1", "loss", change), ("all", "AUC", 0.8), ("guest", "bytes", 2_500_000)):
@@ -110,18 +110,19 @@ def test_a_line_has_the_newest_figures_and_all_bytes(clock: Clock) -> None:
 
 
 def test_the_time_left_does_not_run_out_while_rounds_go_on(clock: Clock) -> None:
-    shown = Progress(Settings(n_iter_no_change=2, max_iter=50), quiet=True)
+    shown = Progress(Settings(stop="loss", n_iter_no_change=2, max_iter=50), quiet=True)
     rounds(shown, clock, 9, 10.0)
     assert shown.line("guest", "encrypt").endswith("10.0 s a round, 10 s or more left")
 
 
 def test_max_iter_limits_the_least_number_of_rounds() -> None:
-    assert Progress(Settings(max_iter=3), quiet=True).least_rounds == 3
-    assert Progress(Settings(max_iter=50), quiet=True).least_rounds == 16
+    assert Progress(Settings(stop="loss", max_iter=3), quiet=True).least_rounds == 3
+    assert Progress(Settings(stop="loss", max_iter=50), quiet=True).least_rounds == 16
+    assert Progress(Settings(), quiet=True).least_rounds == 2
 
 
 def test_without_a_terminal_there_is_one_line_a_round_on_stderr(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = Progress(Settings(n_iter_no_change=3, max_iter=9))
+    shown = Progress(Settings(stop="loss", n_iter_no_change=3, max_iter=9))
     steps(shown, clock, (1.0, "job", 0, "read tables"))
     for round_ in range(1, 4):
         for party in ("host1", "guest", "arbiter"):

@@ -27,7 +27,7 @@ from vflfast.plan.work import Work
 from vflfast.protocol.gradient import gradient_bound
 from vflfast.protocol.settings import Settings
 
-SETTINGS = Settings(simulation=True)
+SETTINGS = Settings(simulation=True, residual="taylor", solver="block-newton", scoring="combined")  # what is counted by hand
 MICROS = {
     "table_entry": 8.0, "encrypt_bit": 0.3, "load": 5.0, "store": 3.0, "add_plain": 3.0, "multiply": 3.0, "logarithm": 5.0,
     "insert_near": 2.0, "insert_far": 2.0, "collapse": 7.0, "decrypt": 2000.0, "digest": 0.001, "flop": 1e-5,
@@ -47,6 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+SHORT = {"MaskSeed", "HalfRange", "InnerProducts", "ScaleSeed"}
+
+
 # --- what can be counted ---------------------------------------------------------------------------------------------------
 
 
@@ -56,9 +59,11 @@ def test_traffic_is_that_of_the_run(folder: Path, tmp_path: Path, profile: str, 
     ran = succeeded("train", folder / "job.toml", "--models", tmp_path, "--profile", profile, "--set", f"host_woe={host_woe}", "--json")
     summary = json.loads(ran.stdout)["summary"]
     expected, actual = summary["plan"]["bytes_by_message"], summary["bytes_by_message"]
-    assert {name: actual[name] for name in expected} == expected
+    by_scale = {name for name in expected if name.endswith("Predictor") and profile == "hardened"}  # as many columns as u″ needs
+    assert {name: actual[name] for name in expected.keys() - by_scale} == {name: expected[name] for name in expected.keys() - by_scale}
+    assert all(0.3 < actual[name] / expected[name] < 3 for name in by_scale)
     left_out = {name.split(": ")[1] for name in actual} - {name.split(": ")[1] for name in expected}
-    assert left_out <= {"Hello", "KeyAnnouncement", "RowCommitment", "OrderSeed", "Quota", "ThresholdChoice", "TrainingLabels"}
+    assert left_out <= {"Hello", "KeyAnnouncement", "RowCommitment", "OrderSeed", "Quota", "ThresholdChoice", "TrainingLabels", *SHORT}
     assert summary["plan"]["rounds"] == summary["rounds"] == 2
     compared = {row["what"]: row for row in summary["plan"]["compared"]}
     assert compared["seconds"]["actual"] == summary["seconds"]
@@ -75,7 +80,7 @@ def test_traffic_is_that_of_the_run(folder: Path, tmp_path: Path, profile: str, 
 
 def test_the_hosts_evidence_costs_what_a_rounds_parts_cost() -> None:
     """By hand: n encryptions and checks, one product with a column per class, and one opening more."""
-    plain, with_evidence = guess(), guess(settings=Settings(simulation=True, host_woe=True))
+    plain, with_evidence = guess(), guess(settings=SETTINGS.changed(host_woe=True))
     more = {k: with_evidence.seconds_by_stage[k] - plain.seconds_by_stage.get(k, 0.0) for k in with_evidence.seconds_by_stage}
     work = Work(flat_shape(5000, (20, 160), SETTINGS), RATES)
     assert more["woe: encrypt labels"] == pytest.approx(work.tables["guest"].cost(5000, 1024) / 1e6)
@@ -116,10 +121,10 @@ def test_forward_traffic() -> None:
 
 def test_rounds_by_the_stop_rule() -> None:
     assert expected_rounds(SETTINGS, 2) == 19  # 5 until the change is within tol, and 14 more
-    assert expected_rounds(Settings(simulation=True, n_iter_no_change=3), 2) == 7
-    assert expected_rounds(Settings(simulation=True, max_iter=6), 2) == 6
-    assert expected_rounds(Settings(simulation=True, tol=1.0), 2) == 15
-    assert expected_rounds(Settings(simulation=True, tol=0.0), 2) == SETTINGS.max_iter
+    assert expected_rounds(SETTINGS.changed(n_iter_no_change=3), 2) == 7
+    assert expected_rounds(SETTINGS.changed(max_iter=6), 2) == 6
+    assert expected_rounds(SETTINGS.changed(tol=1.0), 2) == 15
+    assert expected_rounds(SETTINGS.changed(tol=0.0), 2) == SETTINGS.max_iter
     assert expected_rounds(SETTINGS, 3) > expected_rounds(SETTINGS, 2)  # smaller steps
     assert expected_rounds(Settings(profile="patent", simulation=True), 2) < 19
 
@@ -250,7 +255,7 @@ def test_the_solver_follows_the_columns() -> None:
     assert narrow.memory_bytes - wide.memory_bytes == pytest.approx(8e8, rel=0.1)
     assert wide.seconds_by_stage["update"] > narrow.seconds_by_stage["update"]
     assert wide.seconds_by_stage["prepare"] < narrow.seconds_by_stage["prepare"]
-    assert guess(settings=Settings(simulation=True, solver="gd")).solvers["host1"] == "gradient descent"
+    assert guess(settings=SETTINGS.changed(solver="gd")).solvers["host1"] == "gradient descent"
 
 
 def test_side_by_side() -> None:
@@ -277,10 +282,10 @@ SIZES = ["plan", "--rows", "5000", "--guest-columns", "20", "--host-columns", "1
 def test_a_plan_from_sizes() -> None:
     found = json.loads(succeeded(*SIZES, *SMALL_KEY, "--workers", "2", "--link", "100Mbit/50ms", "--json").stdout)
     assert set(found) == {field.name for field in dataclasses.fields(Prediction)}
-    assert found["rounds"] == 19
+    assert found["rounds"] == 10
     assert found["workers"][0]["workers"] == 2
     shape = flat_shape(5000, (20, 160), Settings(key_bits=512, test_key=True, simulation=True))
-    assert found["bytes_by_message"] == traffic(shape, 19)
+    assert found["bytes_by_message"] == traffic(shape, 10)
 
 
 def test_a_plan_of_a_job_starts_nothing(folder: Path) -> None:
@@ -334,7 +339,7 @@ def test_shapes_are_checked() -> None:
 @pytest.mark.parametrize(("columns", "sent"), [((3, 4), 6), ((3, 4, 2), 20)])
 def test_the_logistic_residual_has_its_columns_in_time_and_bytes(columns: tuple[int, ...], sent: int) -> None:
     """Columns of a usual scale: of one host 6, of two 2·10, handed on from the first to the second."""
-    taylor, logistic = (dataclasses.replace(SETTINGS, residual=name) for name in ("taylor", "logistic"))
+    taylor, logistic = (SETTINGS.changed(residual=name) for name in ("taylor", "logistic"))
     before, after = (traffic(flat_shape(1000, columns, agreed), 2) for agreed in (taylor, logistic))
     first = "host1 → guest: Predictor" if len(columns) == 2 else "host1 → host2: Predictor"
     assert after[first] == pytest.approx(sent * before["host1 → guest: Predictor"], rel=0.01)
@@ -344,6 +349,6 @@ def test_the_logistic_residual_has_its_columns_in_time_and_bytes(columns: tuple[
 
 
 def test_the_rounds_of_lbfgs_are_few() -> None:
-    agreed = dataclasses.replace(SETTINGS, solver="lbfgs", stop="move", max_iter=30)
+    agreed = Settings(simulation=True)
     assert (agreed.least_rounds, expected_rounds(agreed, 2)) == (2, 10)
-    assert expected_rounds(dataclasses.replace(agreed, max_iter=5), 2) == 5
+    assert expected_rounds(agreed.changed(max_iter=5), 2) == 5

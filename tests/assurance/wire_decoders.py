@@ -19,7 +19,7 @@ from vflfast.errors import ProtocolError
 from vflfast.matching import ids, intersect
 from vflfast.net import board, frames, journal
 from vflfast.params import WIRE_VERSION
-from vflfast.protocol import arbiter, guest, matching, resume, session
+from vflfast.protocol import arbiter, guest, joint, matching, resume, session
 from vflfast.protocol import messages as ms
 from vflfast.protocol.noise import Noise
 from vflfast.protocol.scores import SCORE_BOUND, UNIT
@@ -69,12 +69,13 @@ def messages() -> list[ms.Message]:
     """One of each kind that this module's programs take."""
     one = private().public.encrypt(np.array([1]), alpha_bits=private().public.full_alpha_bits).limbs
     share = private().public.pack_to_holder([3, 4], SCORE_BOUND)
+    parts = private().public.pack_to_holder([1 << 62, -(1 << 62)], joint.MASKED_BOUND)
     proof = keys.prove_square_free(P, Q, CONTEXT)
     return [
         ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3), ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3, SESSION, 2, 1),
         ms.KeyAnnouncement(lm.from_ints([P * Q], 4), lm.from_ints(proof, 4)), ms.RowCommitment(5, bytes(32)), ms.OrderSeed(bytes(32)),
         ms.Quota(5, 4), ms.MaskedGradient(one), ms.Vote(one, bytes(64)), ms.ScoreShare(2, share.limbs, 0.0, UNIT, 0.0, UNIT, 1.0),
-        ms.ThresholdChoice(0.5), ms.CombinedScores(np.array([0.25, 0.5])), ms.ScoreLabels(b"\0\1", math.nan),
+        ms.JointShare(2, parts.limbs), ms.ScaleSeed(bytes(32)), ms.ThresholdChoice(0.5), ms.CombinedScores(np.array([0.25, 0.5])), ms.ScoreLabels(b"\0\1", math.nan),
         ms.Transcripts(bytes(64)), ms.TranscriptsEqual(),
         matching.HostTokens("hmac", TOKENS.tobytes()), matching.CommonPlaces(bytes(4), bytes(32)),
     ]  # fmt: skip
@@ -122,7 +123,9 @@ def told(data: bytes) -> None:
         ms.Vote: lambda: arbiter._count_votes(link, private(), SETTINGS),
         ms.ScoreShare: lambda: arbiter._receive_shares(link, private(), SETTINGS),
         ms.ThresholdChoice: lambda: arbiter._settle_threshold(link, np.array([0.25, 0.5]), SETTINGS),
-        ms.CombinedScores: lambda: guest._combined(link, order),
+        ms.CombinedScores: lambda: guest._scores(link, order),
+        ms.JointShare: lambda: arbiter._receive_parts(link, private()),
+        ms.ScaleSeed: lambda: joint.receive_scale(link, SETTINGS),
         ms.ScoreLabels: lambda: guest.receive_labels(link, order, SETTINGS),
         matching.HostTokens: lambda: matching.match_at_guest(link, TOKENS, "hmac"),
         matching.CommonTokens: lambda: matching.match_at_host(link, TOKENS, "hmac"),

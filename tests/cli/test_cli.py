@@ -21,6 +21,7 @@ from vflfast.cli import common
 from vflfast.crypto import backend
 from vflfast.crypto.paillier import keyfile
 from vflfast.errors import BackendError, VflError
+from vflfast.jobs.local import load_model
 
 ROOT = str(Path(package.__file__).parents[1])
 
@@ -295,7 +296,7 @@ def test_progress_goes_to_stderr_with_rounds_and_time_left(tmp_path: Path) -> No
     result = succeeded("demo", *SMALL_KEY, "--max-iter", "3", "--no-verify", "--json", "--folder", tmp_path)
     lines = result.stderr.splitlines()
     assert json.loads(result.stdout)["summary"]["rounds"] == 3
-    assert lines[0].startswith("round 1 (stop rule: 3 or more, at most 3)")
+    assert lines[0].startswith("round 1 (stop rule: 2 or more, at most 3)")
     assert "s a round, " in lines[1]
     assert lines[1].endswith(" or more left")
 

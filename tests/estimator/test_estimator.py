@@ -101,8 +101,9 @@ def test_the_encrypted_fit_is_the_twin_bit_for_bit(fitted: VerticalLogisticRegre
 @pytest.mark.parametrize(
     "changes",
     [
-        {"profile": "patent"}, {"solver": "gd", "momentum": 0.5}, {"encoding": "onehot"}, {"threshold": "ks", "norm": "zscore", "scoring": "combined"},
-        {"threshold": 0.4}, {"threshold": "ks"}, {"residual": "taylor"}, {"solver": "block-newton"}, {"host_woe": True, "encoding": "woe"}, {"n_batches": 2}, {"profile": "patent", "powers": (1.0, 3.0)},
+        {"profile": "patent"}, {"solver": "gd", "momentum": 0.5}, {"encoding": "onehot"}, {"threshold": "ks"},
+        {"threshold": "ks", "norm": "zscore", "scoring": "combined"}, {"threshold": 0.4}, {"residual": "taylor"},
+        {"solver": "block-newton"}, {"host_woe": True, "encoding": "woe"}, {"n_batches": 2}, {"profile": "patent", "powers": (1.0, 3.0)},
     ],
 )  # fmt: skip
 def test_every_setting_reaches_both(changes: dict[str, Any]) -> None:

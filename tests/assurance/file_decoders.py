@@ -176,6 +176,7 @@ peer_timeout = 5.5
 certificates = "certs"
 [settings]
 max_iter = 2
+scoring = "combined"
 powers = [1.0, 1.0]
 """
 

@@ -69,13 +69,14 @@ def messages() -> list[ms.Message]:
     """One of each kind that this module's programs take."""
     one = private().public.encrypt(np.array([1]), alpha_bits=private().public.full_alpha_bits).limbs
     share = private().public.pack_to_holder([3, 4], SCORE_BOUND)
-    parts = private().public.pack_to_holder([1 << 62, -(1 << 62)], joint.MASKED_BOUND)
+    parts = private().public.pack_to_holder([3, -4], joint.MASKED_BOUND)
     proof = keys.prove_square_free(P, Q, CONTEXT)
     return [
         ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3), ms.Hello("bank", b"n" * 16, SETTINGS.to_json(), 3, SESSION, 2, 1),
         ms.KeyAnnouncement(lm.from_ints([P * Q], 4), lm.from_ints(proof, 4)), ms.RowCommitment(5, bytes(32)), ms.OrderSeed(bytes(32)),
         ms.Quota(5, 4), ms.MaskedGradient(one), ms.Vote(one, bytes(64)), ms.ScoreShare(2, share.limbs, 0.0, UNIT, 0.0, UNIT, 1.0),
-        ms.JointShare(2, parts.limbs), ms.ScaleSeed(bytes(32)), ms.ThresholdChoice(0.5), ms.CombinedScores(np.array([0.25, 0.5])), ms.ScoreLabels(b"\0\1", math.nan),
+        ms.JointShare(2, parts.limbs), ms.ScaleSeed(bytes(32)),
+        ms.ThresholdChoice(0.5), ms.CombinedScores(np.array([0.25, 0.5])), ms.ScoreLabels(b"\0\1", math.nan),
         ms.Transcripts(bytes(64)), ms.TranscriptsEqual(),
         matching.HostTokens("hmac", TOKENS.tobytes()), matching.CommonPlaces(bytes(4), bytes(32)),
     ]  # fmt: skip

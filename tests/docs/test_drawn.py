@@ -53,11 +53,17 @@ def heard(changes: dict[str, Any]) -> tuple[Heard, Heard]:
     )
 
 
+OPENED = "threshold ks, precision; output scores, probability"
+SHARED = ["solver lbfgs; scoring joint", "scoring joint: training; combined: output probability", "scoring joint; output probability"]
+JOINT: dict[str, Any] = {"scoring": "joint"}
 CASES: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("hardened", {}, ["training"]),
-    ("patent", {}, ["training", "profile patent"]),
-    ("hardened", {"threshold": "ks"}, ["training", "threshold ks, precision; output scores"]),
-    ("hardened", {"output": "scores", "joint": True}, ["training", "threshold ks, precision; output scores", "joint"]),
+    ("hardened", {}, ["training", "scoring combined"]),
+    ("hardened", JOINT, ["training", *SHARED]),
+    ("patent", {}, ["training", "scoring combined", "profile patent"]),
+    ("hardened", {"threshold": "ks"}, ["training", "scoring combined", OPENED]),
+    ("hardened", JOINT | {"threshold": "ks"}, ["training", *SHARED, OPENED]),
+    ("hardened", {"output": "scores"}, ["training", "scoring combined", OPENED]),
+    ("hardened", JOINT | {"output": "probability"}, ["training", *SHARED, OPENED]),
 ]
 
 

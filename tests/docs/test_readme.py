@@ -111,8 +111,8 @@ def test_the_job_file_and_every_shell_command(tmp_path: Path, monkeypatch: pytes
     """In the order of the README, in one folder, with a small key and two rounds."""
     monkeypatch.chdir(tmp_path)
     text = blocks("toml")[0]
-    assert text.count("key_bits = 2048\nmax_iter = 50") == 1
-    small = text.replace("key_bits = 2048\nmax_iter = 50", "key_bits = 512\ntest_key = true\nmax_iter = 2")
+    assert text.count("key_bits = 2048\nmax_iter = 30") == 1
+    small = text.replace("key_bits = 2048\nmax_iter = 30", "key_bits = 512\ntest_key = true\nmax_iter = 2")
     write_tables(tmp_path)
     (tmp_path / "job.toml").write_text(small)
     (tmp_path / "new_customers.toml").write_text(small.replace('label_column = "bought"\n', "").replace('file = "', 'file = "new/'))

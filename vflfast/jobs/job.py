@@ -263,6 +263,8 @@ def score_parties(
     """
     if len({party.session for party in parties} | {arbiter_model.session}) != 1:
         raise ModelError("session", "the parties' models come from different training runs")
+    if "scoring" in settings.followed:  # nobody chose: labels come from what the model was trained for
+        settings = settings.changed(scoring=arbiter_model.settings.scoring)
     names = [party.role for party in parties] if job is None else [plan.organisation for plan in (job.guest, *job.hosts)]
     inputs = [
         party.to_score(PartyInputs(matrix, commitment, name)) for party, matrix, name in zip(parties, matrices, names, strict=True)

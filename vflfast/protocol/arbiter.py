@@ -99,7 +99,7 @@ async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings
     await say_hello_to_score(link, settings, inputs.organisation, 0, model.session)
     await announce_key(link, private)
     if model.settings.scoring != settings.scoring:
-        raise InputError("scoring", f"is {settings.scoring!r}; the model was trained for labels by {model.settings.scoring!r}")
+        raise InputError("scoring", f"is {settings.scoring!r}; the model was trained for labels by {model.settings.scoring!r}: set that")
     if len(model.powers) != len(link.peers):
         raise InputError("model", f"has {len(model.powers)} parties, this session {len(link.peers)}")
     if settings.scoring == "joint":

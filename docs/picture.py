@@ -19,9 +19,10 @@ HOLDS = {
     "host": ("host: a partner", "its columns,", "its half of the model"),
 }
 SHOWN = {
-    "Predictor": "[[u″]]", "Residual": "[[4g]]", "MaskedGradient": "masked gradient", "Vote": "vote",
-    "OpenedGradient": "opened, still masked", "Verdict": "stop or go on",
+    "HalfRange": "reach", "Predictor": "[[φ(u″)]]", "Residual": "[[g]]", "InnerProducts": "products", "MaskedGradient": "masked gradient",
+    "Vote": "vote", "OpenedGradient": "opened, still masked", "Verdict": "stop or go on",
 }  # fmt: skip
+DEFAULTS = ("", "residual logistic", "solver lbfgs")  # the conditions that hold when nothing is set
 CURVES = {"guest alone": ("b", "bank alone"), "host1 alone": ("c", "partner alone"), "joint": ("a", "together")}
 ROC = (664, 40, 276)  # left, top, side
 
@@ -38,8 +39,9 @@ def flows() -> dict[sequence.Link, list[str]]:
     """Return what travels on every link in each round."""
     found: dict[sequence.Link, list[str]] = {}
     for step in sequence.sequence("hardened"):
-        for link in step.links if step.kind.phase in sequence.EVERY_ROUND and not step.condition else ():
+        for link in step.links if step.kind.phase in sequence.EVERY_ROUND and step.condition in DEFAULTS else ():
             found.setdefault(link, []).append(SHOWN[step.name])
+    found["guest", "host"].remove(SHOWN["HalfRange"])  # told with several hosts only
     return found
 
 
@@ -63,7 +65,7 @@ def _between_data_parties() -> list[str]:
     return [
         svg.arrow([(right, y), (left, y)]), svg.text(middle, y - 7, ", ".join(there), "strong", "middle"),
         svg.arrow([(left, y + 34), (right, y + 34)]), svg.text(middle, y + 27, ", ".join(back), "strong", "middle"),
-        svg.text(middle, y + 76, "one ciphertext a customer", "small soft", "middle"),
+        svg.text(middle, y + 76, "2 to 14 ciphertexts a customer, one back", "small soft", "middle"),
     ]  # fmt: skip
 
 

@@ -130,7 +130,7 @@ class HalfRange(Message):
 
 @dataclass(frozen=True)
 class Predictor(Message):
-    """Host to guest: [[u″]], one ciphertext a row [0101]."""
+    """Host to guest: [[u″]], one ciphertext a row [0101]; with the logistic residual 2 to 14, the columns [[φ(u″)]]."""
 
     kind = 10
     phase = "forward"

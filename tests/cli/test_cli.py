@@ -123,8 +123,7 @@ def test_score_repeats_itself(folder: Path, tmp_path: Path) -> None:
     assert outputs[0] == outputs[1]
     first = rows(outputs[0])[0]
     assert list(first) == ["id", "label", "joint_probability"]
-    cut = threshold(folder)
-    assert all((float(row["joint_probability"]) > cut) == (row["label"] == "1") for row in rows(outputs[0]))
+    assert all((float(row["joint_probability"]) > threshold(folder)) == (row["label"] == "1") for row in rows(outputs[0]))
     assert all(0 < float(row["joint_probability"]) < 1 for row in rows(outputs[0]))
 
 

@@ -1,8 +1,8 @@
 """The joint score: one masked number a row from each data party, of which the arbiter reads only the sum (docs/logistic.md).
 
 The sum is factor·(u′ + Σu″) + shift. The data parties agree on factor and shift at the end of training and keep them in their models, so
-that τ stays what it is; the arbiter knows neither. It ranks customers as u′ + Σu″ does. A party's part is rint(factor·u), the guest's with the
-shift, plus a mask modulo 2^64 for every other data party, which that party takes off: each part alone is uniform.
+that τ stays what it is; the arbiter knows neither. It ranks customers as u′ + Σu″ does. A party's part is rint(factor·u), the guest's with
+the shift, plus a mask modulo 2^64 for every other data party, which that party takes off: each part alone is uniform.
 """
 
 from __future__ import annotations

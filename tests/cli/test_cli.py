@@ -121,10 +121,10 @@ def test_score_repeats_itself(folder: Path, tmp_path: Path) -> None:
         assert result.stdout == ""
         outputs.append((tmp_path / name).read_text())
     assert outputs[0] == outputs[1]
-    first = rows(outputs[0])[0]
-    assert list(first) == ["id", "label", "joint_probability"]
-    assert all((float(row["joint_probability"]) > threshold(folder)) == (row["label"] == "1") for row in rows(outputs[0]))
-    assert all(0 < float(row["joint_probability"]) < 1 for row in rows(outputs[0]))
+    cut, scored = threshold(folder), rows(outputs[0])
+    assert list(scored[0]) == ["id", "label", "joint_probability"]
+    assert all((float(row["joint_probability"]) > cut) == (row["label"] == "1") for row in scored)
+    assert all(0 < float(row["joint_probability"]) < 1 for row in scored)
 
 
 def threshold(folder: Path) -> float:

@@ -244,7 +244,7 @@ def score(
     matched = _matched(guest, hosts)
     if len(matched.tables) != len(model.parties):
         raise InputError("hosts", f"{len(matched.tables) - 1} tables; the model has {len(model.parties) - 1} hosts")
-    settings = model.arbiter.settings.changed(output=output, scoring=model.arbiter.settings.scoring, simulation=True)
+    settings = model.arbiter.settings.changed(output=output, simulation=True)
     matrices = [party.binner.transform(table) for party, table in zip(model.parties.values(), matched.tables, strict=True)]
     result, _ = score_parties(list(model.parties.values()), model.arbiter, matrices, matched.commitment, settings)
     columns = at_guest(matched.tables[0].ids, result, matched.report).columns

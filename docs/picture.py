@@ -9,6 +9,8 @@ from typing import Any
 import sequence
 import svg
 
+from vflfast.learn.residual import LARGEST_SCALE, LEAST_SCALE, tables
+
 DEMO = Path(__file__).parent / "demo.json"
 WIDTH, HEIGHT = 980, 372
 BOX = (176, 84)  # width and height of a party
@@ -19,7 +21,7 @@ HOLDS = {
     "host": ("host: a partner", "its columns,", "its half of the model"),
 }
 SHOWN = {
-    "HalfRange": "reach", "Predictor": "[[φ(u″)]]", "Residual": "[[g]]", "InnerProducts": "products", "MaskedGradient": "masked gradient",
+    "HalfRange": "range of u", "Predictor": "[[φ(u″)]]", "Residual": "[[g]]", "InnerProducts": "products", "MaskedGradient": "masked gradient",
     "Vote": "vote", "OpenedGradient": "opened, still masked", "Verdict": "stop or go on",
 }  # fmt: skip
 DEFAULTS = ("", "residual logistic", "solver lbfgs")  # the conditions that hold when nothing is set
@@ -41,7 +43,6 @@ def flows() -> dict[sequence.Link, list[str]]:
     for step in sequence.sequence("hardened"):
         for link in step.links if step.kind.phase in sequence.EVERY_ROUND and step.condition in DEFAULTS else ():
             found.setdefault(link, []).append(SHOWN[step.name])
-    found["guest", "host"].remove(SHOWN["HalfRange"])  # told with several hosts only
     return found
 
 
@@ -61,11 +62,12 @@ def _between_data_parties() -> list[str]:
     left, right = PLACES["guest"][0] + BOX[0] + 6, PLACES["host"][0] - 6
     y = PLACES["guest"][1] + 30
     middle = (left + right) / 2
+    few, many = (len(tables((0.0, s), (0.0, s)).phi) for s in (LEAST_SCALE, LARGEST_SCALE))
     there, back = flows()["host", "guest"], flows()["guest", "host"]
     return [
         svg.arrow([(right, y), (left, y)]), svg.text(middle, y - 7, ", ".join(there), "strong", "middle"),
         svg.arrow([(left, y + 34), (right, y + 34)]), svg.text(middle, y + 27, ", ".join(back), "strong", "middle"),
-        svg.text(middle, y + 76, "2 to 14 ciphertexts a customer, one back", "small soft", "middle"),
+        svg.text(middle, y + 76, f"{few} to {many} ciphertexts a customer, one back", "small soft", "middle"),
     ]  # fmt: skip
 
 

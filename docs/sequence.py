@@ -63,7 +63,7 @@ LEARNS: dict[steps.Kind, str] = {
     ms.OpenedSums: "guest: positives of those classes; classes below 50 rows take no part",
     ms.ClassEvidence: "host: the WOE of its classes, and so about their positives",
     ms.MaskSeed: "the other: masks that nobody else knows",
-    ms.HalfRange: "guest: about the mean and the deviation of u″; with several hosts, all of all",
+    ms.HalfRange: "about the mean and the deviation of u of the other data parties",
     ms.InnerProducts: "data parties: sums of all parties' inner products; of two parties, the other's",
     ms.Predictor: "nothing: encrypted",
     ms.Residual: "nothing: encrypted, under fresh randomness of the guest",

@@ -336,16 +336,16 @@ def test_shapes_are_checked() -> None:
         flat_shape(10, (2,), SETTINGS)
 
 
-@pytest.mark.parametrize(("columns", "sent"), [((3, 4), 6), ((3, 4, 2), 20)])
+@pytest.mark.parametrize(("columns", "sent"), [((3, 4), 4), ((3, 4, 2), 20)])
 def test_the_logistic_residual_has_its_columns_in_time_and_bytes(columns: tuple[int, ...], sent: int) -> None:
-    """Columns of a usual scale: of one host 6, of two 2·10, handed on from the first to the second."""
+    """Columns of a usual scale: of one host 4, of two 2·10, handed on from the first to the second."""
     taylor, logistic = (SETTINGS.changed(residual=name) for name in ("taylor", "logistic"))
     before, after = (traffic(flat_shape(1000, columns, agreed), 2) for agreed in (taylor, logistic))
     first = "host1 → guest: Predictor" if len(columns) == 2 else "host1 → host2: Predictor"
     assert after[first] == pytest.approx(sent * before["host1 → guest: Predictor"], rel=0.01)
     assert after["guest → host1: Residual"] == before["guest → host1: Residual"]
     quick, slow = (predict(flat_shape(1000, columns, agreed), RATES) for agreed in (taylor, logistic))
-    assert slow.seconds_by_stage["encrypt"] > 4 * quick.seconds_by_stage["encrypt"]
+    assert slow.seconds_by_stage["encrypt"] > 3 * quick.seconds_by_stage["encrypt"]
 
 
 def test_the_rounds_of_lbfgs_are_few() -> None:

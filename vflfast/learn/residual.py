@@ -3,12 +3,16 @@
 The guest knows u′ of every row and may multiply a ciphertext by integers of its own. So any residual of this form costs K encrypted columns
 [[φ_k(u″)]] of the host, K plaintext factors a row of the guest, and no message besides. σ(a + b) is very nearly such a sum.
 
-Both sides make the same tables from two agreed numbers, the centre m and the scale s of u″, in a fixed order of operations, so that they
-have the same bits on every machine. With z = (b − m)/s on `B_POINTS` points of m ± 6s and the weight w(b) = e^(−z²/2) + 0.01·e^(−|z|/2):
+Both sides make the same tables from the agreed centre m and scale s of either half, in a fixed order of operations, so that they have the
+same bits on every machine. Either half has points, b = m ± max(6, 6s) of the host and a = m ± max(12, 6s) of the guest, and with its
+z = (x − m)/s the weight e^(−z²/2) + 0.03·e^(−|z|/2), which is that of a normal half with heavier tails.
 
-* φ_1 … φ_K span the first K left singular functions of σ(a + b), a on `A_POINTS` points of [−12, 12], in the w-weighted inner product, once
-  the constant function, which needs no column, is taken out: by orthogonal iteration from polynomials in z.
-* c_0 … c_K at a point a are the w-weighted least squares of σ(a + ·) on 1, φ_1 … φ_K: sums, because these are orthonormal.
+* φ_1 … φ_K are the first left singular functions of σ(a + b) in the weighted inner product of both halves, once the constant function of
+  b, which needs no column, is taken out: by power iteration from polynomials in z, one after the other, until what they leave of σ(a + b)
+  has a weighted root mean square of at most `ERROR`. So K follows from both scales: 4 where both are 1, 6 at (1, 2).
+* c_0 … c_K at a point a are the weighted least squares of σ(a + ·) on 1, φ_1 … φ_K: sums, because these are orthonormal. Where the sum
+  would leave [−1, 2] at some b, c_1 … c_K are made smaller until it does not: far from the centre, where few rows are. So the residual's
+  bound holds for any two halves, whatever their scales.
 
 Between points both are linear; beyond the ends they stay as they are there. φ_k has `PHI_BITS` binary places after it is scaled to
 [−1, 1], c_k as many as `FACTOR_BITS`; c_0 and y have those of the sum of both. Rounding is to nearest, ties to even.
@@ -29,48 +33,45 @@ from .checks import Floats, Ints
 from .elementary import exp
 from .logistic import sigmoid
 
-# K by scale: the residual's error stays below 10^-3 (root mean square); six columns at s = 4 would leave 1.6·10^-2
-COLUMNS = {1 / 8: 2, 1 / 4: 3, 1 / 2: 4, 0.75: 5, 1.0: 6, 1.5: 8, 2.0: 10, 3.0: 12, 4.0: 14}
-BOUND = 8 << 22  # of the residual in whole steps of 2^-RESIDUAL_BITS: above `Tables.bound` of every scale
+ERROR = 1.5e-3  # weighted root mean square of what K columns leave of σ(a + b)
+MOST_COLUMNS = 16
+LOWEST, HIGHEST = -1.0, 2.0  # of c_0 + Σ c_k·φ_k, before rounding
 A_POINTS, A_END = 601, 12.0
-B_POINTS, B_ENDS = 801, 6.0
+B_POINTS, B_END = 801, 6.0
+ENDS = 6.0  # in scales, where that is more
 PHI_BITS, FACTOR_BITS = 12, 10
 RESIDUAL_BITS = PHI_BITS + FACTOR_BITS
+BOUND = 9 << (RESIDUAL_BITS - 2)  # of the residual in whole steps of 2^-RESIDUAL_BITS: 2, and ¼ for the rounding of K factors and columns
 LEAST_SCALE, LARGEST_SCALE = 1 / 16, 4.0  # of u″; above, the residual is not to be trusted
 MAX_CENTRE = 1024.0
-ITERATIONS = 16
+ITERATIONS = 4
 KEPT_TABLES = 8
+
+Range = tuple[float, float]  # centre and scale of a half
 
 
 @dataclass(frozen=True)
 class Tables:
-    """φ on its points, shape (K, B_POINTS), within [−1, 1]; c on its points, shape (K + 1, A_POINTS), c_0 first."""
+    """φ on the points of the host's half, shape (K, B_POINTS), within [−1, 1]; c on those of the guest's, (K + 1, A_POINTS), c_0 first."""
 
-    centre: float
-    scale: float
+    guest: Range
+    host: Range
     phi: Floats
     factors: Floats
 
     def columns(self, half: Floats) -> Ints:
         """Return φ_k of the host's half with `PHI_BITS` binary places, shape (K, n_rows)."""
-        start = self.centre - B_ENDS * self.scale
-        return np.stack([_interpolated(row, half, start, 2 * B_ENDS * self.scale, PHI_BITS) for row in self.phi])
+        centre, scale = self.host
+        return np.stack([_interpolated(row, half, centre, host_end(scale), PHI_BITS) for row in self.phi])
 
     def multipliers(self, half: Floats) -> tuple[Ints, Ints]:
         """Return c_0 with `RESIDUAL_BITS`, shape (n_rows,), and c_1 … c_K with `FACTOR_BITS` binary places, shape (K, n_rows)."""
-        constant, *others = self.factors
-        first = _interpolated(constant, half, -A_END, 2 * A_END, RESIDUAL_BITS)
-        return first, np.stack([_interpolated(row, half, -A_END, 2 * A_END, FACTOR_BITS) for row in others])
-
-    @property
-    def bound(self) -> int:
-        """Largest |c_0 + Σ c_k·φ_k − y| in `RESIDUAL_BITS` that any two halves can give."""
-        factor = np.rint(np.abs(self.factors[1:]).max(axis=1) * (1 << FACTOR_BITS)).astype(np.int64)
-        first = math.ceil(float(np.abs(self.factors[0]).max()) * (1 << RESIDUAL_BITS))
-        return first + int(factor.sum() << PHI_BITS) + (1 << RESIDUAL_BITS)
+        (centre, scale), (constant, *others) = self.guest, self.factors
+        first = _interpolated(constant, half, centre, guest_end(scale), RESIDUAL_BITS)
+        return first, np.stack([_interpolated(row, half, centre, guest_end(scale), FACTOR_BITS) for row in others])
 
 
-def agreed_range(half: Floats) -> tuple[float, float]:
+def agreed_range(half: Floats) -> Range:
     """Return the centre and scale of a host's half.
 
     Raises
@@ -78,9 +79,7 @@ def agreed_range(half: Floats) -> tuple[float, float]:
     BoundError
         It varies too much for the residual to be trusted.
     """
-    mean = math.fsum(half.tolist()) / half.size
-    spread = half - mean
-    scale = agreed_scale(math.sqrt(math.fsum((spread * spread).tolist()) / half.size))
+    mean, scale = _moments(half)
     if scale > LARGEST_SCALE:
         raise BoundError(
             "alpha", f"a host's half has a standard deviation above {LARGEST_SCALE:g}; the logistic residual cannot be trusted there. "
@@ -89,8 +88,32 @@ def agreed_range(half: Floats) -> tuple[float, float]:
     return agreed_centre(mean, scale), scale
 
 
+def guest_range(half: Floats) -> Range:
+    """Return the centre and scale of the guest's half, which may vary as it likes: c_k are exact in u′."""
+    mean, scale = _moments(half)
+    scale = min(scale, LARGEST_SCALE)
+    return agreed_centre(mean, scale), scale
+
+
+def guest_end(scale: float) -> float:
+    """Return how far the points of the guest's half reach from its centre."""
+    return max(A_END, ENDS * scale)
+
+
+def host_end(scale: float) -> float:
+    """Return how far the points of the host's half reach from its centre."""
+    return max(B_END, ENDS * scale)
+
+
+def _moments(half: Floats) -> tuple[float, float]:
+    """The mean, and the agreed scale of the deviation."""
+    mean = math.fsum(half.tolist()) / half.size
+    spread = half - mean
+    return mean, agreed_scale(math.sqrt(math.fsum((spread * spread).tolist()) / half.size))
+
+
 def is_agreed(centre: float, scale: float) -> bool:
-    """Return whether a centre and a scale are ones that `agreed_range` gives."""
+    """Return whether a centre and a scale are ones that `agreed_range` and `guest_range` give."""
     known = LEAST_SCALE <= scale <= LARGEST_SCALE and agreed_scale(scale) == scale
     return known and abs(centre) <= MAX_CENTRE and agreed_centre(centre, scale) == centre
 
@@ -110,38 +133,61 @@ def agreed_centre(mean: float, scale: float) -> float:
     return float(np.rint(mean / scale * 8) * scale / 8)
 
 
-def columns_of(scale: float) -> int:
-    """Return K, the number of encrypted columns at a scale."""
-    return next(k for limit, k in COLUMNS.items() if scale <= limit)
-
-
 @lru_cache(maxsize=KEPT_TABLES)
-def tables(centre: float, scale: float) -> Tables:
-    """Return the tables of an agreed centre and scale."""
-    n_columns = columns_of(scale)
-    z = np.linspace(-B_ENDS, B_ENDS, B_POINTS)
-    weight = exp(-z * z / 2) + 0.01 * exp(-np.abs(z) / 2)
-    root = np.sqrt(weight / _sum(weight))
-    a = np.linspace(-A_END, A_END, A_POINTS)
-    values = sigmoid((a[:, None] + (centre + scale * z)[None, :]).ravel()).reshape(A_POINTS, B_POINTS)
-    mean = _products(values, (root * root)[:, None])[:, 0]  # σ(a + ·) on the constant function
-    weighted = np.ascontiguousarray((values - mean[:, None]) * root)
-    powers = [root]
-    for _ in range(n_columns):
-        powers.append(powers[-1] * (z / B_ENDS))  # multiplied, as the power function differs between machines
-    basis = _orthonormal(np.ascontiguousarray(np.stack(powers, axis=1)))[:, 1:].copy()  # without the constant function
-    transposed = np.ascontiguousarray(weighted.T)
-    for _ in range(ITERATIONS):
-        basis = _orthonormal(_products(transposed, _products(weighted, basis)))
-    largest = np.abs(basis / root[:, None]).max(axis=0)
-    phi = (basis / root[:, None] / largest).T.copy()
-    factors = np.vstack([mean, (_products(weighted, basis) * largest).T])
-    return Tables(centre, scale, phi, factors)
+def tables(guest: Range, host: Range) -> Tables:
+    """Return the tables of the agreed ranges of both halves."""
+    a_weight, a = _points(A_POINTS, guest, guest_end(guest[1]))
+    b_weight, b = _points(B_POINTS, host, host_end(host[1]))
+    root = np.sqrt(b_weight)
+    values = sigmoid((a[:, None] + b[None, :]).ravel()).reshape(A_POINTS, B_POINTS)
+    mean = _product(b_weight, values.T.copy())  # σ(a + ·) on the constant function
+    centred = (values - mean[:, None]) * root
+    basis = _leading(centred * np.sqrt(a_weight)[:, None], root)
+    across = centred.T.copy()
+    largest = np.abs(basis / root).max(axis=1)
+    phi = basis / root / largest[:, None]
+    factors = np.stack([_product(row, across) * most for row, most in zip(basis, largest, strict=True)])
+    return Tables(guest, host, phi, np.vstack([mean, factors * _held(mean, factors, phi)]))
 
 
-def _interpolated(table: Floats, at: Floats, start: float, width: float, bits: int) -> Ints:
+def _points(count: int, half: Range, end: float) -> tuple[Floats, Floats]:
+    """The points of a half, and their weights, of sum 1; the weights first."""
+    centre, scale = half
+    beside = np.linspace(-end, end, count)
+    z = beside / scale
+    weight = exp(-z * z / 2) + 0.03 * exp(-np.abs(z) / 2)
+    return weight / math.fsum(weight.tolist()), centre + beside
+
+
+def _leading(weighted: Floats, root: Floats) -> Floats:
+    """The first right singular vectors of a matrix as rows, as many as leave at most `ERROR` of it, by power iteration."""
+    across = weighted.T.copy()
+    left = float((weighted * weighted).ravel().cumsum()[-1])
+    start, basis = root, np.empty((0, root.size))
+    while len(basis) < MOST_COLUMNS and (left > ERROR * ERROR or not len(basis)):
+        start = start * np.linspace(-1.0, 1.0, root.size)
+        vector = _orthonormal(start, basis)
+        for _ in range(ITERATIONS):
+            vector = _orthonormal(_product(_product(vector, across), weighted), basis)
+        image = _product(vector, across)
+        left -= _inner(image, image)
+        basis = np.vstack([basis, vector])
+    return basis
+
+
+def _held(mean: Floats, factors: Floats, phi: Floats) -> Floats:
+    """What the factors at each point a are multiplied by, at most 1, so that c_0 + Σ c_k·φ_k stays in [LOWEST, HIGHEST]."""
+    beside = np.zeros((mean.size, phi.shape[1]))
+    for row, function in zip(factors, phi, strict=True):
+        beside += row[:, None] * function[None, :]
+    above, below = beside.max(axis=1), -beside.min(axis=1)  # both at least 0: of mean 0
+    tiny = np.finfo(np.float64).tiny
+    return np.minimum(1.0, np.minimum((HIGHEST - mean) / np.maximum(above, tiny), (mean - LOWEST) / np.maximum(below, tiny)))
+
+
+def _interpolated(table: Floats, at: Floats, centre: float, end: float, bits: int) -> Ints:
     """The table's value between its points, in whole steps of 2^−bits."""
-    place = np.clip((at - start) / (width / (table.size - 1)), 0.0, table.size - 1.0)
+    place = np.clip((at - (centre - end)) / (2 * end / (table.size - 1)), 0.0, table.size - 1.0)
     left = np.minimum(place.astype(np.int64), table.size - 2)
     between = place - left
     value = table[left] + between * (table[left + 1] - table[left])
@@ -149,35 +195,23 @@ def _interpolated(table: Floats, at: Floats, start: float, width: float, bits: i
     return result
 
 
-def _sum(values: Floats) -> float:
-    return math.fsum(values.tolist())
+def _orthonormal(vector: Floats, basis: Floats) -> Floats:
+    """The vector's part orthogonal to the rows of the basis, by Gram–Schmidt twice, of length 1."""
+    for _ in range(2):
+        for row in basis:
+            vector = vector - _inner(row, vector) * row
+    return vector / math.sqrt(_inner(vector, vector))
+
+
+def _inner(left: Floats, right: Floats) -> float:
+    return math.fsum((left * right).tolist())
 
 
 @njit(cache=True, nogil=True)
-def _products(matrix: Floats, basis: Floats) -> Floats:
-    """matrix·basis, each sum from left to right; the columns of the basis side by side."""
-    result = np.zeros((matrix.shape[0], basis.shape[1]))
+def _product(vector: Floats, matrix: Floats) -> Floats:
+    """vector·matrix, every sum from the first row to the last."""
+    result = np.zeros(matrix.shape[1])
     for i in range(matrix.shape[0]):
         for j in range(matrix.shape[1]):
-            for k in range(basis.shape[1]):
-                result[i, k] += matrix[i, j] * basis[j, k]
+            result[j] += vector[i] * matrix[i, j]
     return result
-
-
-@njit(cache=True, nogil=True)
-def _orthonormal(basis: Floats) -> Floats:
-    """Gram–Schmidt, twice, from the left."""
-    for k in range(basis.shape[1]):
-        for _ in range(2):
-            for m in range(k):
-                inner = 0.0
-                for j in range(basis.shape[0]):
-                    inner += basis[j, m] * basis[j, k]
-                for j in range(basis.shape[0]):
-                    basis[j, k] -= inner * basis[j, m]
-        square = 0.0
-        for j in range(basis.shape[0]):
-            square += basis[j, k] * basis[j, k]
-        for j in range(basis.shape[0]):
-            basis[j, k] /= math.sqrt(square)
-    return basis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..crypto.codec import SlotPlan
 from ..crypto.paillier.opening import holder_plan, plan_opening
-from ..learn.residual import columns_of
+from ..learn.residual import tables
 from ..learn.sines import Waves
 from ..protocol import messages as ms
 from ..protocol.forward import pieces, residual_bound
@@ -15,7 +15,8 @@ from ..protocol.scores import SCORE_BOUND
 from ..protocol.woe import SEED_BYTES
 from .shape import PartyShape, RunShape
 
-USUAL_REACH = 4.5  # deviations of a half of deviation 1
+USUAL_RANGE = 0.0, 1.0  # centre and deviation of a half
+USUAL_REACH = 4.5  # deviations of such a half
 FRAME_BYTES = ms.HEADER.size + ms.DIGEST_BYTES
 
 
@@ -46,7 +47,7 @@ def columns_sent(shape: RunShape) -> int:
         return 1
     hosts = len(shape.parties) - 1
     usual = ((0.0, USUAL_REACH),) * (hosts + 1)
-    return columns_of(1.0) if hosts == 1 else 2 * Waves(usual).terms
+    return len(tables(USUAL_RANGE, USUAL_RANGE).phi) if hosts == 1 else 2 * Waves(usual).terms
 
 
 def traffic(shape: RunShape, rounds: int) -> dict[str, int]:

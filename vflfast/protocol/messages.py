@@ -120,7 +120,7 @@ class MaskSeed(Message):
 
 @dataclass(frozen=True)
 class HalfRange(Message):
-    """Host to guest, of several hosts between all data parties: centre and scale, or reach, of u in this round."""
+    """Between all data parties: centre and scale, or with several hosts reach, of the own half of u in this round."""
 
     kind = 9
     phase = "forward"
@@ -130,7 +130,7 @@ class HalfRange(Message):
 
 @dataclass(frozen=True)
 class Predictor(Message):
-    """Host to guest: [[u″]], one ciphertext a row [0101]; with the logistic residual 2 to 14, the columns [[φ(u″)]]."""
+    """Host to guest: [[u″]], one ciphertext a row [0101]; with the logistic residual 1 to 16, the columns [[φ(u″)]]."""
 
     kind = 10
     phase = "forward"

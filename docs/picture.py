@@ -21,7 +21,8 @@ HOLDS = {
     "host": ("host: a partner", "its columns,", "its half of the model"),
 }
 SHOWN = {
-    "HalfRange": "range of u", "Predictor": "[[φ(u″)]]", "Residual": "[[g]]", "InnerProducts": "products", "MaskedGradient": "masked gradient",
+    "HalfRange": "range of u", "Predictor": "[[φ(u″)]]", "Residual": "[[g]]", "InnerProducts": "products",
+    "MaskedGradient": "masked gradient",
     "Vote": "vote", "OpenedGradient": "opened, still masked", "Verdict": "stop or go on",
 }  # fmt: skip
 DEFAULTS = ("", "residual logistic", "solver lbfgs")  # the conditions that hold when nothing is set

@@ -16,7 +16,7 @@ from assurance.figures import Figure
 from support.processors import CHOLESKY, KERNELS, ROOT, TWIN, machines, run
 
 MACHINES = machines()
-SMALL = ("1500", "12", "40", "3", "6")  # rows, columns of guest and host, rounds, settings
+SMALL = ("1500", "12", "40", "3", "7")  # rows, columns of guest and host, rounds, settings
 PATENT = ("66274", "239", "3180", "4", "2")
 OTHER_NUMPY = "numpy==2.1.3"
 

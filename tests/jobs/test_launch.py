@@ -48,9 +48,10 @@ def launched(path: Path, folder: Path, *options: str) -> tuple[dict[str, Any], s
 
 
 LOGISTIC = {"residual": "logistic", "solver": "lbfgs", "stop": "move"}
+SEARCH = {**LOGISTIC, "alpha": "search", "max_leverage": 1.0}
 
 
-@pytest.mark.parametrize(("n_hosts", "changes"), [(1, {}), (2, {"profile": "patent"}), (1, LOGISTIC), (2, LOGISTIC)])
+@pytest.mark.parametrize(("n_hosts", "changes"), [(1, {}), (2, {"profile": "patent"}), (1, LOGISTIC), (2, LOGISTIC), (1, SEARCH)])
 def test_processes_give_the_weights_of_the_inline_run_and_tell_nothing(n_hosts: int, changes: dict[str, Any], tmp_path: Path) -> None:
     path = job(tmp_path, n_hosts, **changes)
     summary, err = launched(path, tmp_path / "run")

@@ -178,3 +178,55 @@ def test_the_guest_half_may_vary_as_it_likes() -> None:
     assert scale == residual.LARGEST_SCALE
     assert is_agreed(centre, scale)
     assert abs(centre - half.mean()) <= 0.25
+
+
+# --- the loss of rows held out -----------------------------------------------------------------------------------
+
+
+def loss_found(guest: Range, host: Range, a: np.ndarray, b: np.ndarray, y: np.ndarray) -> np.ndarray:
+    made = tables(guest, host, judging=True)
+    constant, factors = made.loss_multipliers(a, y)
+    return np.asarray((constant + (factors * made.columns(b)).sum(axis=0)) / 2.0**RESIDUAL_BITS)
+
+
+@pytest.mark.parametrize(("guest", "host"), [
+    ((-2.0, 1.0), (0.0, 1.0)), ((-3.0, 0.5), (0.0, 1 / 16)), ((0.0, 4.0), (0.0, 4.0)), ((-1.0, 2.0), (0.0, 2.0)),
+    ((1.5, 0.5), (0.0, 2.0)), ((1.0, 0.25), (0.5, 4.0)),
+])  # fmt: skip
+def test_the_mean_loss_comes_from_the_same_columns(guest: Range, host: Range) -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(guest[0], 0.85 * guest[1], 40_000), rng.normal(host[0], 0.85 * host[1], 40_000)
+    y = np.where(rng.random(40_000) < sigma(a + b), 1, -1).astype(np.int8)
+    true = np.logaddexp(0, -y * (a + b))
+    found = loss_found(guest, host, a, b, y)
+    assert abs(found.mean() / true.mean() - 1) < 1e-3
+    swapped = loss_found(guest, host, a, b, -y)  # the control: the other label
+    assert abs(swapped.mean() / true.mean() - 1) > 0.5
+
+
+@pytest.mark.parametrize("guest", [(0.0, 1 / 16), (-500.0, 4.0), (0.0, 4.0)])
+@pytest.mark.parametrize("host", [(0.0, 1 / 16), (6.0, 4.0)])
+def test_no_loss_exceeds_its_bound(guest: Range, host: Range) -> None:
+    a = np.repeat(np.array([-1e6, -12.0, 0.0, 12.0, 1e6]), 5)
+    b = np.tile(np.array([-1e6, -12.0, 0.0, 12.0, 1e6]), 5)
+    for label in (1, -1):
+        assert np.abs(loss_found(guest, host, a, b, np.full(25, label, dtype=np.int8))).max() <= residual.LARGEST_LOSS
+
+
+def test_a_run_that_searches_tells_any_scale() -> None:
+    half = np.random.default_rng(0).normal(0, 5, 1000)
+    told = agreed_range(half, 100.0)
+    assert told[1] > residual.LARGEST_SCALE
+    assert residual.within(told)[1] == residual.LARGEST_SCALE
+    assert is_agreed(*told, tolerant=True)
+    assert not is_agreed(*told)
+
+
+def test_a_half_beyond_its_bound_tells_a_scale_that_is_too_large() -> None:
+    half = np.zeros(1000)
+    half[0] = 20.0
+    for of in (agreed_range, guest_range):
+        assert of(half, 20.0)[1] < 1
+        told = of(half, 19.9)
+        assert told[1] == 2 * residual.LARGEST_SCALE
+        assert is_agreed(*told, tolerant=True)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from vflfast.learn.sines import FIRST_BITS, NEXT_BITS, Waves, agreed_reach, coefficients, is_reach, multiples, residual_bits, whole
-from vflfast.protocol.chain import columns_bound, plain_residual
+from vflfast.learn.residual import LARGEST_LOSS
+from vflfast.learn.sines import (
+    FIRST_BITS,
+    NEXT_BITS,
+    TERMS_PER_L,
+    Waves,
+    agreed_reach,
+    coefficients,
+    is_reach,
+    loss_coefficients,
+    multiples,
+    residual_bits,
+    whole,
+)
+from vflfast.protocol.chain import columns_bound, plain_products
 from vflfast.protocol.forward import SERIES_BOUND
+from vflfast.protocol.multiplied import RoundWeights
 
 
 def test_multiples_are_the_librarys_cosines_and_sines() -> None:
@@ -52,13 +68,32 @@ def test_the_residual_of_many_halves(n_hosts: int) -> None:
     n = 3000
     halves = [rng.normal(0.3 * k - 0.5, 2 / np.sqrt(n_hosts + 1), n) for k in range(n_hosts + 1)]
     labels = np.where(rng.random(n) < 0.3, 1, -1).astype(np.int8)
-    found = plain_residual(halves[0], halves[1:], labels).astype(float) / 2.0 ** residual_bits(n_hosts)
+    found = plain_products(halves[0], halves[1:], labels, RoundWeights()).residual.astype(float) / 2.0 ** residual_bits(n_hosts)
     error = found - (1 / (1 + np.exp(-np.sum(halves, axis=0))) - (labels > 0))
     assert np.sqrt((error**2).mean()) < 6e-3
     assert abs(error.mean()) < 6e-4
     assert np.abs(found).max() < SERIES_BOUND
-    swapped = plain_residual(halves[0], halves[1:], -labels).astype(float) / 2.0 ** residual_bits(n_hosts)
+    swapped = plain_products(halves[0], halves[1:], -labels, RoundWeights()).residual.astype(float) / 2.0 ** residual_bits(n_hosts)
     assert np.abs(swapped - found).min() > 0.9  # the labels are in it
+
+
+@pytest.mark.parametrize("n_hosts", [2, 3, 5])
+def test_the_summed_loss_of_rows_comes_from_the_same_columns(n_hosts: int) -> None:
+    rng = np.random.default_rng(n_hosts)
+    halves = [rng.normal(0.3 * k - 0.8, 2 / np.sqrt(n_hosts + 1), 3000) for k in range(n_hosts + 1)]
+    u = np.sum(halves, axis=0)
+    labels = np.where(rng.random(3000) < 1 / (1 + np.exp(-u)), 1, -1).astype(np.int8)
+    judged = (np.arange(3000) % 5 == 0).astype(np.int64) * 3
+    found = plain_products(halves[0], halves[1:], labels, RoundWeights(judged=judged)).loss / 2.0 ** residual_bits(n_hosts)
+    true = float((judged * np.logaddexp(0, -labels * u)).sum())
+    assert abs(found / true - 1) < 0.005
+
+
+def test_the_largest_loss_bounds_every_sum_of_columns() -> None:
+    """The constant and both factors of every multiple, at the longest L that eight hosts and a guest can have."""
+    for length in (6.0, 60.0, 300.0):
+        constant, even, odd = loss_coefficients(length, math.ceil(length * TERMS_PER_L))
+        assert abs(constant) + math.sqrt(2) * (np.abs(even).sum() + np.abs(odd).sum()) < LARGEST_LOSS
 
 
 def test_columns_stay_within_their_bounds() -> None:

@@ -131,7 +131,7 @@ def test_the_kinds_and_phases_of_messages_do_not_change() -> None:
     assert {kind: (cls.__name__, cls.phase) for kind, cls in ms.KINDS.items()} == {
         1: ("Hello", "setup"), 2: ("KeyAnnouncement", "setup"), 3: ("RowCommitment", "setup"), 4: ("TrainingLabels", "setup"),
         5: ("OrderSeed", "setup"), 6: ("Quota", "setup"), 7: ("MaskSeed", "setup"), 9: ("HalfRange", "forward"),
-        16: ("InnerProducts", "update"), 10: ("Predictor", "forward"), 11: ("Residual", "forward"),
+        16: ("InnerProducts", "update"), 17: ("PenaltyChoice", "update"), 10: ("Predictor", "forward"), 11: ("Residual", "forward"),
         12: ("MaskedGradient", "gradient"), 13: ("OpenedGradient", "gradient"), 14: ("Vote", "vote"), 15: ("Verdict", "vote"),
         20: ("ScoreShare", "score"), 21: ("ThresholdChoice", "score"), 22: ("CombinedScores", "score"), 23: ("ScoreLabels", "score"),
         24: ("ScaleSeed", "score"), 25: ("JointShare", "score"), 26: ("Transcripts", "end"), 27: ("TranscriptsEqual", "end"),

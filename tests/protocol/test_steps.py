@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
-from support.runs import listen, parties, scoring_programs, settings, train, training_programs
+from support.runs import Parties, listen, parties, scoring_programs, settings, train, training_programs
 from support.simulator import MemoryJournal
 
 from vflfast.errors import ProtocolError
@@ -62,6 +64,9 @@ def runs() -> list[Lanes]:
             patch.setattr(forward, "ROWS_PER_MESSAGE", 16)  # several pieces of a vector
             for changes in QUASI_NEWTON:
                 found.append(lanes(listen(training_programs(coarse, settings(max_iter=2, **changes)))[1]))
+        marked = Parties(dataclasses.replace(coarse.guest, held_out=np.arange(200) % 5 == 0), coarse.hosts)
+        search = settings(residual="logistic", solver="lbfgs", alpha="search", max_iter=1)
+        found.append(lanes(listen(training_programs(marked, search))[1]))
         jointly = settings(scoring="joint")
         for changes in JOINT:
             agreed, journals = settings(scoring="joint", **changes), {n: MemoryJournal() for n in party_names(n_hosts)}

@@ -64,8 +64,8 @@ def test_verify_finds_one_wrong_bit(hundred: Parties, monkeypatch: pytest.Monkey
     real = inline.host.open_gradient
 
     async def off_by_one(link: Any, *given: Any) -> Any:
-        values, total = await real(link, *given)
-        return ([values[0] + 1, *values[1:]], total) if link.round == 2 else (values, total)
+        values, total, loss = await real(link, *given)
+        return ([values[0] + 1, *values[1:]] if link.round == 2 else values), total, loss
 
     monkeypatch.setattr(inline.host, "open_gradient", off_by_one)
     with pytest.raises(VflError, match="weights of host1 differ from the plaintext twin's in round 2"):

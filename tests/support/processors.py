@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from numpy._core._multiarray_umath import __cpu_features__  # numpy has no public way to ask
+
 import vflfast
 
 ROOT = Path(vflfast.__file__).parents[1]
-KERNELS = ("SANDYBRIDGE", "HASWELL", "SKYLAKEX")
+NEEDS = {"SANDYBRIDGE": "AVX", "HASWELL": "AVX2", "SKYLAKEX": "AVX512F"}  # what each kernel of BLAS asks of the processor
+KERNELS = tuple(kernel for kernel, feature in NEEDS.items() if __cpu_features__.get(feature))
 
 
 def numpy_features(least: str) -> str:
@@ -50,6 +53,7 @@ import hashlib, sys
 import numpy as np
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.learn.logistic import sigmoid
+from vflfast.learn.penalty import held_out
 from vflfast.learn.scoring import Norm, calibrate, combine
 from vflfast.protocol.block import PartyInputs, joint_hash
 from vflfast.protocol.settings import Settings
@@ -66,10 +70,11 @@ seen = hashlib.sha256()
 new = {"residual": "logistic", "solver": "lbfgs", "stop": "move"}
 cut = [matrices[0], *(CodedMatrix(part, [5] * len(part)) for part in np.array_split(codes[1], 2))]
 runs = [({}, matrices), (new, matrices), ({"solver": "gd", "momentum": 0.5}, matrices), ({"host_woe": True}, matrices),
-        ({"norm": "zscore", "profile": "patent"}, matrices), (new, cut)]
+        ({"norm": "zscore", "profile": "patent"}, matrices), (new, cut), ({**new, "alpha": "search", "max_leverage": 1.0}, matrices)]
 for changes, tables in runs[: int(sys.argv[5])]:
     settings = Settings(max_iter=rounds, **changes)
-    inputs = [PartyInputs(matrix, bytes(32), name, labels if name == "guest" else None)
+    marks = held_out(range(rows), labels) if settings.searches else None
+    inputs = [PartyInputs(matrix, bytes(32), name, *((labels,) if name == "guest" else ()), held_out=marks if name == "guest" else None)
               for matrix, name in zip(tables, ("guest", "host1", "host2"))]
     blocks = train_twin(inputs[0], inputs[1:], settings)
     seen.update(joint_hash([block.hashes[-1] for block in blocks]).encode())

@@ -92,7 +92,7 @@ def print_prediction(shape: RunShape, prediction: Prediction) -> None:
     columns = " + ".join(f"{party.n_columns:,}" for party in shape.parties)
     click.echo(f"{shape.n_rows:,} rows × {columns} columns, {shape.settings.key_bits}-bit key, "
                f"{prediction.kernel} arithmetic on {prediction.threads} threads")  # fmt: skip
-    click.echo(f"rounds    {prediction.rounds} expected ({prediction.least_rounds} at least, {shape.settings.max_iter} at most)")
+    click.echo(f"rounds    {prediction.rounds} expected ({prediction.least_rounds} at least, {shape.settings.last_round} at most)")
     click.echo(f"time      {duration(prediction.seconds)} in one process here, {prediction.round_seconds:.2f} s a round")
     if prediction.apart_seconds is not None and prediction.apart_round_seconds is not None:
         click.echo(f"          {duration(prediction.apart_seconds)} with a machine like this one for every party and that line, "

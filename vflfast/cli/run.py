@@ -198,6 +198,9 @@ def print_summary(summary: dict[str, Any]) -> None:
             click.echo(f"{party}: fix_leverage left {len(names)} columns out: {', '.join(names)}")
     why = "stopped by the rule" if summary["stopped_by_rule"] else "stopped at max_iter"
     click.echo(f"{summary['rounds']} rounds, {why}; last losses: " + ", ".join(f"{k} {v[-1]:.6f}" for k, v in summary["losses"].items()))
+    if summary["alpha_tried"]:
+        tried = ", ".join(f"{alpha:.4g}: {loss:.4f}" for alpha, loss in summary["alpha_tried"])
+        click.echo(f"alpha {summary['alpha']:.4g}, by the log loss of a fifth held out ({tried})")
     if summary["verified_rounds"] is not None:
         click.echo(f"verified: every weight of {summary['verified_rounds']} rounds equals the plaintext twin's, bit for bit")
     if evaluation:

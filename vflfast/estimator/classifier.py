@@ -40,7 +40,8 @@ class VerticalLogisticRegression(Scores):
     Parameters
     ----------
     alpha
-        L2 penalty on standardised columns; None: all parties' columns over the rows, at least 10⁻³.
+        L2 penalty on standardised columns; None: all parties' columns over the rows, at least 10⁻³; "search": the best of five values by
+        the log loss of a fifth of the rows held out.
     max_iter, tol, n_iter_no_change
         The stop rule: at most so many rounds (None: 30, or 50 where the loss decides); fewer once nobody's predictor moves by more than
         `tol`, or, by the loss [0145], once that has stood still, within `tol`, for `n_iter_no_change` rounds.
@@ -97,7 +98,7 @@ class VerticalLogisticRegression(Scores):
     verified_rounds_: int | None
 
     def __init__(
-        self, *, alpha: float | None = None, max_iter: int | None = None, tol: float = DEFAULT_TOL,
+        self, *, alpha: float | str | None = None, max_iter: int | None = None, tol: float = DEFAULT_TOL,
         n_iter_no_change: int = DEFAULT_N_ITER_NO_CHANGE, class_weight: str | dict[Any, float] | None = None,
         threshold: float | str = "quota", numeric: str = "bins", max_levels: int = MAX_LEVELS, overrides: dict[str, str] | None = None,
         min_class_size: int = MIN_CLASS_SIZE, encoding: str = "ordinal", fix_leverage: bool = False,
@@ -227,7 +228,7 @@ class VerticalLogisticRegression(Scores):
                 matrix, digest, name, labels if name == "guest" else None, row_weights=row_weights if name == "guest" else None,
                 start=(self.parties_[name].weights, self.parties_[name].intercept) if going_on else None,
                 after_round=watch.of(name) if held else None,
-            ), binners[name], settings, fix=self.fix_leverage)
+            ), binners[name], settings, frame.index, fix=self.fix_leverage)
             for name, matrix in matrices.items()
         ]  # fmt: skip
         done = trial.run(inputs, settings, encrypted=self.encrypted, verify=self.verify)

@@ -60,9 +60,10 @@ def run(inputs: Sequence[PartyInputs], settings: Settings, *, encrypted: bool = 
     scale = ScoreScale.of_seed(fresh_seed(), settings.predictor_bound, len(blocks)) if settings.scoring == "joint" else None
     models = [
         PartyModel(
-            name, *block.coefficients(), block.alpha, len(block.losses), block.flag, block.losses, block.hashes, LeakLedger(name), session,
-            settings, None if norm is None else norm.to_dict(),
+            name, *block.coefficients(), block.alpha, len(block.losses), block.stopped, block.losses, block.hashes, LeakLedger(name),
+            session, settings, None if norm is None else norm.to_dict(),
             woe=block.matrix.column_values if settings.host_woe and name != "guest" else None, left_out=own.left_out, scale=scale,
+            tried=None if block.search is None or name != "guest" else block.search.tried(),
         )
         for name, block, norm, own in zip(names, blocks, norms, inputs, strict=True)
     ]  # fmt: skip

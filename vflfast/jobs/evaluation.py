@@ -97,6 +97,7 @@ def summary(trained: TrainedJob, evaluation: dict[str, Any], clock: StageClock) 
         "left_out": {party.role: party.facts["left_out"] for party in trained.parties},
         "bins": {party.role: party.binner.to_records() for party in trained.parties},
         "alpha": result.guest.alpha,
+        "alpha_tried": result.guest.tried,
         "rounds": result.guest.n_iter,
         "stopped_by_rule": all(m.stopped for m in models),
         "losses": {m.name: m.losses for m in models},

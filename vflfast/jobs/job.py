@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..crypto import storage
 from ..crypto.coded import CodedMatrix
 from ..crypto.schemes import scheme
 from ..errors import InputError, ModelError
+from ..learn.penalty import held_out
 from ..learn.separation import suspects
 from ..learn.watch import RoundWatch
 from ..learn.weights import class_weights, in_units
@@ -162,7 +163,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
         tables = narrowed(tables, matched)
     is_test = in_test_part(tables[0].ids, matched.positions[0], job.test_share)
     positions, commitment = matched.rows(~is_test)
-    labels = tables[0].labels
+    labels, ids = tables[0].labels, tables[0].ids[positions[0]]
     if labels is None:
         raise InputError("label_column", "the guest's table has no labels")
     budgets = [budget_of(plan, job.settings, table.ids, rows) for plan, table, rows in zip(plans, tables, positions, strict=True)]
@@ -182,7 +183,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     inputs[0] = dataclasses.replace(inputs[0], labels=own, row_weights=row_weights(own, job.guest, job.settings))
     with observer.stage("measure rows"):
         inputs = [
-            mended(plan.name, one, binner, job.settings, fix=plan.fix_leverage)
+            mended(plan.name, one, binner, job.settings, ids, fix=plan.fix_leverage)
             for plan, one, binner in zip(plans, inputs, binners, strict=True)
         ]
     test = None
@@ -191,12 +192,17 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own))
 
 
-def mended(party: str, inputs: PartyInputs, binner: Binner, settings: Settings, *, fix: bool) -> PartyInputs:
-    """Return the inputs with the names of their features; with `fix`, without the columns that set rows apart, each named in a warning.
+def mended(
+    party: str, inputs: PartyInputs, binner: Binner, settings: Settings, ids: Iterable[object], *, fix: bool
+) -> PartyInputs:
+    """Return the inputs with the names of their features, and the rows held out where the penalty is searched for.
 
-    Features that are all one class, as ids are, are named in a warning too.
+    With `fix`, without the columns that set rows apart, each named in a warning. Features that are all one class, as ids are, are named
+    in a warning too. `ids` are those of the rows.
     """
     inputs = dataclasses.replace(inputs, features=tuple(binner.feature_names))
+    if settings.searches and inputs.labels is not None:
+        inputs = dataclasses.replace(inputs, held_out=held_out([str(one) for one in ids], inputs.labels))
     for name in binner.without_classes:
         log.warning("%s: %s is left out: none of its values has enough customers for a class; is it an id, or free text?", party, name)
     if not fix:

@@ -208,8 +208,8 @@ def train(
     fitted = _binners(matched.tables, binning, binners, agreed)
     names = inline.party_names(len(matched.tables) - 1)[1:]
     inputs = [
-        mended(name, PartyInputs(binner.transform(table), matched.commitment, name, table.labels), binner, agreed, fix=fix_leverage)
-        for binner, table, name in zip(fitted, matched.tables, names, strict=True)
+        mended(name, PartyInputs(binner.transform(own), matched.commitment, name, own.labels), binner, agreed, own.ids, fix=fix_leverage)
+        for binner, own, name in zip(fitted, matched.tables, names, strict=True)
     ]
     result = inline.train(inputs[0], inputs[1:], agreed, observer=observer, verify=verify)
     models = zip((result.guest, *result.hosts), fitted, strict=True)

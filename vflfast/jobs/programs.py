@@ -179,7 +179,8 @@ class _Training:
             budget = budget_of(plan, self._party.settings, self._matching.table.ids, matched.positions)
             inputs = PartyInputs(matrix, matched.commitment, plan.organisation, labels, row_weights=weights, budget=budget)
             self._observer(plan.name, 0, "measure rows")
-            self._prepared = mended(plan.name, inputs, binner, self._party.settings, fix=plan.fix_leverage), binner
+            ids = self._matching.table.ids[matched.positions]
+            self._prepared = mended(plan.name, inputs, binner, self._party.settings, ids, fix=plan.fix_leverage), binner
             self._matched = matched
         return self._prepared[0]
 

@@ -97,7 +97,7 @@ class Progress(StageClock):
 
     def __init__(self, settings: Settings, *, quiet: bool = False) -> None:
         super().__init__()
-        self.max_iter = settings.max_iter
+        self.last_round = settings.last_round
         self.least_rounds = settings.least_rounds
         self._console = Console(stderr=True, quiet=quiet)
         self._status = self._console.status("starting") if self._console.is_terminal and not quiet else None
@@ -122,7 +122,7 @@ class Progress(StageClock):
         """Return the line: where the run is, its figures, bytes and time, how long a round takes, what remains at least."""
         if not self._round:
             return f"{party}: {stage}"
-        text = f"round {self._round} (stop rule: {self.least_rounds} or more, at most {self.max_iter})  {party}: {stage}"
+        text = f"round {self._round} (stop rule: {self.least_rounds} or more, at most {self.last_round})  {party}: {stage}"
         for what, values in self.figures.items():
             text += f"  {what} " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
         text += f"  {self.n_bytes / 1e6:,.1f} MB, {duration(self._since - self._start)}"

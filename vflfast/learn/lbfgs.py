@@ -100,6 +100,20 @@ class Lbfgs:
         self.before, self.slope = (theta, gradient, conditioned), share * slope
         return theta + share * direction
 
+    def penalise(self, more: Floats, scale: float) -> None:
+        """Take the pairs over to another penalty: the loss is `scale` times the old one, plus ½·Σ more·θ².
+
+        Its gradient is g·scale + more·θ, so a pair's y becomes y·scale + more·s; P is the new one. Where the last step began is forgotten:
+        what its slope is now, no party knows alone.
+
+        Parameters
+        ----------
+        more
+            What the penalty of each of the party's own coordinates grows by, shape (n_coordinates,).
+        """
+        self.pairs = [(s, moved, self.precondition(moved)) for s, y, _ in self.pairs for moved in (y * scale + more * s,)]
+        self.before = None
+
     def state(self) -> dict[str, Any]:
         """Return what the next step needs, ready for JSON."""
         return {

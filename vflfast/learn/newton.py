@@ -35,11 +35,14 @@ class Newton(Protocol):
         """Return H⁻¹·slope, 0 for constant columns."""
 
 
-def make_newton(matrix: CodedMatrix, scaling: Scaling, alpha: float, curvature: float) -> Newton:
-    """Return the solver for a block of this many columns; InputError for dependent columns without a penalty."""
+def make_newton(matrix: CodedMatrix, scaling: Scaling, alpha: float, curvature: float, correlations: Floats | None = None) -> Newton:
+    """Return the solver for a block of this many columns; InputError for dependent columns without a penalty.
+
+    `correlations`, where they are at hand for several penalties, are left as they are.
+    """
     if matrix.n_columns > MAX_GRAM_COLUMNS:
         return Iterated(Correlations(matrix, scaling), alpha, curvature)
-    return Factored(scaling.correlations(matrix), scaling, alpha, curvature)
+    return Factored(scaling.correlations(matrix) if correlations is None else correlations.copy(), scaling, alpha, curvature)
 
 
 class Factored:

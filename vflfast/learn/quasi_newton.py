@@ -10,9 +10,12 @@ import numpy as np
 
 from ..crypto.coded import CodedMatrix
 from ..errors import InputError, ModelError
+from ..params import MAX_GRAM_COLUMNS
+from . import checks
 from .checks import Floats
 from .lbfgs import Lbfgs
 from .logistic import linear_predictor
+from .newton import make_newton
 from .solver import BlockNewton
 from .weights import RowWeights
 
@@ -42,6 +45,7 @@ class QuasiNewton(BlockNewton):
     ) -> None:
         super().__init__(matrix, alpha=alpha, n_blocks=n_blocks, weights=weights)
         self._matrix, self._has_intercept = matrix, has_intercept
+        self._correlations: Floats | None = None  # kept once a second λ needs them
         self._lbfgs = Lbfgs(self._precondition, self._move)
 
     def steps(self, theta: Floats, intercept: float, gradient_sums: list[int], residual_sum: int, frac_bits: int) -> Steps:
@@ -68,6 +72,21 @@ class QuasiNewton(BlockNewton):
         if not np.isfinite(found).all():
             raise InputError("alpha", "the weights exceed the range of float64; a larger penalty is needed")
         return (found[:-1].copy(), float(found[-1])) if self._has_intercept else (found, intercept)
+
+    def penalise(self, alpha: float, scale: float = 1.0) -> None:
+        """Take another λ over, of a loss that is `scale` times the old one; pairs go with it, and correlations are computed once.
+
+        Raises
+        ------
+        InputError
+            Dependent columns without a penalty.
+        """
+        if self._correlations is None and self._matrix.n_columns <= MAX_GRAM_COLUMNS:
+            self._correlations = self.scaling.correlations(self._matrix)
+        before, self.alpha = self.alpha, checks.number("alpha", alpha, least=0.0)
+        self._newton = make_newton(self._matrix, self.scaling, self.alpha, self._block_curvature, self._correlations)
+        more = np.full(self.n_columns, self.alpha - before * scale)
+        self._lbfgs.penalise(np.append(more, 0.0) if self._has_intercept else more, scale)
 
     def state(self) -> dict[str, Any]:
         """Return pairs and where the last step began; they belong to a checkpoint."""

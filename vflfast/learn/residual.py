@@ -14,7 +14,11 @@ z = (x − m)/s the weight e^(−z²/2) + 0.03·e^(−|z|/2), which is that of a
   would leave [−1, 2] at some b, c_1 … c_K are made smaller until it does not: far from the centre, where few rows are. So the residual's
   bound holds for any two halves, whatever their scales.
 
-Between points both are linear; beyond the ends they stay as they are there. φ_k has `PHI_BITS` binary places after it is scaled to
+The log loss log(1 + e^(−y·u)) of rows held out (penalty.py) comes from such columns too: d_0 … d_K are its weighted least squares on
+1, φ_1 … φ_K, for either label. In a round that judges, φ are the leading functions of σ(a + b) and, at `LOSS_SHARE` of its size, of both
+losses: one column more as a rule, and an error of the mean loss near 10⁻⁴, where those of σ alone leave up to a tenth.
+
+Between points all are linear; beyond the ends they stay as they are there. φ_k has `PHI_BITS` binary places after it is scaled to
 [−1, 1], c_k as many as `FACTOR_BITS`; c_0 and y have those of the sum of both. Rounding is to nearest, ties to even.
 """
 
@@ -30,12 +34,14 @@ from numba import njit
 
 from ..errors import BoundError
 from .checks import Floats, Ints
-from .elementary import exp
+from .elementary import exp, softplus
 from .logistic import sigmoid
 
 ERROR = 1.5e-3  # weighted root mean square of what K columns leave of σ(a + b)
 MOST_COLUMNS = 16
 LOWEST, HIGHEST = -1.0, 2.0  # of c_0 + Σ c_k·φ_k, before rounding
+LOSS_SHARE = 0.1  # of the loss beside σ where functions serve both
+LARGEST_LOSS = 1000.0  # of a row, and of what its sum of columns can be in magnitude
 A_POINTS, A_END = 601, 12.0
 B_POINTS, B_END = 801, 6.0
 ENDS = 6.0  # in scales, where that is more
@@ -70,9 +76,23 @@ class Tables:
         first = _interpolated(constant, half, centre, guest_end(scale), RESIDUAL_BITS)
         return first, np.stack([_interpolated(row, half, centre, guest_end(scale), FACTOR_BITS) for row in others])
 
+    def loss_multipliers(self, half: Floats, labels: npt.NDArray[np.int8]) -> tuple[Ints, Ints]:
+        """Return d_0 with `RESIDUAL_BITS`, shape (n_rows,), and d_1 … d_K with `FACTOR_BITS` binary places, shape (K, n_rows)."""
+        centre, scale = self.guest
+        bits = [RESIDUAL_BITS, *[FACTOR_BITS] * len(self.phi)]
+        by_label = [
+            [_interpolated(row, half, centre, guest_end(scale), places) for row, places in zip(table, bits, strict=True)]
+            for table in _loss_factors(self.guest, self.host)
+        ]
+        constant, *others = (np.where(labels > 0, positive, negative) for positive, negative in zip(*by_label, strict=True))
+        return constant, np.stack(others)
 
-def agreed_range(half: Floats) -> Range:
+
+def agreed_range(half: Floats, bound: float | None = None) -> Range:
     """Return the centre and scale of a host's half.
+
+    With a `bound`, in a run that searches for λ, any scale is told, and one that is too large of a half beyond the bound. Such a half
+    ends the search or the run (block.py), and until then counts as one that varies less (`within`).
 
     Raises
     ------
@@ -80,19 +100,26 @@ def agreed_range(half: Floats) -> Range:
         It varies too much for the residual to be trusted.
     """
     mean, scale = _moments(half)
+    if bound is not None:
+        return agreed_centre(mean, scale), _told(half, scale, bound)
     if scale > LARGEST_SCALE:
         raise BoundError(
             "alpha", f"a host's half has a standard deviation above {LARGEST_SCALE:g}; the logistic residual cannot be trusted there. "
-            "A larger alpha keeps it smaller; residual = \"taylor\" has no such limit"
+            "A larger alpha keeps it smaller, and alpha = \"search\" finds one; residual = \"taylor\" has no such limit"
         )  # fmt: skip
     return agreed_centre(mean, scale), scale
 
 
-def guest_range(half: Floats) -> Range:
-    """Return the centre and scale of the guest's half, which may vary as it likes: c_k are exact in u′."""
+def guest_range(half: Floats, bound: float | None = None) -> Range:
+    """Return the centre and scale of the guest's half, which may vary as it likes: c_k are exact in u′; `bound` as of `agreed_range`."""
     mean, scale = _moments(half)
     scale = min(scale, LARGEST_SCALE)
-    return agreed_centre(mean, scale), scale
+    return agreed_centre(mean, scale), _told(half, scale, bound)
+
+
+def _told(half: Floats, scale: float, bound: float | None) -> float:
+    """The scale, or where the half goes beyond the bound one that is too large."""
+    return scale if bound is None or float(np.abs(half).max()) <= bound else max(scale, 2 * LARGEST_SCALE)
 
 
 def guest_end(scale: float) -> float:
@@ -112,9 +139,14 @@ def _moments(half: Floats) -> tuple[float, float]:
     return mean, agreed_scale(math.sqrt(math.fsum((spread * spread).tolist()) / half.size))
 
 
-def is_agreed(centre: float, scale: float) -> bool:
+def within(half: Range) -> Range:
+    """Return the range that the tables are made for: no scale above the largest that can be trusted."""
+    return half[0], min(half[1], LARGEST_SCALE)
+
+
+def is_agreed(centre: float, scale: float, *, tolerant: bool = False) -> bool:
     """Return whether a centre and a scale are ones that `agreed_range` and `guest_range` give."""
-    known = LEAST_SCALE <= scale <= LARGEST_SCALE and agreed_scale(scale) == scale
+    known = LEAST_SCALE <= scale <= (MAX_CENTRE if tolerant else LARGEST_SCALE) and agreed_scale(scale) == scale
     return known and abs(centre) <= MAX_CENTRE and agreed_centre(centre, scale) == centre
 
 
@@ -134,20 +166,47 @@ def agreed_centre(mean: float, scale: float) -> float:
 
 
 @lru_cache(maxsize=KEPT_TABLES)
-def tables(guest: Range, host: Range) -> Tables:
-    """Return the tables of the agreed ranges of both halves."""
+def tables(guest: Range, host: Range, *, judging: bool = False) -> Tables:
+    """Return the tables of the agreed ranges of both halves; `judging`: of a round that sums the loss of rows, too."""
     a_weight, a = _points(A_POINTS, guest, guest_end(guest[1]))
     b_weight, b = _points(B_POINTS, host, host_end(host[1]))
     root = np.sqrt(b_weight)
     values = sigmoid((a[:, None] + b[None, :]).ravel()).reshape(A_POINTS, B_POINTS)
     mean = _product(b_weight, values.T.copy())  # σ(a + ·) on the constant function
     centred = (values - mean[:, None]) * root
-    basis = _leading(centred * np.sqrt(a_weight)[:, None], root)
+    rows = np.sqrt(a_weight)[:, None]
+    losses = [LOSS_SHARE * _centred(loss, b_weight) * root * rows for loss in _losses(a, b)] if judging else []
+    basis = _leading(np.vstack([centred * rows, *losses]), root)
     across = centred.T.copy()
     largest = np.abs(basis / root).max(axis=1)
     phi = basis / root / largest[:, None]
     factors = np.stack([_product(row, across) * most for row, most in zip(basis, largest, strict=True)])
-    return Tables(guest, host, phi, np.vstack([mean, factors * _held(mean, factors, phi)]))
+    return Tables(guest, host, phi, np.vstack([mean, factors * _held(mean, factors, phi, LOWEST, HIGHEST)]))
+
+
+@lru_cache(maxsize=KEPT_TABLES)
+def _loss_factors(guest: Range, host: Range) -> tuple[Floats, Floats]:
+    """Return d on the guest's points for label 1 and for −1, shape (K + 1, A_POINTS) each."""
+    phi = tables(guest, host, judging=True).phi
+    _, a = _points(A_POINTS, guest, guest_end(guest[1]))
+    weight, b = _points(B_POINTS, host, host_end(host[1]))
+    squares = [_inner(weight * row, row) for row in phi]
+    found = []
+    for loss in _losses(a, b):
+        across = loss.T.copy()
+        mean = np.minimum(_product(weight, across), LARGEST_LOSS)
+        factors = np.stack([_product(weight * row, across) / square for row, square in zip(phi, squares, strict=True)])
+        found.append(np.vstack([mean, factors * _held(mean, factors, phi, -LARGEST_LOSS, LARGEST_LOSS)]))
+    return found[0], found[1]
+
+
+def _losses(a: Floats, b: Floats) -> list[Floats]:
+    """log(1 + e^(−y(a + b))) of label 1, then of −1, on all pairs of points."""
+    return [softplus((sign * (a[:, None] + b[None, :])).ravel()).reshape(A_POINTS, B_POINTS) for sign in (-1.0, 1.0)]
+
+
+def _centred(values: Floats, weight: Floats) -> Floats:
+    return np.asarray(values - _product(weight, values.T.copy())[:, None])
 
 
 def _points(count: int, half: Range, end: float) -> tuple[Floats, Floats]:
@@ -168,21 +227,23 @@ def _leading(weighted: Floats, root: Floats) -> Floats:
         start = start * np.linspace(-1.0, 1.0, root.size)
         vector = _orthonormal(start, basis)
         for _ in range(ITERATIONS):
-            vector = _orthonormal(_product(_product(vector, across), weighted), basis)
+            image = _product(_product(vector, across), weighted)
+            vector = _orthonormal(image, basis) if image.any() else vector  # far from 0, σ is constant
         image = _product(vector, across)
         left -= _inner(image, image)
         basis = np.vstack([basis, vector])
     return basis
 
 
-def _held(mean: Floats, factors: Floats, phi: Floats) -> Floats:
-    """What the factors at each point a are multiplied by, at most 1, so that c_0 + Σ c_k·φ_k stays in [LOWEST, HIGHEST]."""
+def _held(mean: Floats, factors: Floats, phi: Floats, lowest: float, highest: float) -> Floats:
+    """What the factors at each point a are multiplied by, at most 1, so that c_0 + Σ c_k·φ_k stays in [lowest, highest]."""
     beside = np.zeros((mean.size, phi.shape[1]))
     for row, function in zip(factors, phi, strict=True):
         beside += row[:, None] * function[None, :]
     above, below = beside.max(axis=1), -beside.min(axis=1)  # both at least 0: of mean 0
     tiny = np.finfo(np.float64).tiny
-    return np.minimum(1.0, np.minimum((HIGHEST - mean) / np.maximum(above, tiny), (mean - LOWEST) / np.maximum(below, tiny)))
+    share: Floats = np.minimum(1.0, np.minimum((highest - mean) / np.maximum(above, tiny), (mean - lowest) / np.maximum(below, tiny)))
+    return share
 
 
 def _interpolated(table: Floats, at: Floats, centre: float, end: float, bits: int) -> Ints:

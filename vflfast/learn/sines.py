@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from . import linalg
 from .checks import Floats, Ints
+from .elementary import exp, softplus
 from .logistic import sigmoid
-from .residual import LEAST_SCALE, MAX_CENTRE, agreed_range, agreed_scale
+from .residual import LARGEST_SCALE, LEAST_SCALE, MAX_CENTRE, agreed_range, agreed_scale
 
 MOST_DEVIATIONS = 8.0  # that a half reaches from its centre; clipped beyond
 LARGEST_REACH = 32.0  # that many deviations of the largest half whose residual can be trusted (residual.py)
@@ -28,6 +30,7 @@ LEAST_L = 6.0
 TERMS_PER_L = 2 / 3  # K over L: an error below 8.5·10^-4
 FIRST_BITS, NEXT_BITS = 12, 10  # binary places of the first host's cosines and sines, and of each factor of the others
 POINTS = 2401
+RIDGE = 1e-9  # of the least squares of the loss
 SERIES = 24  # terms of the power series: (π/2)^24/24! is below 10^-19
 
 Range = tuple[float, float]  # centre and reach of a half
@@ -38,15 +41,26 @@ def residual_bits(n_hosts: int) -> int:
     return FIRST_BITS + NEXT_BITS * n_hosts
 
 
-def agreed_reach(half: Floats) -> Range:
-    """Return the centre of a half, and how far it reaches from there, rounded up to the next power of √2; BoundError as `agreed_range`."""
-    centre, scale = agreed_range(half)
+def agreed_reach(half: Floats, bound: float | None = None) -> Range:
+    """Return the centre of a half, and how far it reaches from there, rounded up to the next power of √2; BoundError as `agreed_range`.
+
+    With a `bound`, in a run that searches for λ, a half that varies too much or goes beyond it says so by a reach above the largest.
+    """
+    centre, scale = agreed_range(half, bound)
+    if scale > LARGEST_SCALE:
+        return centre, agreed_scale(MOST_DEVIATIONS * scale)
     return centre, agreed_scale(min(float(np.abs(half - centre).max()), MOST_DEVIATIONS * scale))
 
 
-def is_reach(centre: float, reach: float) -> bool:
+def within(half: Range) -> Range:
+    """Return the range that the series is made for: no reach above the largest that can be trusted."""
+    return half[0], min(half[1], LARGEST_REACH)
+
+
+def is_reach(centre: float, reach: float, *, tolerant: bool = False) -> bool:
     """Return whether a centre and a reach can be those of a half."""
-    return abs(centre) <= MAX_CENTRE and LEAST_SCALE <= reach <= LARGEST_REACH and agreed_scale(reach) == reach
+    known = LEAST_SCALE <= reach <= (MAX_CENTRE if tolerant else LARGEST_REACH) and agreed_scale(reach) == reach
+    return known and abs(centre) <= MAX_CENTRE
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,19 @@ class Waves:
         return whole(a * sines, NEXT_BITS), whole(a * cosines, NEXT_BITS)
 
 
+    def loss_factors(self, half: Floats, labels: npt.NDArray[np.int8]) -> tuple[float, Floats, Floats]:
+        """Return what log(1 + e^(−y·u)) is made of: a constant, and the guest's factors of the sums' cosines and sines.
+
+        Returns
+        -------
+        (float, float64 of shape (terms, n_rows), the same)
+        """
+        constant, even, odd = loss_coefficients(self.length, self.terms)
+        cosines, sines = self.of(0, half)
+        alpha, beta = np.array(even)[:, None], -labels.astype(np.float64) * np.array(odd)[:, None]
+        return constant, alpha * cosines + beta * sines, beta * cosines - alpha * sines
+
+
 def whole(values: Floats, bits: int) -> Ints:
     """Return values in whole steps of 2^−bits, rounded to nearest, ties to even."""
     found: Ints = np.rint(values * (1 << bits)).astype(np.int64)
@@ -103,6 +130,22 @@ def coefficients(length: float, terms: int) -> tuple[float, ...]:
     right = linalg.product(sines, target)
     linalg.cholesky(normal)  # the sines are independent
     return tuple(linalg.solve(normal, right).tolist())
+
+
+@lru_cache(maxsize=64)
+def loss_coefficients(length: float, terms: int) -> tuple[float, tuple[float, ...], tuple[float, ...]]:
+    """Return the least squares of log(1 + e^u) on 1, cosines and sines over [−L, L], with rows as a rule within a quarter of L."""
+    grid = np.linspace(-length, length, POINTS)
+    z = grid / (length / 4)
+    weight = exp(-z * z / 2) + 0.03 * exp(-np.abs(z) / 2)
+    cosines, sines = multiples(grid * (np.pi / (2 * length)), terms)
+    columns = np.vstack([np.ones(POINTS), cosines, sines])
+    normal = np.stack([linalg.product(columns * weight, row) for row in columns]) / POINTS
+    right = linalg.product(columns * weight, softplus(grid)) / POINTS
+    np.fill_diagonal(normal, normal.diagonal() + RIDGE)
+    linalg.cholesky(normal)  # positive definite by the ridge
+    found = linalg.solve(normal, right).tolist()
+    return found[0], tuple(found[1 : terms + 1]), tuple(found[terms + 1 :])
 
 
 def multiples(angle: Floats, terms: int) -> tuple[Floats, Floats]:

@@ -196,8 +196,8 @@ class BlockNewton(BlockSolver):
             raise InputError("omega", f"must be below 2/n_blocks = {2.0 / self.n_blocks:g}, else the rounds may diverge")
         if weights is not None:
             self.intercept_relaxation = self.omega
-        curvature = self._curvature(self.omega * self.n_blocks / MARGIN)
-        self._newton = make_newton(matrix, self.scaling, self.alpha, curvature)
+        self._block_curvature = self._curvature(self.omega * self.n_blocks / MARGIN)
+        self._newton = make_newton(matrix, self.scaling, self.alpha, self._block_curvature)
 
     def newton(self, slope: Floats) -> Floats:
         """H⁻¹·slope."""

@@ -10,6 +10,7 @@ from typing import Any
 from ..crypto import calibration
 from ..crypto.calibration import Rates
 from ..errors import InputError, LeakageGuardError
+from ..learn.penalty import MOST_ROUNDS
 from ..params import MAX_GRAM_COLUMNS, RELAXATION, ROW_PACKINGS
 from ..protocol.leakage import guard_batches
 from ..protocol.settings import Settings
@@ -79,9 +80,10 @@ def expected_rounds(settings: Settings, n_parties: int) -> int:
     """
     change, fall = FIRST_CHANGE, 1 - RELAXATION / max(n_parties, 2)
     if settings.tol == 0:
-        return settings.max_iter
+        return settings.last_round
     if settings.solver == "lbfgs":
-        return min(settings.max_iter, LBFGS_ROUNDS + settings.least_rounds)
+        searched = MOST_ROUNDS if settings.searches else 0
+        return min(settings.max_iter, LBFGS_ROUNDS + settings.least_rounds) + searched
     power = 2 if settings.profile == "patent" else 1
     first = 1 + max(0, math.ceil(math.log(settings.tol / change**power) / (power * math.log(fall))))
     return min(settings.max_iter, first + settings.n_iter_no_change - 1)

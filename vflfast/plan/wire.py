@@ -8,7 +8,7 @@ from ..learn.residual import tables
 from ..learn.sines import Waves
 from ..protocol import messages as ms
 from ..protocol.forward import pieces, residual_bound
-from ..protocol.gradient import gradient_bound
+from ..protocol.gradient import opened_bound, opened_values
 from ..protocol.joint import MASKED_BOUND
 from ..protocol.packing import agreed_packing
 from ..protocol.scores import SCORE_BOUND
@@ -22,8 +22,8 @@ FRAME_BYTES = ms.HEADER.size + ms.DIGEST_BYTES
 
 def opening_plan(shape: RunShape, party: PartyShape) -> SlotPlan:
     """Return how a party's gradient is packed for the arbiter."""
-    bound = gradient_bound(shape.settings, shape.n_rows, party.largest, len(shape.parties))
-    return plan_opening(party.n_columns + 1, bound, shape.settings.key_bits)
+    bound = opened_bound(shape.settings, party.name, shape.n_rows, party.largest, len(shape.parties))
+    return plan_opening(opened_values(shape.settings, party.name, party.n_columns), bound, shape.settings.key_bits)
 
 
 def sums_plan(shape: RunShape, host: PartyShape) -> SlotPlan:

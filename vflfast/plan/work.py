@@ -111,7 +111,7 @@ class Work:
         per_round = {"guest": self.groups * len(self.hosts), **{host.name: self.groups for host in self.hosts}}
         per_round["arbiter"] = sum(blinding_factors(opening_plan(self.shape, p).n_plaintexts) + 1 for p in self.shape.parties)
         for name, count in per_round.items():
-            self.tables[name].expect(count * settings.max_iter)
+            self.tables[name].expect(count * settings.last_round)
 
     def add(self, party: str, stage: str, micros: float) -> None:
         """Add a step."""

@@ -21,7 +21,7 @@ from ..params import MAX_COLUMN_VALUE, MAX_COUNT
 from . import messages as ms
 from . import woe
 from .forward import Refill
-from .gradient import gradient_bound
+from .gradient import opened_bound, opened_values
 from .joint import MASKED_BOUND, ScoreScale, total
 from .link import Link
 from .noise import SECRET_BYTES, Noise
@@ -69,7 +69,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     sums = await _receive_quotas(link, private.public, opening, settings)
     noise = _noise_secret(opening, settings)
     blinds = sum(private.encryptions_to_open(one.n_ciphertexts) for one in sums.values()) + len(sums)  # a round's openings and votes
-    private.public.expect(blinds * settings.max_iter)
+    private.public.expect(blinds * settings.last_round)
     link.idle = Refill(private.public, blinds)
     stop = opening.checkpoint is not None and opening.checkpoint.stopped
     while not stop:
@@ -99,7 +99,10 @@ async def score(link: Link, inputs: ArbiterInputs, model: ArbiterModel, settings
     await say_hello_to_score(link, settings, inputs.organisation, 0, model.session)
     await announce_key(link, private)
     if model.settings.scoring != settings.scoring:
-        raise InputError("scoring", f"is {settings.scoring!r}; the model was trained for labels by {model.settings.scoring!r}: set that")
+        raise InputError(
+            "scoring", f"is {settings.scoring!r}; the model was trained for labels by {model.settings.scoring!r}: "
+            f"set scoring = {model.settings.scoring!r}"
+        )  # fmt: skip
     if len(model.powers) != len(link.peers):
         raise InputError("model", f"has {len(model.powers)} parties, this session {len(link.peers)}")
     if settings.scoring == "joint":
@@ -151,9 +154,9 @@ async def _receive_quotas(link: Link, public: Public, opening: Opening, settings
             raise ProtocolError(party, "Quota", f"says {message.n_rows} rows and values up to {message.largest}; no table has these")
         if n_rows not in (None, message.n_rows):
             raise ProtocolError(party, "Quota", f"says {message.n_rows} rows; {link.peers[0]} says {n_rows}")
-        n_rows, n_values = message.n_rows, opening.columns[party] + 1
+        n_rows, n_values = message.n_rows, opened_values(settings, party, opening.columns[party])
         with _fault_of(party, "Quota"):
-            bound = gradient_bound(settings, n_rows, message.largest, len(link.peers))
+            bound = opened_bound(settings, party, n_rows, message.largest, len(link.peers))
             sums[party] = Sums(n_values, bound, public.opening_size(n_values, bound), Noise.agreed(settings, n_rows, len(link.peers)))
     return sums
 
@@ -202,7 +205,7 @@ def _fault_of(party: str, step: str) -> Iterator[None]:
 
 
 async def _count_votes(link: Link, private: Private, settings: Settings) -> bool:
-    """AND of the encrypted flags; STOP also at max_iter [0135]."""
+    """AND of the encrypted flags; STOP also at the last round that is agreed [0135]."""
     flags: list[bool] = []
     transcripts = {link.name: link.transcripts()}
     for party in link.peers:
@@ -212,7 +215,7 @@ async def _count_votes(link: Link, private: Private, settings: Settings) -> bool
         with _fault_of(party, "Vote"):
             flags += map(bool, private.read(request, 1))
     compare(link, transcripts, "Vote")
-    return all(flags) or link.round >= settings.max_iter
+    return all(flags) or link.round >= settings.last_round
 
 
 async def _receive_shares(link: Link, private: Private, settings: Settings) -> tuple[dict[str, ms.ScoreShare], list[Floats]]:

@@ -7,6 +7,9 @@ become those of the sum of angles, puts them under fresh randomness and hands th
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +21,7 @@ from ..learn.sines import Waves, agreed_reach, is_reach
 from . import messages as ms
 from .forward import Arrival, pieces, residual_bound
 from .link import Link
+from .multiplied import GuestFactors, Judged, Products, RoundWeights, plain_loss, return_products
 from .settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -35,8 +39,8 @@ def columns_bound(place: int) -> int:
     return 1 << sines.FIRST_BITS + (sines.NEXT_BITS + 1) * place
 
 
-async def pass_on(link: Link, public: Public, half: Floats) -> None:
-    """Host: send the cosines and sines of the sum up to its own half to the next host, or to the guest.
+async def pass_on(link: Link, public: Public, half: Floats, bound: float | None = None) -> bool:
+    """Host: send the cosines and sines of the sum up to its own half to the next host, or to the guest; return whether all can be trusted.
 
     Raises
     ------
@@ -45,7 +49,7 @@ async def pass_on(link: Link, public: Public, half: Floats) -> None:
     ProtocolError
         Ranges or columns of others are not what is due.
     """
-    agreed = await _agree(link, half)
+    agreed, trusted = await _agree(link, half, bound)
     hosts = hosts_of(link)
     place = hosts.index(link.name)
     to = hosts[place + 1] if place + 1 < len(hosts) else "guest"
@@ -55,7 +59,7 @@ async def pass_on(link: Link, public: Public, half: Floats) -> None:
             link.stage("encrypt")
             encrypted = public.encrypt_encoded(columns[:, piece].ravel(), frac_bits=0, bound=columns_bound(0))
             await link.send(to, ms.Predictor(encrypted.limbs))
-        return
+        return trusted
     cosines, sine = (sines.whole(part, sines.NEXT_BITS) for part in agreed.of(place + 1, half))
     arrival = Arrival(public, hosts[place - 1], ms.Predictor, columns_bound(place - 1))
     for piece in pieces(half.size):
@@ -63,49 +67,40 @@ async def pass_on(link: Link, public: Public, half: Floats) -> None:
         link.stage("encrypt")
         turned = CipherVector(public, _turned(came, cosines[:, piece], sine[:, piece]).vector, 0, columns_bound(place))
         await link.send(to, ms.Predictor(public.rerandomize(turned).limbs))
+    return trusted
 
 
 async def return_residual(
-    link: Link, public: Public, half: Floats, labels: npt.NDArray[np.int8], settings: Settings, row_weights: Ints | None = None
-) -> CipherVector:
-    """Guest: return [[σ(u) − y]] times the rows' weights; every host gets it re-randomised.
+    link: Link, public: Public, half: Floats, labels: npt.NDArray[np.int8], settings: Settings, weights: RoundWeights
+) -> Products:
+    """Guest: return [[σ(u) − y]] times the rows' weights, and the summed loss of rows judged; every host gets it re-randomised.
 
     Raises
     ------
     BoundError, ProtocolError
         As `pass_on`.
     """
-    agreed, hosts = await _agree(link, half), hosts_of(link)
+    (agreed, trusted), hosts = await _agree(link, half, weights.bound), hosts_of(link)
     link.stage("residual")
-    offset, multipliers = offset_and_factors(agreed, half, labels)
-    arrival, parts = Arrival(public, hosts[-1], ms.Predictor, columns_bound(len(hosts) - 1)), []
-    for piece in pieces(half.size):
-        columns = await arrival.receive(link, len(multipliers) * (piece.stop - piece.start))
-        link.stage("residual")
-        part = weighed(columns, multipliers[:, piece]) + offset[piece]
-        if row_weights is not None:
-            part = part * row_weights[piece]
-        bounded = CipherVector(public, part.vector, 0, residual_bound(settings, len(hosts) + 1))
-        for host in hosts:
-            link.stage("rerandomize")
-            await link.send(host, ms.Residual(public.rerandomize(bounded).limbs))
-        parts.append(bounded)
-    return CipherVector.concatenate(parts)
+    arrival = Arrival(public, hosts[-1], ms.Predictor, columns_bound(len(hosts) - 1))
+    judged = None if weights.judged is None else judged_rows(agreed, half, labels, weights.judged)
+    own = GuestFactors(*offset_and_factors(agreed, half, labels), residual_bound(settings, len(hosts) + 1), weights.residual, judged)
+    return replace(await return_products(link, public, arrival, hosts, own), trusted=trusted)
 
 
-async def _agree(link: Link, half: Floats) -> Waves:
-    """Tell all data parties the range of the own half, and hear theirs."""
-    ranges = {link.name: agreed_reach(half)}
+async def _agree(link: Link, half: Floats, bound: float | None) -> tuple[Waves, bool]:
+    """Tell all data parties the range of the own half, and hear theirs; return whether all can be trusted, too."""
+    ranges = {link.name: agreed_reach(half, bound)}
     names = ["guest", *hosts_of(link)]
     others = [name for name in names if name != link.name]
     for other in others:
         await link.send(other, ms.HalfRange(*ranges[link.name]))
     for other in others:
         told = await link.receive(other, ms.HalfRange)
-        if not is_reach(told.centre, told.scale):
+        if not is_reach(told.centre, told.scale, tolerant=bound is not None):
             raise ProtocolError(other, "HalfRange", f"no centre and reach of a half: {told.centre!r}, {told.scale!r}")
         ranges[other] = told.centre, told.scale
-    return Waves(tuple(ranges[name] for name in names))
+    return Waves(tuple(sines.within(ranges[name]) for name in names)), all(sines.within(one) == one for one in ranges.values())
 
 
 def offset_and_factors(agreed: Waves, half: Floats, labels: npt.NDArray[np.int8]) -> tuple[Ints, Ints]:
@@ -116,9 +111,21 @@ def offset_and_factors(agreed: Waves, half: Floats, labels: npt.NDArray[np.int8]
     return signs * half_unit, np.concatenate(agreed.factors(half))
 
 
-def plain_residual(half: Floats, others: list[Floats], labels: npt.NDArray[np.int8]) -> Ints:
-    """Return the residual in the clear, what the encrypted one holds bit for bit: int64, of many hosts Python integers."""
-    agreed = Waves(tuple(agreed_reach(one) for one in (half, *others)))
+def judged_rows(agreed: Waves, half: Floats, labels: npt.NDArray[np.int8], weights: Ints) -> Judged:
+    """Return the guest's factors for the loss of rows."""
+    constant, cosines, sine = agreed.loss_factors(half, labels)
+    factors = sines.whole(np.concatenate([cosines, sine]), sines.NEXT_BITS)
+    each = round(Fraction(constant) * (1 << sines.residual_bits(len(agreed.ranges) - 1)))
+    return Judged(weights, np.full(half.size, each, dtype=object), factors)
+
+
+def plain_products(half: Floats, others: list[Floats], labels: npt.NDArray[np.int8], weights: RoundWeights) -> Products:
+    """Return the residual in the clear, int64 or of many hosts Python integers, and the summed loss of rows judged.
+
+    Both are what the encrypted ones hold, bit for bit; the residual before the rows' weights.
+    """
+    told = [agreed_reach(one, weights.bound) for one in (half, *others)]
+    agreed = Waves(tuple(map(sines.within, told)))
     exact = np.int64 if len(others) <= MOST_IN_INT64 else object
     columns = np.concatenate([sines.whole(part, sines.FIRST_BITS) for part in agreed.of(1, others[0])]).astype(exact)
     for place, other in enumerate(others[1:], start=2):
@@ -126,18 +133,8 @@ def plain_residual(half: Floats, others: list[Floats], labels: npt.NDArray[np.in
         cos, sin = columns[: agreed.terms], columns[agreed.terms :]
         columns = np.concatenate([cos * cosines - sin * sine, sin * cosines + cos * sine])
     offset, multipliers = offset_and_factors(agreed, half, labels)
-    found: Ints = offset + (multipliers.astype(exact) * columns).sum(axis=0)
-    return found
-
-
-def weighed(columns: CipherVector, factors: Ints) -> CipherVector:
-    """Return [[Σ_k c_k·φ_k]] of the rows of a piece, which holds column after column; factors of shape (K, n_rows)."""
-    products = columns * factors.ravel()
-    n_rows = factors.shape[1]
-    total = products[:n_rows]
-    for k in range(1, len(factors)):
-        total = total + products[k * n_rows : (k + 1) * n_rows]
-    return total
+    loss = None if weights.judged is None else plain_loss(columns, judged_rows(agreed, half, labels, weights.judged))
+    return Products(offset + (multipliers.astype(exact) * columns).sum(axis=0), loss, list(agreed.ranges) == told)
 
 
 def _turned(columns: CipherVector, cosines: Ints, sine: Ints) -> CipherVector:

@@ -5,18 +5,19 @@ In pieces of rows, as [[u″]] of the Taylor residual (forward.py): a piece hold
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from ..crypto.scheme import Public
-from ..crypto.vector import CipherVector
 from ..errors import ProtocolError
 from ..learn import residual
 from ..learn.residual import Range, Tables
 from . import messages as ms
-from .chain import weighed
 from .forward import Arrival, pieces, residual_bound
 from .link import Link
+from .multiplied import GuestFactors, Judged, Products, RoundWeights, plain_loss, return_products
 from .settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -24,8 +25,8 @@ Ints = npt.NDArray[np.int64]
 PHI_BOUND = 1 << residual.PHI_BITS
 
 
-async def send_columns(link: Link, public: Public, half: Floats) -> None:
-    """Host: send [[φ_k(u″)]], of the tables of both halves' ranges.
+async def send_columns(link: Link, public: Public, half: Floats, bound: float | None = None, *, judging: bool = False) -> bool:
+    """Host: send [[φ_k(u″)]], of the tables of both halves' ranges; return whether the own half is within what can be trusted.
 
     Raises
     ------
@@ -34,47 +35,50 @@ async def send_columns(link: Link, public: Public, half: Floats) -> None:
     ProtocolError
         The guest's range is none.
     """
-    own = residual.agreed_range(half)
-    columns = residual.tables(await _exchanged(link, "guest", own), own).columns(half)
+    own = residual.agreed_range(half, bound)
+    told = await _exchanged(link, "guest", own, tolerant=bound is not None)
+    columns = residual.tables(residual.within(told), residual.within(own), judging=judging).columns(half)
     for piece in pieces(half.size):
         link.stage("encrypt")
         encrypted = public.encrypt_encoded(columns[:, piece].ravel(), frac_bits=0, bound=PHI_BOUND)
         await link.send("guest", ms.Predictor(encrypted.limbs))
+    return _trusted(own, told)
 
 
 async def return_residual(
-    link: Link, host: str, public: Public, half: Floats, labels: npt.NDArray[np.int8], settings: Settings, row_weights: Ints | None = None
-) -> CipherVector:
-    """Guest: return [[σ(u′ + u″) − y]] times the rows' weights; the host gets it re-randomised.
+    link: Link, host: str, public: Public, half: Floats, labels: npt.NDArray[np.int8], settings: Settings, weights: RoundWeights
+) -> Products:
+    """Guest: return [[σ(u′ + u″) − y]] times the rows' weights, and the summed loss of rows judged; the host gets it re-randomised.
 
     Raises
     ------
     ProtocolError
         The host's range or columns are not what is due.
     """
-    own = residual.guest_range(half)
-    made = residual.tables(own, await _exchanged(link, host, own))
+    own = residual.guest_range(half, weights.bound)
+    told = await _exchanged(link, host, own, tolerant=weights.bound is not None)
+    made = residual.tables(residual.within(own), residual.within(told), judging=weights.judged is not None)
     link.stage("residual")
+    arrival = Arrival(public, host, ms.Predictor, PHI_BOUND)
+    found = await return_products(link, public, arrival, [host], _guest_factors(made, half, labels, settings, weights))
+    return replace(found, trusted=_trusted(own, told))
+
+
+def _guest_factors(made: Tables, half: Floats, labels: npt.NDArray[np.int8], settings: Settings, weights: RoundWeights) -> GuestFactors:
+    judged = None if weights.judged is None else Judged(weights.judged, *made.loss_multipliers(half, labels))
     constant, factors = offset_and_factors(made, half, labels)
-    arrival, parts = Arrival(public, host, ms.Predictor, PHI_BOUND), []
-    for piece in pieces(half.size):
-        columns = await arrival.receive(link, len(factors) * (piece.stop - piece.start))
-        link.stage("residual")
-        part = weighed(columns, factors[:, piece]) + constant[piece]
-        if row_weights is not None:
-            part = part * row_weights[piece]
-        bounded = CipherVector(public, part.vector, 0, residual_bound(settings, 2))
-        link.stage("rerandomize")
-        await link.send(host, ms.Residual(public.rerandomize(bounded).limbs))
-        parts.append(bounded)
-    return CipherVector.concatenate(parts)
+    return GuestFactors(constant, factors, residual_bound(settings, 2), weights.residual, judged)
 
 
-async def _exchanged(link: Link, other: str, own: Range) -> Range:
+def _trusted(*halves: Range) -> bool:
+    return all(residual.within(half) == half for half in halves)
+
+
+async def _exchanged(link: Link, other: str, own: Range, *, tolerant: bool = False) -> Range:
     """Tell the other party the range of the own half, and hear that of its half."""
     await link.send(other, ms.HalfRange(*own))
     told = await link.receive(other, ms.HalfRange)
-    if not residual.is_agreed(told.centre, told.scale):
+    if not residual.is_agreed(told.centre, told.scale, tolerant=tolerant):
         raise ProtocolError(other, "HalfRange", f"no centre and scale of a half: {told.centre!r}, {told.scale!r}")
     return told.centre, told.scale
 
@@ -85,9 +89,11 @@ def offset_and_factors(made: Tables, half: Floats, labels: npt.NDArray[np.int8])
     return constant - ((labels > 0).astype(np.int64) << residual.RESIDUAL_BITS), factors
 
 
-def plain_residual(half: Floats, other: Floats, labels: npt.NDArray[np.int8]) -> Ints:
-    """Return the residual in the clear, of the guest's half and the host's: what the encrypted one holds, bit for bit."""
-    made = residual.tables(residual.guest_range(half), residual.agreed_range(other))
+def plain_products(half: Floats, other: Floats, labels: npt.NDArray[np.int8], weights: RoundWeights) -> Products:
+    """Return the residual in the clear, before the rows' weights, and the summed loss of rows judged: what the encrypted ones hold."""
+    own, told = residual.guest_range(half, weights.bound), residual.agreed_range(other, weights.bound)
+    made = residual.tables(residual.within(own), residual.within(told), judging=weights.judged is not None)
+    columns = made.columns(other)
     constant, factors = offset_and_factors(made, half, labels)
-    found: Ints = constant + (factors * made.columns(other)).sum(axis=0)
-    return found
+    loss = None if weights.judged is None else plain_loss(columns, Judged(weights.judged, *made.loss_multipliers(half, labels)))
+    return Products(constant + (factors * columns).sum(axis=0), loss, _trusted(own, told))

@@ -13,6 +13,7 @@ from ..errors import ProtocolError
 from ..params import MAX_COUNT
 
 Limbs = npt.NDArray[np.uint64]
+MAX_NAME_BYTES = 16
 
 
 class Reader:
@@ -97,3 +98,19 @@ DECODERS: dict[Any, Callable[[Reader], Any]] = {
     "Limbs": Reader.limbs,
     "npt.NDArray[np.float64]": Reader.reals,
 }
+
+
+def name_bytes(name: str) -> bytes:
+    """Return a party's name as a header has it, in ASCII; ValueError for one that is none."""
+    data = name.encode("ascii")
+    if not 0 < len(data) <= MAX_NAME_BYTES:
+        raise ValueError("party names have 1 to 16 ASCII characters")
+    return data
+
+
+def name_text(field: bytes, peer: str) -> str:
+    """Return the name in a header's field; ProtocolError against `peer` for bytes that are none."""
+    try:
+        return field.rstrip(b"\0").decode("ascii")
+    except UnicodeDecodeError:
+        raise ProtocolError(peer, "parse", "a party name is not ASCII") from None

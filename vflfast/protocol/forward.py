@@ -29,7 +29,7 @@ REFILL_POWERS = 256  # a tenth of a second on a slow core: a party that works on
 
 def expect_rounds(public: Public, n_rows: int, packing: RowPacking, settings: Settings, n_vectors: int = 1) -> None:
     """Tell the key of the encryptions of all rounds to come, `n_vectors` vectors each."""
-    public.expect(n_vectors * packing.groups(-(-n_rows // settings.n_batches)) * settings.max_iter)
+    public.expect(n_vectors * packing.groups(-(-n_rows // settings.n_batches)) * settings.last_round)
 
 
 def predictor_bound(settings: Settings) -> int:

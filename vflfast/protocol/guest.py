@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from ..errors import InputError, ProtocolError
 from ..learn.leverage import Leverage
 from ..learn.logistic import linear_predictor, residual_offset, sigmoid
 from ..learn.metrics import roc_auc
+from ..learn.penalty import Choice
 from ..learn.scoring import Norm, calibrate
 from ..params import SEED_BYTES
 from . import chain, columns, woe
@@ -25,6 +27,7 @@ from .gradient import announce_quota, open_gradient, vote
 from .joint import ScoreScale, fresh_seed, send_part, send_scale
 from .leakage import LeakLedger, guard_batches, guard_rare_labels
 from .link import Link
+from .multiplied import Products
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .row_guard import guard_rows
 from .scores import fitted_norm, required, share
@@ -33,6 +36,12 @@ from .settings import Settings
 from .transcripts import confirm
 
 Floats = npt.NDArray[np.float64]
+
+log = logging.getLogger("vflfast")
+GAVE_UP = (
+    "guest: training ended with the weights of round %d: with the next ones a half would vary too much for the logistic residual to be "
+    "trusted at alpha %.3g. A larger alpha trains to the end"
+)
 
 
 @dataclass(frozen=True)
@@ -117,8 +126,9 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
         scale, scores = None, await _calibrate(link, public, block, required("norm", norm), settings, order, ledger)
     await confirm(link)
     return PartyModel(
-        "guest", weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
+        "guest", weights, intercept, block.alpha, link.round, block.stopped, block.losses, block.hashes, ledger, opening.run.hex(),
         settings, None if norm is None else norm.to_dict(), scores.labels, scores.scores, left_out=inputs.left_out, scale=scale,
+        tried=None if block.search is None else block.search.tried(),
     )  # fmt: skip
 
 
@@ -177,22 +187,33 @@ async def _round(
     """One round [0101]–[0135]; True when it was the last."""
     settings, (batch, matrix) = block.settings, block.batch(link.round)
     # while the hosts encrypt, and later compute: randomness for this round's residual, and for the next one's
-    link.idle = Refill(public, len(hosts) * block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
+    link.idle = Refill(public, len(hosts) * block.packing.groups(matrix.n_rows)) if link.round < settings.last_round else None
     # [[4g]] = [[u″]] + (u′ − 2y)  [0103], [0033], [0116]
     link.stage("residual")
     labels = block.own_labels()[batch]
     if settings.residual == "logistic":  # or [[σ(u″ + u′) − y]], from columns of u″
-        half, weights = block.half(batch), block.row_weights
+        half, weights = block.half(batch), block.weights_of(link.round)
         if len(hosts) == 1:
-            residual = await columns.return_residual(link, hosts[0], public, half, labels, settings, weights)
+            made = await columns.return_residual(link, hosts[0], public, half, labels, settings, weights)
         else:
-            residual = await chain.return_residual(link, public, half, labels, settings, weights)
+            made = await chain.return_residual(link, public, half, labels, settings, weights)
     else:
         offset = residual_offset(block.fixed_predictor(batch), labels, settings.frac_bits)
-        residual = await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights)
-    gradient, residual_sum = await open_gradient(link, public, block, residual, ledger, rows)
-    await advance(link, block, exchange, gradient, residual_sum, matrix.n_rows)
+        made = Products(await return_residual(link, hosts, public, offset, settings, block.packing, block.row_weights))
+    gradient, residual_sum, judged = await open_gradient(link, public, block, made.residual, ledger, rows, made.loss)
+    if not made.trusted and not block.searching:
+        log.warning(GAVE_UP, link.round - 1, block.alpha)
+        block.give_up()
+    elif not block.judges(link.round) or await _choose_penalty(link, hosts, block.decide(judged, trusted=made.trusted), block):
+        await advance(link, block, exchange, gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)
+
+
+async def _choose_penalty(link: Link, hosts: tuple[str, ...], choice: Choice, block: Block) -> bool:
+    """Tell the hosts how the search for λ goes on; return whether this round still takes a step."""
+    for host in hosts:
+        await link.send(host, ms.PenaltyChoice(choice.number, int(choice.final)))
+    return block.choose(choice)
 
 
 async def _calibrate(

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.scheme import Public
-from ..errors import ProtocolError
+from ..errors import InputError, ProtocolError
 from ..learn.leverage import Leverage
 from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc
+from ..learn.penalty import Choice
 from ..params import SEED_BYTES
 from . import chain, columns, woe
 from . import messages as ms
@@ -75,7 +76,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     labels = (await receive_labels(link, order, settings))[0] if settings.profile == "patent" else None
     await confirm(link)
     return PartyModel(
-        link.name, weights, intercept, block.alpha, link.round, block.flag, block.losses, block.hashes, ledger, opening.run.hex(),
+        link.name, weights, intercept, block.alpha, link.round, block.stopped, block.losses, block.hashes, ledger, opening.run.hex(),
         settings, None if norm is None else norm.to_dict(), labels, woe=inputs.matrix.column_values if settings.host_woe else None,
         left_out=inputs.left_out, scale=scale,
     )  # fmt: skip
@@ -124,14 +125,31 @@ async def _round(
     """One round [0101]–[0135]; True when it was the last."""
     settings, (batch, matrix) = block.settings, block.batch(link.round)
     # while the guest has the predictors: randomness for the next round's
-    link.idle = Refill(public, block.packing.groups(matrix.n_rows)) if link.round < settings.max_iter else None
+    link.idle = Refill(public, block.packing.groups(matrix.n_rows)) if link.round < settings.last_round else None
     link.stage("encrypt")
+    trusted = True
     if settings.residual == "logistic":
-        forward = columns.send_columns if n_parties == ONE_HOST else chain.pass_on
-        await forward(link, public, block.half(batch))
+        if n_parties == ONE_HOST:
+            trusted = await columns.send_columns(link, public, block.half(batch), block.tolerated, judging=block.judges(link.round))
+        else:
+            trusted = await chain.pass_on(link, public, block.half(batch), block.tolerated)
     else:
         await send_predictor(link, public, block.predictor[batch], settings, block.packing)
     residual = await receive_residual(link, public, matrix.n_rows, settings, n_parties, block.packing)
-    gradient, residual_sum = await open_gradient(link, public, block, residual, ledger, rows)
-    await advance(link, block, exchange, gradient, residual_sum, matrix.n_rows)
+    gradient, residual_sum, _ = await open_gradient(link, public, block, residual, ledger, rows)
+    if not trusted and not block.searching:
+        block.give_up()
+    elif not block.judges(link.round) or await _choose_penalty(link, block):
+        await advance(link, block, exchange, gradient, residual_sum, matrix.n_rows)
     return await vote(link, public, block)
+
+
+async def _choose_penalty(link: Link, block: Block) -> bool:
+    """Take over how the guest goes on with the search for λ; return whether this round still takes a step."""
+    told = await link.receive("guest", ms.PenaltyChoice)
+    try:
+        if told.final not in (0, 1):
+            raise InputError("alpha", "a search goes on or is at its end")
+        return block.choose(Choice(told.number, bool(told.final)))
+    except InputError as error:
+        raise ProtocolError("guest", "PenaltyChoice", str(error)) from error

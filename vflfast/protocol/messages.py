@@ -18,14 +18,13 @@ import numpy.typing as npt
 
 from ..errors import ProtocolError
 from ..params import MAX_BODY_BYTES, WIRE_VERSION
-from .fields import DECODERS, ENCODERS, Limbs, Reader
+from .fields import DECODERS, ENCODERS, Limbs, Reader, name_bytes, name_text
 
 MAGIC = b"VFLF"
 HEADER = struct.Struct("<4sHH32sII16s16sQ")
 DIGEST_BYTES = 32
 SESSION_BYTES = 32
 NO_SESSION = bytes(SESSION_BYTES)
-MAX_NAME_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,16 @@ class MaskSeed(Message):
     kind = 7
     phase = "setup"
     seed: bytes
+
+
+@dataclass(frozen=True)
+class PenaltyChoice(Message):
+    """Guest to host, after a judgement in the search for λ: the number of the next value, or with `final` that of the best."""
+
+    kind = 17
+    phase = "update"
+    number: int
+    final: int
 
 
 @dataclass(frozen=True)
@@ -332,7 +341,8 @@ KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
         Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, MaskSeed, HalfRange, Predictor, Residual, MaskedGradient,
-        OpenedGradient, InnerProducts, Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, ScaleSeed, JointShare,
+        OpenedGradient, PenaltyChoice, InnerProducts,
+        Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, ScaleSeed, JointShare,
         Transcripts, TranscriptsEqual, EncryptedLabels, ClassSums, SumsQuota, MaskedSums, OpenedSums, ClassEvidence,
     )
 }  # fmt: skip
@@ -354,7 +364,7 @@ def to_bytes(message: Message, envelope: Envelope) -> bytes:
     body = b"".join(ENCODERS[field.type](getattr(message, field.name)) for field in dataclasses.fields(message))
     header = HEADER.pack(
         MAGIC, WIRE_VERSION, message.kind, envelope.session, envelope.round, envelope.attempt,
-        _name(envelope.sender), _name(envelope.recipient), len(body),
+        name_bytes(envelope.sender), name_bytes(envelope.recipient), len(body),
     )  # fmt: skip
     data = header + body
     return data + hashlib.sha256(data).digest()
@@ -383,18 +393,4 @@ def from_bytes(data: bytes, peer: str, kinds: Mapping[int, type[Message]] = KIND
     reader = Reader(memoryview(data)[HEADER.size : -DIGEST_BYTES], peer, cls.__name__)
     values = {field.name: DECODERS[field.type](reader) for field in dataclasses.fields(cls)}
     reader.finish()
-    return cls(**values), Envelope(session, round_, attempt, _text(sender, peer), _text(recipient, peer))
-
-
-def _name(name: str) -> bytes:
-    data = name.encode("ascii")
-    if not 0 < len(data) <= MAX_NAME_BYTES:
-        raise ValueError("party names have 1 to 16 ASCII characters")
-    return data
-
-
-def _text(field: bytes, peer: str) -> str:
-    try:
-        return field.rstrip(b"\0").decode("ascii")
-    except UnicodeDecodeError:
-        raise ProtocolError(peer, "parse", "a party name is not ASCII") from None
+    return cls(**values), Envelope(session, round_, attempt, name_text(sender, peer), name_text(recipient, peer))

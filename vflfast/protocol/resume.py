@@ -84,7 +84,8 @@ def inputs_digest(inputs: PartyInputs, settings: Settings) -> bytes:
     arrays = (matrix.codes, matrix.class_counts, matrix.column_features, matrix.column_values)
     views = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays]  # no copy of the codes
     row_weights = b"" if inputs.row_weights is None else inputs.row_weights.astype("<i8").tobytes()
-    parts: list[bytes | memoryview] = [*views, inputs.commitment, labels, row_weights, settings.to_json().encode()]
+    held_out = b"" if inputs.held_out is None else inputs.held_out.tobytes()
+    parts: list[bytes | memoryview] = [*views, inputs.commitment, labels, row_weights, held_out, settings.to_json().encode()]
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)

@@ -7,7 +7,8 @@ columns are those of every digit of the products; with host_woe a host's are its
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def guard_rows(party: str, inputs: PartyInputs, settings: Settings) -> Leverage 
     limit, found = settings.leverage_limit, []
     n_rows, n_columns = inputs.matrix.shape
     guard_batches(n_rows, n_columns, settings.n_batches, settings.row_packing, allow_wide=settings.allow_wide)
-    for number, (rows, batch) in enumerate(partition(inputs.matrix, settings.n_batches), start=1):
+    for where, rows, batch in _parts(inputs, inputs.matrix, settings):
         columns = _equations(party, batch, settings)[0]
         if columns.n_columns > MAX_GRAM_COLUMNS:
             if limit < EVERYTHING:
@@ -52,7 +53,6 @@ def guard_rows(party: str, inputs: PartyInputs, settings: Settings) -> Leverage 
             return None
         one = leverages(columns, limit)
         if one.rows:
-            where = f" of batch {number}" if settings.n_batches > 1 else ""
             told = _refusal(party, inputs, batch, one, np.arange(inputs.matrix.n_rows)[rows], settings)
             raise LeakageGuardError(f"max_leverage: the columns of {party} set {len(one.rows)} rows{where} apart: {told}")
         found.append(one)
@@ -77,7 +77,7 @@ def mend(party: str, inputs: PartyInputs, settings: Settings) -> PartyInputs:
         Nothing would be left: the table has too many columns for its rows.
     """
     out: list[int] = []
-    while blamed := _to_blame(party, _without(inputs, out, party, settings), settings):
+    while blamed := _to_blame(party, inputs, _without(inputs, out, party, settings), settings):
         if set(blamed) <= set(out) or len(set(out + blamed)) == inputs.matrix.n_columns:
             raise LeakageGuardError(
                 f"fix_leverage: no column of {party} can be kept: {inputs.matrix.n_columns} columns for {inputs.matrix.n_rows} rows; the "
@@ -86,15 +86,15 @@ def mend(party: str, inputs: PartyInputs, settings: Settings) -> PartyInputs:
         out = sorted({*out, *blamed})
     for column in list(out) if inputs.matrix.n_columns <= EXACT_COLUMNS and len(out) <= MOST_TRIED_AGAIN else ():
         rest = [other for other in out if other != column]
-        if not _to_blame(party, _without(inputs, rest, party, settings), settings):
+        if not _to_blame(party, inputs, _without(inputs, rest, party, settings), settings):
             out = rest
     return dataclasses.replace(inputs, matrix=_without(inputs, out, party, settings), left_out=tuple(out))
 
 
-def _to_blame(party: str, matrix: CodedMatrix, settings: Settings) -> list[int]:
+def _to_blame(party: str, inputs: PartyInputs, matrix: CodedMatrix, settings: Settings) -> list[int]:
     """Of the first batch with rows above the limit the column that sets them apart most, of a wide table several; else []."""
     limit = settings.leverage_limit
-    for _, batch in partition(matrix, settings.n_batches):
+    for _, _, batch in _parts(inputs, matrix, settings):
         columns, owners = _equations(party, batch, settings)
         rows = np.array(leverages(columns, limit).rows[:MOST_ROWS], dtype=np.int64)
         if rows.size:
@@ -105,6 +105,16 @@ def _to_blame(party: str, matrix: CodedMatrix, settings: Settings) -> list[int]:
             order = np.argsort(-shares.sum(axis=1)[worst], kind="stable")
             return [int(column) for column in worst[order[:most]]]
     return []
+
+
+def _parts(inputs: PartyInputs, matrix: CodedMatrix, settings: Settings) -> Iterator[tuple[str, Any, CodedMatrix]]:
+    """The rows that sums run over: all of every batch; and where the guest holds rows out, the others, and by difference those."""
+    for number, (rows, batch) in enumerate(partition(matrix, settings.n_batches), start=1):
+        yield f" of batch {number}" if settings.n_batches > 1 else "", rows, batch
+    if inputs.held_out is not None:
+        for where, own in ((" of those that are not held out", ~inputs.held_out), (" of those held out", inputs.held_out)):
+            rows = np.flatnonzero(own)
+            yield f'{where} (alpha = "search")', rows, matrix.take_rows(rows)
 
 
 def _equations(party: str, batch: CodedMatrix, settings: Settings) -> tuple[CodedMatrix, Ints]:

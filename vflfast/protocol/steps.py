@@ -25,6 +25,7 @@ from .messages import (
     OpenedGradient,
     OpenedSums,
     OrderSeed,
+    PenaltyChoice,
     Predictor,
     Quota,
     Residual,
@@ -57,7 +58,8 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         TrainingLabels: (Residual, MaskSeed, HalfRange),
         MaskSeed: (Residual, HalfRange, ScaleSeed),
         HalfRange: (Residual,),
-        Residual: (Residual, InnerProducts, HalfRange, ScaleSeed),
+        Residual: (Residual, PenaltyChoice, InnerProducts, HalfRange, ScaleSeed),
+        PenaltyChoice: (InnerProducts, HalfRange),
         InnerProducts: (InnerProducts, Residual, HalfRange, ScaleSeed),
         ScaleSeed: (),
     },
@@ -123,7 +125,7 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     },
 }
 
-ROUND_KINDS = (HalfRange, Predictor, Residual, MaskedGradient, OpenedGradient, InnerProducts, Vote, Verdict)
+ROUND_KINDS = (HalfRange, Predictor, Residual, MaskedGradient, OpenedGradient, PenaltyChoice, InnerProducts, Vote, Verdict)
 
 
 def role_of(party: str) -> str:

@@ -15,6 +15,7 @@ from ..learn.logistic import cross_product, residual_offset
 from . import chain, columns
 from .block import Block, PartyInputs, Rows
 from .exchange import real_numbers, whole_numbers
+from .multiplied import Products, RoundWeights
 from .settings import Settings
 from .woe import plain_inputs
 
@@ -42,25 +43,39 @@ def train_twin(
     blocks += [
         Block(dataclasses.replace(h, labels=labels), settings, n_total, 1 + len(hosts), has_intercept=False) for h in hosts
     ]
-    limit = settings.max_iter if n_rounds is None else n_rounds
+    limit = settings.last_round if n_rounds is None else n_rounds
     for round_ in range(1, limit + 1):
         _round(blocks, settings, round_)
-        if n_rounds is None and all(block.flag for block in blocks):
+        if n_rounds is None and all(block.votes_to_stop for block in blocks):
             break
     return blocks
 
 
 def _round(blocks: list[Block], settings: Settings, round_: int) -> None:
     rows, _ = blocks[0].batch(round_)
-    residual = _residual(blocks, settings, rows)
-    if blocks[0].row_weights is not None:
-        residual = residual * blocks[0].row_weights
+    weights = blocks[0].weights_of(round_)
+    found = _products_of(blocks, settings, rows, weights)
+    residual = found.residual if weights.residual is None else found.residual * weights.residual
+    if not found.trusted and not blocks[0].searching:
+        for block in blocks:
+            block.give_up()
+        return
+    if blocks[0].judges(round_) and not _choose_penalty(blocks, found):
+        return
     total = sum(residual.tolist())
     steps = []
     for block in blocks:
         matrix = block.batch(round_)[1]
         steps.append(block.steps(_products(matrix, residual), total, matrix.n_rows))
     _advance(steps)
+
+
+def _choose_penalty(blocks: list[Block], found: Products) -> bool:
+    """Go on with another λ, or the best one; return whether this round still takes a step."""
+    choice = blocks[0].decide(found.loss, trusted=found.trusted)
+    for block in blocks:
+        block.choose(choice)
+    return not choice.final
 
 
 def _products(matrix: CodedMatrix, residual: npt.NDArray[Any]) -> list[int]:
@@ -73,15 +88,18 @@ def _products(matrix: CodedMatrix, residual: npt.NDArray[Any]) -> list[int]:
     return [(above << PART_BITS) + own for above, own in parts]
 
 
-def _residual(blocks: list[Block], settings: Settings, rows: Rows) -> npt.NDArray[Any]:
+def _products_of(blocks: list[Block], settings: Settings, rows: Rows, weights: RoundWeights) -> Products:
+    """The residual of every row before its weight, and the summed loss of rows judged."""
     labels = blocks[0].own_labels()[rows]
     if settings.residual == "logistic":
         half, others = blocks[0].half(rows), [block.half(rows) for block in blocks[1:]]
-        return columns.plain_residual(half, others[0], labels) if len(others) == 1 else chain.plain_residual(half, others, labels)
+        if len(others) == 1:
+            return columns.plain_products(half, others[0], labels, weights)
+        return chain.plain_products(half, others, labels, weights)
     residual = residual_offset(blocks[0].fixed_predictor(rows), labels, settings.frac_bits)
     for block in blocks[1:]:
         residual = residual + block.fixed_predictor(rows)
-    return residual
+    return Products(residual)
 
 
 def _advance(steps: list[Generator[list[float], list[float], None]]) -> None:

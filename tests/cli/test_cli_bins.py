@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,12 @@ def test_a_runs_summary_holds_the_same_match_and_bins(folder: Path, tmp_path: Pa
     }  # fmt: skip
     assert feature["iv"] > 0
     assert {row["iv"] for row in summary["bins"]["host1"]} == {None}
+
+
+def test_train_says_which_penalties_were_tried(folder: Path, tmp_path: Path) -> None:
+    given = ("--set", "alpha=search", "--set", "residual=logistic", "--set", "solver=lbfgs", "--set", "max_leverage=1.0")
+    done = succeeded("train", job(folder), "--models", tmp_path, *given)
+    found = re.search(r"^alpha (\S+), by the log loss of a fifth held out \((.*)\)$", done.stdout, re.MULTILINE)
+    assert found
+    tried = {alpha: float(loss) for alpha, loss in (one.split(": ") for one in found[2].split(", "))}
+    assert found[1] == min(tried, key=tried.__getitem__)

@@ -388,16 +388,3 @@ def test_files_that_are_not_there_or_do_not_belong_together(fitted: VerticalLogi
     damage(tmp_path / "guest.json", intercept=0.5)
     with pytest.raises(ModelError, match="weight_hash"):
         VerticalLogisticRegression.load(tmp_path)
-
-
-
-
-@pytest.mark.parametrize("encrypted", [True, False])
-def test_the_penalty_may_be_searched_for(encrypted: bool) -> None:
-    """The same one, encrypted and on plain numbers, and whatever the order of the customers."""
-    searching = {"residual": "logistic", "solver": "lbfgs", "stop": "move", "alpha": "search", "max_leverage": 1.0}
-    found = estimator(encrypted=encrypted, **searching).fit(X, Y).parties_["guest"]
-    order = np.random.default_rng(0).permutation(len(X))
-    other = estimator(encrypted=False, **searching).fit(X[order], Y.iloc[order]).parties_["guest"]
-    assert found.facts["alpha"] == other.facts["alpha"]
-    np.testing.assert_array_equal(found.weights, other.weights)

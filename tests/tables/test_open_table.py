@@ -101,7 +101,9 @@ def test_a_column_that_turns_to_text_after_many_numbers(tmp_path: Path, monkeypa
     path = tmp_path / "t.csv"
     path.write_text("id,a,b\n" + "".join(f"r{k},{'7' if k < 9 else 'seven'},{k}\n" for k in range(10)))
     opened = open_table(path)
-    assert opened.column("a")[1].tolist() == ["7"] * 9 + ["seven"]
+    with pytest.raises(DataError, match="1 of 10 cells are no numbers, in row 10"):
+        opened.column("a")
+    assert opened._source.fetch("a").tolist() == ["7"] * 9 + ["seven"]
     assert opened.column("b")[1].tolist() == [float(k) for k in range(10)]
 
 

@@ -34,7 +34,7 @@ def both(path: Path, block: int, text_columns: frozenset[str] = frozenset()) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "BLOCK_CHARS", block)
         fast = content(path, text_columns)
-        patch.setattr(files, "plain_columns", lambda text, n_columns: None)
+        patch.setattr(files, "plain_columns", lambda *_: None)
         return fast, content(path, text_columns)
 
 

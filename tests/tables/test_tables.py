@@ -75,7 +75,9 @@ def test_parquet_dates_need_no_date_format(tmp_path: Path) -> None:
 
 def test_given_kinds_override_inference(tmp_path: Path) -> None:
     path = write(tmp_path, "id,agent,day\na,9,20200131\nb,010,20200130\n")
-    assert read_table(path).kinds == {"agent": "numeric", "day": "numeric"}
+    with pytest.raises(DataError, match=r'leading zeros in row 2.*kinds = \{agent = "categorical"\}'):
+        read_table(path)
+    assert read_table(path, kinds={"agent": "numeric"}).kinds == {"agent": "numeric", "day": "numeric"}
     table = read_table(path, kinds={"agent": "categorical", "day": "date"}, date_format="%Y%m%d", observation_date="2020-02-01")
     assert table.features["agent"].tolist() == ["9", "010"]
     assert table.features["day"].tolist() == [1.0, 2.0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import bins, handover, ledger, mart, net, plan, report, run, select, tools
+from . import bins, handover, inspect, ledger, mart, net, plan, report, run, select, tools
 from .common import EXIT_CODES
 
 
@@ -20,6 +20,7 @@ def main() -> None:
     vflfast launch job.toml             train, with every party in a process of its own
     vflfast score job.toml              score new customers with the saved models
     vflfast select spec.toml            a table and its labels by SQL
+    vflfast inspect bank.csv            how every column of a table is understood
     vflfast bins job.toml               the match, and every feature's classes
     vflfast plan job.toml               time, memory and traffic, before anything starts
     vflfast report run.json --out r.html   one page about a run
@@ -31,7 +32,7 @@ def main() -> None:
     """  # noqa: D301  (\b is for click: keep these lines as they are)
 
 
-for command in (run.demo, run.train, run.score, select.select, bins.bins, plan.plan, report.report):
+for command in (run.demo, run.train, run.score, select.select, inspect.inspect, bins.bins, plan.plan, report.report):
     main.add_command(command)
 for command in (tools.keygen, tools.info, tools.completion):
     main.add_command(command)

@@ -143,4 +143,4 @@ def match_line(match: dict[str, Any]) -> str:
 
 def match_warnings(match: dict[str, Any]) -> list[str]:
     """Return the warnings of a match report."""
-    return [match[name] for name in ("exposes", "unusual") if name in match]
+    return [match[name] for name in ("exposes", "unusual", "few") if name in match]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
-from ..tables.columns import read_labels
+from ..tables.labels import read_labels
 from .frame import VerticalFrame
 
 

@@ -20,6 +20,7 @@ from ..crypto import storage
 from ..crypto.coded import CodedMatrix
 from ..crypto.schemes import scheme
 from ..errors import InputError, ModelError
+from ..learn.few import few_labels
 from ..learn.penalty import held_out
 from ..learn.separation import suspects
 from ..learn.watch import RoundWatch
@@ -160,12 +161,18 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
         tables = [plan.open() for plan in plans]
     with observer.stage("match ids"):
         matched = match_tables(tables, job)
+        if "few" in matched.report:
+            log.warning("%s", matched.report["few"])
         tables = narrowed(tables, matched)
     is_test = in_test_part(tables[0].ids, matched.positions[0], job.test_share)
     positions, commitment = matched.rows(~is_test)
     labels, ids = tables[0].labels, tables[0].ids[positions[0]]
     if labels is None:
         raise InputError("label_column", "the guest's table has no labels")
+    test_labels = labels[matched.positions[0][is_test]]
+    warn_of_few(labels[positions[0]], "in training")
+    if job.test_share:
+        warn_of_few(test_labels, "kept out of training")
     budgets = [budget_of(plan, job.settings, table.ids, rows) for plan, table, rows in zip(plans, tables, positions, strict=True)]
     binners, train_parts, test_parts = [], [], []
     with observer.stage("bin"):
@@ -188,8 +195,15 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
         ]
     test = None
     if test_parts:
-        test = TestPart(test_parts, labels[matched.positions[0][is_test]], matched.rows(is_test)[1])
+        test = TestPart(test_parts, test_labels, matched.rows(is_test)[1])
     return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own))
+
+
+def warn_of_few(labels: npt.NDArray[np.int8], where: str) -> None:
+    """Warn of labels of which one kind is too rare for figures to be trusted."""
+    found = few_labels(int((labels > 0).sum()), labels.size, where)
+    if found is not None:
+        log.warning("guest: %s", found)
 
 
 def mended(

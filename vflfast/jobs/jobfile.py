@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..binning.rules import ENCODINGS
 from ..errors import InputError
 from ..mart.table import NAMES, open_mart
 from ..matching.match import check_method
@@ -18,6 +19,7 @@ from ..net.config import NET_KEYS, party_sections
 from ..params import MAX_IDS, MAX_LEVELS, MIN_CLASS_SIZE, MIN_ID_KEY_BYTES, MIN_WOE_CLASS
 from ..protocol.settings import Settings
 from ..scale.resources import NO_RESOURCES, Resources, read_resources
+from ..tables.forms import is_file_encoding
 from ..tables.select import open_selected
 from ..tables.selection import Selection, read_selection
 from ..tables.table import OpenTable, open_table
@@ -27,7 +29,10 @@ from . import model as saved
 
 BINNING = ("numeric", "max_levels", "overrides", "min_class_size", "encoding")  # as of Binner.fit
 MART = ("mart", "classes", "names")  # a host's store in place of a file
-PARTY_SETTINGS = {"file", "select", *MART, "organisation", "class_weight", "ledger", "fix_leverage", *BINNING, *saved.READING}
+FILE_ENCODING = "file_encoding"  # the encoding of a file, which `encoding` may name too where it is none of the classes
+PARTY_SETTINGS = {
+    "file", FILE_ENCODING, "select", *MART, "organisation", "class_weight", "ledger", "fix_leverage", *BINNING, *saved.READING,
+}  # fmt: skip
 ID_KEY_BYTES = 32  # of a key that no file gives
 SECTIONS = {"guest", "hosts", "arbiter", "ids", "run", "settings", "resources"}
 PART_SECTIONS = SECTIONS - {"run"} | {"mart", "network"}
@@ -260,7 +265,10 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
         raise InputError(f"{name}.label_column", "labels are the guest's; leave the column out of the partner's table")
     if name != "guest" and "class_weight" in section:
         raise InputError(f"{name}.class_weight", "belongs to the guest, who has the labels")
-    reading = {key: section[key] for key in saved.READING if key in section}
+    section = _encodings(section)
+    reading = {key: section[key] for key in saved.READING if key in section and key != "encoding"}
+    if FILE_ENCODING in section:
+        reading["encoding"] = section[FILE_ENCODING]
     if isinstance(reading.get("observation_date"), datetime.date):  # a TOML date without quotes
         reading["observation_date"] = reading["observation_date"].isoformat()
     binning = {key: section[key] for key in BINNING if key in section}
@@ -274,6 +282,14 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
         class_weight=_class_weight(section.get("class_weight")),
         ledger=folder / text(f"{name}.ledger", section["ledger"]) if "ledger" in section else None, fix_leverage=fix_leverage,
     )  # fmt: skip
+
+
+def _encodings(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the section with `encoding`, where it names one of a file, as that."""
+    given = section.get("encoding")
+    if isinstance(given, str) and given not in ENCODINGS and is_file_encoding(given):
+        return {**{key: value for key, value in section.items() if key != "encoding"}, FILE_ENCODING: section.get(FILE_ENCODING, given)}
+    return section
 
 
 def _class_weight(value: object) -> str | dict[int, float] | None:
@@ -290,7 +306,7 @@ def _selection(name: str, section: Mapping[str, Any], folder: Path) -> tuple[Sel
     """Return what `select` names, and the section with the settings of the table that it gives."""
     if "select" not in section:
         return None, section
-    for key in ("file", *MART, *(key for key in saved.READING if key != "id_format")):
+    for key in ("file", FILE_ENCODING, *MART, *(key for key in saved.READING if key not in ("id_format", "encoding"))):
         if key in section:
             raise InputError(f"{name}.{key}", "belongs to a file; the specification that `select` names has its own")
     path = folder / text(f"{name}.select", section["select"])
@@ -302,7 +318,7 @@ def _mart_path(name: str, section: Mapping[str, Any]) -> str:
     """Return the path of a host's store, whose catalogue says all that a file's section would."""
     if name == "guest":
         raise InputError("guest.mart", "is for hosts; the guest brings a table with labels")
-    for key in ("file", *saved.READING):
+    for key in ("file", FILE_ENCODING, *(key for key in saved.READING if key != "encoding")):
         if key in section:
             raise InputError(f"{name}.{key}", "belongs to a file; the mart has its own")
     if section.get("names", NAMES[0]) not in NAMES:

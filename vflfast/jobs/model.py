@@ -23,11 +23,13 @@ from ..protocol.block import PartyInputs, PartyModel, weight_hash
 from ..protocol.guest import ScoringInputs
 from ..protocol.joint import ScoreScale
 from ..protocol.settings import Settings
+from ..tables.forms import Forms
 from ..tables.seal import seal_holds, sealed
 from ..tables.writing import written_whole
 
 FORMAT = "vflfast model"
-READING = ("id_column", "label_column", "kinds", "date_format", "observation_date", "id_format")  # of a table, as in a job file
+FORMS = tuple(one.name for one in dataclasses.fields(Forms))
+READING = ("id_column", "label_column", "kinds", "date_format", "observation_date", "id_format", *FORMS)  # of a table, as in a job file
 _SESSION = re.compile("[0-9a-f]{64}")
 
 Floats = npt.NDArray[np.float64]
@@ -250,8 +252,12 @@ def _reading(value: object, binner: Binner) -> dict[str, Any]:
     if value.get("kinds") != binner.kinds:
         raise ModelError("reading.kinds", "are not those of the bins")
     for name, setting in value.items():
-        if name != "kinds" and not isinstance(setting, str):
+        if name in ("id_column", "label_column", "observation_date", "id_format") and not isinstance(setting, str):
             raise ModelError(f"reading.{name}", "must be text")
+    try:
+        Forms.of({name: value[name] for name in FORMS if name in value})
+    except InputError as error:
+        raise ModelError(f"reading.{error.argument}", error.problem) from None
     return value
 
 

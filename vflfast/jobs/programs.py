@@ -26,7 +26,7 @@ from ..protocol.resume import Journal
 from ..protocol.settings import Settings
 from ..tables.table import OpenTable
 from . import model as saved
-from .job import arbiter_inputs, mended, read_like, row_weights
+from .job import arbiter_inputs, mended, read_like, row_weights, warn_of_few
 from .jobfile import Part, PartyPlan
 from .ledger import budget_of, count_matching
 from .scored import Scored, at_guest, at_host
@@ -175,6 +175,8 @@ class _Training:
             self._observer(plan.name, 0, "bin")
             binner, (matrix,) = Binner.fit_transform(table, rows, **plan.binning)
             labels = None if table.labels is None or plan.name != "guest" else table.labels[rows]
+            if labels is not None:
+                warn_of_few(labels, "in training")
             weights = None if labels is None else row_weights(labels, plan, self._party.settings)
             budget = budget_of(plan, self._party.settings, self._matching.table.ids, matched.positions)
             inputs = PartyInputs(matrix, matched.commitment, plan.organisation, labels, row_weights=weights, budget=budget)

@@ -32,6 +32,7 @@ KEYED_EXPOSURE = (
     "hmac exposes a host's customers to the guest, which holds the key and is sent a token of each: it can try out every id, eleven"
     " digits in minutes, and learn who they are, in common or not; use ecdh, where nobody can"
 )
+FEW_TO_LEARN = 100  # customers, below which a match is warned of
 FEW_SHARE, FEW_ROWS, UNEQUAL = 0.01, 10, 100  # below, below, above: an intersection that asks about a few people
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,9 @@ def exposure(method: str) -> str | None:
 
 
 def warnings_of(method: str, rows: Sequence[int], matched: int) -> dict[str, str]:
-    """Return the warnings of a match report: "exposes", of its method; "unusual", of sets that ask about a few people.
+    """Return the warnings of a match report.
+
+    "exposes", of its method; "unusual", of sets that ask about a few people; "few", of a match from which hardly anything can be learnt.
 
     Parameters
     ----------
@@ -107,6 +110,12 @@ def warnings_of(method: str, rows: Sequence[int], matched: int) -> dict[str, str
         Customers of each party, and of all.
     """
     found = {}
+    if matched < FEW_TO_LEARN:
+        found["few"] = (
+            f"only {matched} customers in common, of tables of {' and '.join(map(str, rows))}: hardly anything can be learnt from so few "
+            "(ten a column at least). Where more are expected, ids are written another way: leading zeros, a country code, .0 of a "
+            "spreadsheet"
+        )
     exposes = exposure(method)
     if exposes is not None:
         found["exposes"] = exposes

@@ -55,8 +55,8 @@ def match_parties(
     tokens
         uint8, shape (n_matched, 32), in the common order.
     report
-        "parties", "rows", "matched", "share" (of each party's rows), "method", "bytes" by direction, "seconds"; "exposes" and
-        "unusual" where there is something to warn of.
+        "parties", "rows", "matched", "share" (of each party's rows), "method", "bytes" by direction, "seconds"; "exposes",
+        "unusual" and "few" where there is something to warn of.
 
     Raises
     ------

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import logging
 import numbers
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,39 +15,50 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..crypto import storage
 from ..errors import DataError, InputError
-from .rows import RowList, row_numbers
+from .forms import Forms, zone_of
+from .rows import row_numbers
+from .understanding import ZONED, is_number, mixed
+
+log = logging.getLogger("vflfast")
 
 Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 
 SECONDS_PER_DAY = 86_400.0
 KINDS = ("numeric", "categorical", "date")
-_WORDS, _NO_LABEL = {"true": 1, "false": 0}, 2
+_CODE = re.compile(r"[+-]?0[0-9]+")
+_WAY_ON = 'say which words mean no value (missing), or bad_cells = "missing"'
 
 
 @dataclass(frozen=True)
 class DateRule:
-    """How dates are written and the day that they are counted back from ([0086])."""
+    """How dates are written, the day that they are counted back from ([0086]), and the zone of times that have one."""
 
-    date_format: str
+    formats: tuple[str, ...]
     observation_date: datetime.datetime | None
+    time_zone: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What messages call the formats."""
+        return " or ".join(self.formats)
 
 
-def date_rule(date_format: object, observation_date: object) -> DateRule:
+def date_rule(date_format: object, observation_date: object, time_zone: str | None = None) -> DateRule:
     """Check the two date settings; the observation date is in ISO form whatever `date_format` says; InputError names the wrong one."""
-    if not isinstance(date_format, str) or not _can_be_parsed(date_format):
-        raise InputError("date_format", "must be a strptime format without time zone, such as %Y-%m-%d")
+    formats = (date_format,) if isinstance(date_format, str) else date_format
+    if not isinstance(formats, list | tuple) or not formats or not all(isinstance(one, str) and _can_be_parsed(one) for one in formats):
+        raise InputError("date_format", "must be a strptime format without time zone, such as %Y-%m-%d, or a list of some")
     if observation_date is None:
-        return DateRule(date_format, None)
+        return DateRule(tuple(formats), None, time_zone)
     try:
         moment = datetime.datetime.fromisoformat(observation_date)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise InputError("observation_date", "must be text such as 2017-09-01") from None
     if moment.tzinfo is not None:
         raise InputError("observation_date", "must have no time zone; dates are local")
-    return DateRule(date_format, moment)
+    return DateRule(tuple(formats), moment, time_zone)
 
 
 def _can_be_parsed(date_format: str) -> bool:
@@ -58,16 +71,19 @@ def _can_be_parsed(date_format: str) -> bool:
     return True
 
 
-def typed_column(name: str, cells: pd.Series[Any], kind: str | None, dates: DateRule) -> tuple[str, npt.NDArray[Any]]:
+def typed_column(
+    name: str, cells: pd.Series[Any], kind: str | None, dates: DateRule, forms: Forms = Forms()  # noqa: B008  (frozen)
+) -> tuple[str, npt.NDArray[Any]]:
     """Return (kind, cells) of one feature: float64 with NaN for missing, or text with None for missing.
 
-    Without a given kind: all cells finite numbers → numeric; else all by the date format → date, as days before the
-    observation date; else categorical. A column with missing cells only is numeric.
+    Without a given kind: all cells finite numbers → numeric; else all by a date format → date, as days before the observation date;
+    else categorical, unless most cells are numbers or dates (understanding.py). A column with missing cells only is numeric.
 
     Raises
     ------
     DataError
-        A cell that the kind does not allow; `argument` is the column, the message gives row numbers.
+        A cell that the kind does not allow, or a column that is nearly all numbers or dates; `argument` is the column, the message gives
+        row numbers and the setting that decides.
     InputError
         A date column without an observation date.
     """
@@ -78,20 +94,64 @@ def typed_column(name: str, cells: pd.Series[Any], kind: str | None, dates: Date
             raise DataError(name, f"holds dates, cannot be read as {kind}")
         return "date", _days_before(name, cells, dates)
     if isinstance(cells.dtype, pd.DatetimeTZDtype):
-        raise DataError(name, "holds times with a time zone; convert them to local dates")
+        if dates.time_zone is None:
+            raise DataError(name, 'holds times with a time zone: say time_zone, such as time_zone = "+08:00", whose days count')
+        return "date", _days_before(name, _local(cells, dates.time_zone), dates)
     if kind in (None, "numeric") and pd.api.types.is_numeric_dtype(cells.dtype):
         return "numeric", _finite(name, _native_numbers(name, cells))
-    texts = cell_texts(name, cells)
+    texts = without_words(cell_texts(name, cells), forms.missing_words(name))
     if kind in (None, "numeric"):
-        found = parse_numbers(texts)
+        found = _declared_numbers(texts, forms)
         if found is not None:
+            _refuse_codes(name, kind, texts)
             return "numeric", _finite(name, found)
         if kind == "numeric":
-            raise DataError(name, f"not a number in {row_numbers(_not_numbers(texts))}")
-    if kind == "date" or (kind is None and _looks_like_dates(texts, dates.date_format)):
-        return "date", _days_before(name, _parse_dates(name, texts, dates.date_format), dates)
+            return "numeric", _finite(name, _other_cells_missing(name, texts, forms))
+    if kind == "date" or (kind is None and _looks_like_dates(texts, dates)):
+        return "date", _days_before(name, _parse_dates(name, texts, dates, forms), dates)
+    if kind is None and (found_mixed := mixed(name, texts, lambda text: is_number(forms.number_text(text)))) is not None:
+        if forms.bad_cells != "missing" or found_mixed.form != "number":
+            raise DataError(name, found_mixed.problem)
+        return "numeric", _finite(name, _other_cells_missing(name, texts, forms))
     texts[texts == ""] = None
     return "categorical", texts
+
+
+def without_words(texts: Texts, words: frozenset[str]) -> Texts:
+    """Return the texts with "" for the words that mean no value."""
+    if words:
+        texts[[text.strip() in words for text in texts]] = ""
+    return texts
+
+
+def _declared_numbers(texts: Texts, forms: Forms) -> Floats | None:
+    """Return the cells in the declared form as `parse_numbers` does."""
+    return parse_numbers(texts if forms.plain_numbers else [forms.number_text(text) if text else "" for text in texts])
+
+
+def _refuse_codes(name: str, kind: str | None, texts: Texts) -> None:
+    """Refuse digits with leading zeros, which are names as a rule, until the kind is said."""
+    if kind is None:
+        codes = [row for row, text in enumerate(texts) if _CODE.fullmatch(text)]
+        if codes:
+            raise DataError(
+                name, f'digits with leading zeros in {row_numbers(codes)}: names, such as postcodes, or numbers? Say kinds = {{{name} = '
+                '"categorical"}, or "numeric"'
+            )  # fmt: skip
+
+
+def _other_cells_missing(name: str, texts: Texts, forms: Forms) -> Floats:
+    """Return the numbers of a column; other cells are an error, or missing where that is declared, and counted."""
+    plain = [forms.number_text(text) if text else "" for text in texts]
+    bad = not_numbers(np.array(plain, dtype=object))
+    if forms.bad_cells != "missing":
+        raise DataError(name, f"not a number in {row_numbers(bad)}; {_WAY_ON}")
+    log.warning("%s: %d cells are no numbers and count as missing (bad_cells)", name, len(bad))
+    for row in bad:
+        plain[row] = ""
+    found = parse_numbers(plain)
+    assert found is not None  # noqa: S101  (what is left are numbers)
+    return found
 
 
 # --- text and numbers --------------------------------------------------------------------------------------------
@@ -146,7 +206,8 @@ def parse_numbers(texts: Sequence[str] | Texts) -> Floats | None:
     return values
 
 
-def _not_numbers(texts: Texts) -> list[int]:
+def not_numbers(texts: Texts) -> list[int]:
+    """Return the rows of texts that are no numbers."""
     return [row for row, text in enumerate(texts) if parse_numbers([text]) is None]
 
 
@@ -181,19 +242,47 @@ def _to_dates(texts: Texts, date_format: str) -> pd.Series[Any]:
     return parsed
 
 
-def _looks_like_dates(texts: Texts, date_format: str) -> bool:
-    first = texts[texts != ""][:1]
-    if _to_dates(first, date_format).isna().any():  # spares a category the parse of every cell
+def _zoned_dates(texts: Texts, time_zone: str) -> pd.Series[Any]:
+    """Times with a zone of their own, in that of the table; NaT for all others."""
+    given = [text if ZONED.fullmatch(text) else None for text in texts]
+    moments: pd.Series[Any] = pd.to_datetime(pd.Series(given, dtype=object), format="ISO8601", utc=True, errors="coerce")
+    return _local(moments, time_zone)
+
+
+def _local(moments: pd.Series[Any], time_zone: str) -> pd.Series[Any]:
+    local: pd.Series[Any] = moments.dt.tz_convert(zone_of(time_zone)).dt.tz_localize(None)
+    return local
+
+
+def _readings(texts: Texts, dates: DateRule) -> Iterator[pd.Series[Any]]:
+    """Yield the texts by each of the formats, and as times with a zone where one is declared."""
+    yield from (_to_dates(texts, one) for one in dates.formats)
+    if dates.time_zone is not None:
+        yield _zoned_dates(texts, dates.time_zone)
+
+
+def _looks_like_dates(texts: Texts, dates: DateRule) -> bool:
+    first, given = texts[texts != ""][:1], texts != ""
+    if all(found.isna().any() for found in _readings(first, dates)):  # spares a category the parse of every cell
         return False
-    return not bool((_to_dates(texts, date_format).isna().to_numpy() & (texts != "")).any())
+    return any(not bool((found.isna().to_numpy() & given).any()) for found in _readings(texts, dates))
 
 
-def _parse_dates(name: str, texts: Texts, date_format: str) -> pd.Series[Any]:
-    parsed = _to_dates(texts, date_format)
-    bad = np.flatnonzero(parsed.isna().to_numpy() & (texts != ""))
-    if bad.size:
-        raise DataError(name, f"not a date of the form {date_format} in {row_numbers(bad)}")
-    return parsed
+def _parse_dates(name: str, texts: Texts, dates: DateRule, forms: Forms) -> pd.Series[Any]:
+    """The dates by the one format that all cells have; DataError for cells that have none, and where several formats give other days."""
+    given = texts != ""
+    read = list(_readings(texts, dates))
+    whole = [found for found in read if not bool((found.isna().to_numpy() & given).any())]
+    if whole:
+        if any(not whole[0].equals(other) for other in whole[1:]):
+            raise DataError(name, f"all cells are dates by several of {dates.text}, and by each of them other days: name one")
+        return whole[0]
+    best = min(read, key=lambda found: int((found.isna().to_numpy() & given).sum()))
+    bad = np.flatnonzero(best.isna().to_numpy() & given)
+    if forms.bad_cells != "missing":
+        raise DataError(name, f"not a date of the form {dates.text} in {row_numbers(bad)}; {_WAY_ON}")
+    log.warning("%s: %d cells are no dates and count as missing (bad_cells)", name, bad.size)
+    return best
 
 
 def _days_before(name: str, moments: pd.Series[Any], dates: DateRule) -> Floats:
@@ -205,53 +294,3 @@ def _days_before(name: str, moments: pd.Series[Any], dates: DateRule) -> Floats:
     if after.size:
         raise DataError(name, f"dates after the observation date in {row_numbers(after)}")
     return days
-
-
-# --- labels ------------------------------------------------------------------------------------------------------
-
-
-def read_labels(name: str, pieces: Iterable[pd.Series[Any]]) -> npt.NDArray[np.int8]:
-    """Return the labels of a column, given whole or in pieces, as ±1 (int8) from {0, 1}, booleans or ±1 ([0079], [0084]).
-
-    Raises
-    ------
-    DataError
-        A missing or other label (with row numbers), two codings mixed, or one class only.
-    """
-    by_word, by_number = storage.Growing(np.int8), storage.Growing(np.int8)  # which coding it is, the last row may tell
-    unreadable, missing, n_rows = RowList(), RowList(), 0
-    for cells in pieces:
-        texts, bad = texts_or_none(cells)
-        unreadable.add(n_rows + np.array(bad, dtype=np.int64))
-        if not unreadable:
-            missing.add(n_rows + np.flatnonzero(texts == ""))
-            words = np.array([_WORDS.get(text.lower(), _NO_LABEL) for text in texts], dtype=np.int8)
-            by_word.append(words)
-            by_number.append(_label_numbers(texts) if (words == _NO_LABEL).any() else np.full_like(words, _NO_LABEL))
-        n_rows += len(cells)
-    if unreadable:
-        raise DataError(name, f"neither text nor number in {unreadable}")
-    words, figures = by_word.finish(), by_number.finish()
-    return _plus_minus(name, figures if (words == _NO_LABEL).any() else words, missing)
-
-
-def _plus_minus(name: str, values: npt.NDArray[np.int8], missing: RowList) -> npt.NDArray[np.int8]:
-    if missing:
-        raise DataError(name, f"no label in {missing}")
-    other = np.flatnonzero(values == _NO_LABEL)
-    if other.size:
-        raise DataError(name, f"neither 0/1, true/false nor -1/+1 in {row_numbers(other)}")
-    found = set(np.unique(values).tolist())
-    if len(found) < 2:
-        raise DataError(name, "holds one class only; customers of both are needed")
-    if found not in ({0, 1}, {-1, 1}):
-        raise DataError(name, "mixes 0/1 with -1/+1; use one of them")
-    return np.where(values > 0, np.int8(1), np.int8(-1))
-
-
-def _label_numbers(texts: Texts) -> npt.NDArray[np.int8]:
-    values = parse_numbers(texts)
-    if values is None:
-        bad = set(_not_numbers(texts))
-        values = np.array([np.nan if row in bad or not text else float(text) for row, text in enumerate(texts)])
-    return np.where(np.isin(values, (-1.0, 0.0, 1.0)), values, _NO_LABEL).astype(np.int8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -22,12 +23,16 @@ from ..crypto import storage
 from ..errors import DataError
 from ..params import IDS_PER_PASS
 from .columns import Floats, parse_numbers
+from .forms import Forms
 from .id_texts import passes
 from .plain_csv import plain_columns, plain_numbers, plain_texts
 
 BLOCK_CHARS = 1 << 24  # of a CSV without quotes that are parsed at a time
 CHUNK_CELLS = 1 << 21  # cells of another CSV held as text at a time: about 150 MB
 SPOOL_BYTES = 1 << 26  # cells of a CSV beyond this wait in a temporary file
+CODE_ROWS = 1000  # of a column that are looked at for leading zeros
+ENCODING_BYTES = 1 << 16  # of a file that are tried in other encodings
+OTHER_ENCODINGS = ("utf-8", "gb18030", "utf-16", "cp1252")
 GROUP_CELLS = 1 << 22  # cells of a Parquet file that are read at a time, whole columns of them
 
 
@@ -51,7 +56,7 @@ class ColumnSource:
                 yield from passes(piece)
 
 
-def open_columns(path: Path, text_columns: frozenset[str]) -> ColumnSource:
+def open_columns(path: Path, text_columns: frozenset[str], forms: Forms = Forms()) -> ColumnSource:  # noqa: B008  (frozen)
     """Open a CSV (.csv, .csv.gz) or Parquet (.parquet) file; CSV cells of `text_columns` are left as they are.
 
     Raises
@@ -63,7 +68,7 @@ def open_columns(path: Path, text_columns: frozenset[str]) -> ColumnSource:
     if not os.path.isfile(path):  # no error for a name that no file can have
         raise DataError(str(path), "no such file")
     if name.endswith((".csv", ".csv.gz")):
-        return _csv_columns(path, text_columns)
+        return _csv_columns(path, text_columns, forms)
     if name.endswith(".parquet"):
         return _parquet_columns(path)
     raise DataError(str(path), "must end in .csv, .csv.gz or .parquet")
@@ -72,10 +77,10 @@ def open_columns(path: Path, text_columns: frozenset[str]) -> ColumnSource:
 # --- CSV ---------------------------------------------------------------------------------------------------------
 
 
-def _csv_columns(path: Path, text_columns: frozenset[str]) -> ColumnSource:
-    reader = _CsvReader(path, text_columns)
+def _csv_columns(path: Path, text_columns: frozenset[str], forms: Forms) -> ColumnSource:
+    reader = _CsvReader(path, text_columns, forms)
     if reader.unsettled:  # number-like at first, text further down: read once more with those columns as text
-        reader = _CsvReader(path, text_columns | reader.unsettled)
+        reader = _CsvReader(path, text_columns | reader.unsettled, forms)
     return ColumnSource(reader.names, reader.fetch, reader.pieces)
 
 
@@ -85,29 +90,31 @@ class _CsvReader:
     The cells wait column by column in a temporary file without a name, which the system removes with the process.
     """
 
-    def __init__(self, path: Path, text_columns: frozenset[str]) -> None:
-        self.path = path
+    def __init__(self, path: Path, text_columns: frozenset[str], forms: Forms) -> None:
+        self.path, self._forms = path, forms
         self.unsettled: frozenset[str] = frozenset()
         self._text = set(text_columns)
         try:
-            with _open_text(path) as file:
-                rows = csv.reader(file, strict=True)
+            with _open_text(path, forms.encoding) as file:
+                rows = csv.reader(file, strict=True, delimiter=forms.separator)
                 self.names = next(rows, [])
-                _check_header(path, self.names)
+                _check_header(path, self.names, forms)
+                if not forms.plain_numbers:
+                    self._text |= set(self.names)
                 self._position = {name: k for k, name in enumerate(self.names)}
                 self._store = _spool()
                 self._ends: list[list[int]] = []  # of every chunk: where in the store each of its columns ends
                 for columns in self._columns(file):
                     self._add(columns)
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(str(path), f"cannot be read: {_fault(error)}") from None
+        except (OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
+            raise DataError(str(path), f"cannot be read: {_fault(error, path, forms)}") from None
 
     def _columns(self, file: TextIO) -> Iterator[list[Any]]:
         """Yield the columns of some rows at a time: by blocks of lines while these are plain, else by the csv module."""
         n_read, rest = 0, ""
         while text := file.read(BLOCK_CHARS):
             end = text.rfind("\n") + 1
-            found = plain_columns(rest + text[:end], len(self.names)) if end else None
+            found = plain_columns(rest + text[:end], len(self.names), self._forms.separator) if end else None
             if found is None:
                 rest += text
                 break
@@ -115,7 +122,7 @@ class _CsvReader:
             n_read += len(found[0])
             rest = text[end:]
         lines = io.StringIO(rest + file.readline(), newline="")  # the line that a block ended in is made whole
-        yield from self._csv_columns(csv.reader(chain(lines, file), strict=True), n_read)
+        yield from self._csv_columns(csv.reader(chain(lines, file), strict=True, delimiter=self._forms.separator), n_read)
 
     def _csv_columns(self, rows: Iterator[list[str]], n_read: int) -> Iterator[list[tuple[str, ...]]]:
         step = max(1, CHUNK_CELLS // len(self.names))
@@ -139,7 +146,9 @@ class _CsvReader:
 
     def _piece(self, name: str, cells: Any) -> bytes:
         numbers = None if name in self._text else _numbers(cells)
-        if numbers is not None:
+        if numbers is not None and not (self._ends or _are_codes(cells)):
+            return numbers.tobytes()
+        if numbers is not None and self._ends:
             return numbers.tobytes()
         if name not in self._text:
             if self._ends:
@@ -173,10 +182,19 @@ def _spool() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(SPOOL_BYTES)
 
 
-def _fault(error: Exception) -> str:
+def _are_codes(cells: Any) -> bool:
+    """Whether digits have leading zeros, by the first rows: then they are kept as text, and a person is asked (columns.py)."""
+    first = cells[:CODE_ROWS]
+    texts = first if isinstance(first, tuple) else plain_texts(first)
+    return any(len(text) > 1 and text[0] == "0" and text.isdigit() for text in texts)
+
+
+def _fault(error: Exception, path: Path, forms: Forms) -> str:
     """Say what is wrong with a CSV file; the libraries' own messages may quote cells."""
-    if isinstance(error, UnicodeDecodeError):
-        return "its text is not in UTF-8"
+    if isinstance(error, UnicodeError):
+        could = [f'"{name}"' for name in OTHER_ENCODINGS if name != forms.encoding and _decodes(path, name)]
+        way_on = f"; it could be {' or '.join(could)}: say encoding = {could[0]}" if could else "; say its encoding"
+        return f"its text is not in {forms.encoding.upper()}{way_on}"
     if isinstance(error, csv.Error):
         return "a quote is not closed, or a cell goes on after its closing quote, or a cell is too long"
     if isinstance(error, (EOFError, zlib.error, gzip.BadGzipFile)):
@@ -192,15 +210,37 @@ def _numbers(cells: Any) -> Floats | None:
     return parse_numbers(plain_texts(cells)) if found is None else found
 
 
-def _open_text(path: Path) -> TextIO:
+def _open_text(path: Path, encoding: str) -> TextIO:
+    encoding = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+        return gzip.open(path, "rt", encoding=encoding, newline="")
+    return path.open(encoding=encoding, newline="")
 
 
-def _check_header(path: Path, names: list[str]) -> None:
-    if not names or "" in names:
+def _decodes(path: Path, encoding: str) -> bool:
+    """Whether the beginning of a file is text in an encoding; one that takes any bytes must give letters, not signs."""
+    with path.open("rb") if not path.name.lower().endswith(".gz") else gzip.open(path) as file:
+        try:
+            start = file.read(ENCODING_BYTES)
+        except (OSError, EOFError, zlib.error):  # damaged further down
+            return False
+    marked = start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    if (encoding == "utf-16") != marked:
+        return False
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(start)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _check_header(path: Path, names: list[str], forms: Forms) -> None:
+    if not names:
         raise DataError(str(path), "needs a header line with a name for every column")
+    if "" in names and "" not in forms.drop:
+        place = names.index("") + 1
+        index = ", and looks like the row numbers that pandas writes" if place == 1 else ""
+        raise DataError(str(path), f'column {place} has no name in the header{index}; drop = [""] leaves it out')
 
 
 # --- Parquet -----------------------------------------------------------------------------------------------------

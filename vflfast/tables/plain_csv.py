@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def plain_columns(text: str, n_columns: int) -> list[Any] | None:
+def plain_columns(text: str, n_columns: int, separator: str = ",") -> list[Any] | None:
     """Return the columns of whole lines as string arrays, null where empty, or None where only the csv module's word counts.
 
     That is with quotes, a row of another length, or without pyarrow.
@@ -25,7 +25,7 @@ def plain_columns(text: str, n_columns: int) -> list[Any] | None:
         table = pyarrow.csv.read_csv(
             pyarrow.BufferReader(data),
             pyarrow.csv.ReadOptions(column_names=names, block_size=len(data) + 1),
-            pyarrow.csv.ParseOptions(quote_char=False),
+            pyarrow.csv.ParseOptions(delimiter=separator, quote_char=False),
             pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string()), null_values=[""], strings_can_be_null=True),
         )
     except pyarrow.ArrowException:

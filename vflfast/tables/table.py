@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +16,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
-from .columns import KINDS, DateRule, date_rule, read_labels, typed_column
+from .columns import KINDS
 from .files import ColumnSource, open_columns
 from .id_column import read_ids
-from .id_forms import check_format
 from .id_texts import Ids, IdTexts
+from .labels import read_labels
+from .plan import Plan, feature_names, plan_of
 from .rows import row_index
+from .understanding import lonely_values
 
-SHOWN_NAMES = 10  # of a file's columns, where one is missing
+log = logging.getLogger("vflfast")
+
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +104,46 @@ class OpenTable:
     """
 
     ids: Ids | IdTexts
+    labels: npt.NDArray[np.int8] | None
+    _rows: npt.NDArray[np.int64] | None
 
-    def __init__(self, origin: str, source: ColumnSource, plan: _Plan) -> None:
+    def __init__(self, origin: str, source: ColumnSource, plan: Plan) -> None:
         with _named(origin):
-            self.feature_names = _feature_names(origin, source.names, plan)
+            names = feature_names(origin, source.names, plan)
+            self.feature_names = [one for name in names for one in plan.features_of(name)]
             self.ids = read_ids(plan.id_column, source, plan.id_format)
-            self.labels = None if plan.label_column is None else read_labels(plan.label_column, source.in_pieces(plan.label_column))
+            self.labels, self._rows = None, None
+            if plan.label_column is not None:
+                self._keep_labelled(read_labels(plan.label_column, source.in_pieces(plan.label_column), plan.forms), plan.label_column)
         self._origin, self._source, self._plan = origin, source, plan
+
+    def _keep_labelled(self, labels: npt.NDArray[np.int8], name: str) -> None:
+        """Take the labels over; rows without one take no part."""
+        self.labels = labels
+        if not labels.all():
+            self._rows = np.flatnonzero(labels)
+            log.warning("%s: %d of %d rows have no label and are left out", name, labels.size - self._rows.size, labels.size)
+            self.ids, self.labels = self.ids[:][self._rows], labels[self._rows]
 
     @property
     def n_rows(self) -> int:
         """Number of customers."""
         return int(self.ids.size)
+
+    @property
+    def id_column(self) -> str:
+        """Name of the id column."""
+        return self._plan.id_column
+
+    @property
+    def label_column(self) -> str | None:
+        """Name of the label column, if there is one."""
+        return self._plan.label_column
+
+    @property
+    def observation_date(self) -> datetime.datetime | None:
+        """The day that dates are counted back from."""
+        return self._plan.dates.observation_date
 
     def column(self, name: str) -> tuple[str, pd.Series[Any]]:
         """Read one feature; return its kind and its cells as in a `Table`.
@@ -121,8 +154,19 @@ class OpenTable:
             As `read_table`; `argument` is the column, or observation_date.
         """
         with _named(self._origin):
-            kind, cells = typed_column(name, self._source.fetch(name), self._plan.kinds.get(name), self._plan.dates)
+            kind, cells = self._plan.column(name, self._source)
+        if self._rows is not None:
+            cells = cells[self._rows]
+        if kind == "numeric" and name not in self._plan.kinds:
+            self._warn_of_lonely(name, cells)
         return kind, pd.Series(cells, dtype=cells.dtype, copy=False)
+
+    def _warn_of_lonely(self, name: str, cells: npt.NDArray[np.float64]) -> None:
+        """Say where one extreme value may mean something of its own, which only a person knows."""
+        known = cells[np.isfinite(cells)]
+        lonely = lonely_values(name, known) if known.size and name not in self._plan.forms.special_values else None
+        if lonely is not None:
+            log.warning("%s: %s: %s", self._origin, name, lonely)
 
     def load(self) -> Table:
         """Return the whole table, in memory."""
@@ -143,14 +187,16 @@ def read_table(
     id_column: str = "id",
     label_column: str | None = None,
     kinds: Mapping[str, str] | None = None,
-    date_format: str = "%Y-%m-%d",
+    date_format: str | Sequence[str] = "%Y-%m-%d",
     observation_date: str | None = None,
     id_format: str = "text",
+    **forms: Any,
 ) -> Table:
     """Read a party's table from .csv, .csv.gz or .parquet ([0084]–[0086], [0088]).
 
     Ids keep their leading zeros. An empty cell is missing. Columns whose kind is not given are numeric if all cells
-    are finite numbers, dates if all have the date format, else categorical. Rows are numbered from 1, the first row
+    are finite numbers, dates if all have the date format, else categorical; one that is mostly numbers or dates is an
+    error that names the setting which decides. Rows are numbered from 1, the first row
     of data, in every message.
 
     Parameters
@@ -162,11 +208,14 @@ def read_table(
     kinds
         "numeric", "categorical" or "date" by column name, where inference is not wanted.
     date_format
-        strptime format of the date cells.
+        strptime format of the date cells, or several; all cells of a column must have one of them.
     observation_date
         ISO date that dates are counted back from; needed when there is a date column.
     id_format
-        "text", "phone", "phone-e164" or "phone-e164:" and a country code (see `normalise`).
+        "text", "digits", "phone", "phone-e164" or "phone-e164:" and a country code (see `normalise`).
+    **forms
+        How the file is written, by the names of `Forms`: ``encoding``, ``separator``, ``decimal``, ``thousands``, ``units``, ``missing``,
+        ``special_values``, ``drop``, ``bad_cells``, ``positive_label``, ``negative_label``, ``unlabelled``, ``time_zone``.
 
     Raises
     ------
@@ -177,7 +226,7 @@ def read_table(
     """
     return open_table(
         path, id_column=id_column, label_column=label_column, kinds=kinds, date_format=date_format,
-        observation_date=observation_date, id_format=id_format,
+        observation_date=observation_date, id_format=id_format, **forms,
     ).load()  # fmt: skip
 
 
@@ -187,9 +236,10 @@ def open_table(
     id_column: str = "id",
     label_column: str | None = None,
     kinds: Mapping[str, str] | None = None,
-    date_format: str = "%Y-%m-%d",
+    date_format: str | Sequence[str] = "%Y-%m-%d",
     observation_date: str | None = None,
     id_format: str = "text",
+    **forms: Any,
 ) -> OpenTable:
     """Read the ids and labels of a file by the rules of `read_table`, and leave its features there.
 
@@ -203,9 +253,9 @@ def open_table(
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError("path", "must be a path")
-    plan = _plan(id_column, label_column, kinds, date_format, observation_date, id_format)
+    plan = plan_of(id_column, label_column, kinds, date_format, observation_date, id_format, forms)
     as_text = {id_column, label_column} | {name for name, kind in plan.kinds.items() if kind != "numeric"}
-    source = open_columns(Path(path), frozenset(name for name in as_text if name))
+    source = open_columns(Path(path), frozenset(name for name in as_text if name), plan.forms)
     return OpenTable(str(path), source, plan)
 
 
@@ -215,9 +265,10 @@ def table_from_frame(
     id_column: str = "id",
     label_column: str | None = None,
     kinds: Mapping[str, str] | None = None,
-    date_format: str = "%Y-%m-%d",
+    date_format: str | Sequence[str] = "%Y-%m-%d",
     observation_date: str | None = None,
     id_format: str = "text",
+    **forms: Any,
 ) -> Table:
     """Make a Table from a pandas DataFrame by the rules of `read_table`.
 
@@ -230,6 +281,8 @@ def table_from_frame(
         n_rows rows.
     id_column, label_column, kinds, date_format, observation_date, id_format
         As of `read_table`.
+    **forms
+        As of `read_table`, but for ``encoding`` and ``separator``.
 
     Raises
     ------
@@ -238,8 +291,8 @@ def table_from_frame(
     """
     if not isinstance(frame, pd.DataFrame):
         raise InputError("frame", "must be a pandas DataFrame")
-    plan = _plan(id_column, label_column, kinds, date_format, observation_date, id_format)
-    if not all(isinstance(name, str) and name for name in frame.columns):
+    plan = plan_of(id_column, label_column, kinds, date_format, observation_date, id_format, forms)
+    if not all(isinstance(name, str) and (name or "" in plan.forms.drop) for name in frame.columns):
         raise DataError("frame", "every column name must be text that is not empty")
     source = ColumnSource(list(frame.columns), lambda name: frame[name].reset_index(drop=True))
     return OpenTable("frame", source, plan).load()
@@ -254,56 +307,6 @@ def _named(origin: str) -> Iterator[None]:
         if error.argument != origin:
             error.place = origin
         raise
-
-
-# --- how both read -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Plan:
-    id_column: str
-    label_column: str | None
-    kinds: dict[str, str]
-    dates: DateRule
-    id_format: str
-
-
-def _plan(
-    id_column: object, label_column: object, kinds: object, date_format: object, observation_date: object, id_format: object
-) -> _Plan:
-    if not isinstance(id_column, str) or not id_column:
-        raise InputError("id_column", "must be the name of a column")
-    if label_column is not None and (not isinstance(label_column, str) or label_column in ("", id_column)):
-        raise InputError("label_column", "must be the name of a column other than the id column")
-    check_format(id_format)
-    if not isinstance(kinds, (Mapping, type(None))):
-        raise InputError("kinds", "must map column names to kinds")
-    wrong = [name for name, kind in (kinds or {}).items() if kind not in KINDS]
-    if wrong:
-        raise InputError("kinds", f"column {wrong[0]!r} must be one of {', '.join(KINDS)}")
-    return _Plan(id_column, label_column, dict(kinds or {}), date_rule(date_format, observation_date), str(id_format))
-
-
-def _feature_names(origin: str, names: list[str], plan: _Plan) -> list[str]:
-    twice = [name for name, seen in zip(names, pd.Series(names, dtype=object).duplicated(), strict=True) if seen]
-    if twice:
-        raise DataError(twice[0], "is the name of two columns; rename one")
-    special = [name for name in (plan.id_column, plan.label_column) if name is not None]
-    for name in special:
-        if name not in names:
-            raise DataError(name, f"no such column; there are {_some(names)}")
-    features = [name for name in names if name not in special]
-    unknown = [name for name in plan.kinds if name not in features]
-    if unknown:
-        raise InputError("kinds", f"{unknown[0]!r} is no feature column")
-    if not features:
-        raise DataError(origin, "has no feature column")
-    return features
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return ", ".join(names[:SHOWN_NAMES]) + more
 
 
 # --- checks of the parts -----------------------------------------------------------------------------------------

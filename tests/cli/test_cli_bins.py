@@ -152,14 +152,16 @@ def test_train_says_which_penalties_were_tried(folder: Path, tmp_path: Path) -> 
     assert found
     tried = {alpha: float(loss) for alpha, loss in (one.split(": ") for one in found[2].split(", "))}
     assert found[1] == min(tried, key=tried.__getitem__)
+
+
 # --- inspect -----------------------------------------------------------------------------------------------------
 
 
 def test_inspect_shows_a_job_and_a_table(folder: Path, tmp_path: Path) -> None:
-    shown = succeeded("inspect", folder / "job.toml").stdout
+    shown = succeeded("inspect", job(folder)).stdout
     assert "guest: guest.csv" in shown
     assert "host1: host1.csv" in shown
-    one = json.loads(succeeded("inspect", folder / "job.toml", "--party", "host1", "--json").stdout)
+    one = json.loads(succeeded("inspect", job(folder), "--party", "host1", "--json").stdout)
     assert list(one) == ["host1"]
     options = ("--label", "bought", "--write", tmp_path / "section.toml", "--json")
     table = json.loads(succeeded("inspect", folder / "guest.csv", *options).stdout)
@@ -173,4 +175,4 @@ def test_inspect_says_what_is_wrong(folder: Path, tmp_path: Path) -> None:
     path.write_text("id;age\n" + "".join(f"c{k};{k}\n" for k in range(30)))
     assert "separator = " in succeeded("inspect", path).stdout
     assert "number" in succeeded("inspect", path, "--set", "separator=;").stdout
-    assert "a table" in refused("inspect", folder / "job.toml", "--id", "phone")
+    assert "a table" in refused("inspect", job(folder), "--id", "phone")

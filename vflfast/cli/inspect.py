@@ -19,7 +19,7 @@ PIPE_WIDTH = 160  # characters, where there is no terminal to ask
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--party", help="Of a job file one party only: guest, host1, host2, …")
-@click.option("--id", "id_column", help="Of a table: its id column.  [default: the first column]")
+@click.option("--id", "id_column", help="Of a table: its id column.  [default: the first column that has a name]")
 @click.option("--label", "label_column", help="Of a table: its label column.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Of a table: how it is written, as --set encoding=gb18030.")
 @click.option("--write", type=click.Path(path_type=Path), help="Of a table: a section of a job file to start from.")
@@ -79,7 +79,7 @@ def _of_table(file: Path, reading: dict[str, Any]) -> TableReport:
 def _reading(file: Path, id_column: str | None, label_column: str | None, changes: tuple[str, ...]) -> dict[str, Any]:
     """The settings of a table from the options; without --id the first column is the id."""
     from ..errors import InputError
-    from ..tables.files import open_columns
+    from ..tables.files import first_column
     from ..tables.forms import Forms
 
     reading: dict[str, Any] = {}
@@ -89,7 +89,7 @@ def _reading(file: Path, id_column: str | None, label_column: str | None, change
             raise InputError("--set", f"must be NAME=VALUE, not {change!r}")
         reading[name] = [value] if name in ("missing", "drop", "units") else value
     forms = Forms.of({name: value for name, value in reading.items() if name not in ("id_format", "date_format", "observation_date")})
-    reading["id_column"] = id_column or next(iter(open_columns(file, frozenset(), forms).names))
+    reading["id_column"] = id_column or first_column(file, forms)
     return reading | ({"label_column": label_column} if label_column else {})
 
 

@@ -74,6 +74,21 @@ def open_columns(path: Path, text_columns: frozenset[str], forms: Forms = Forms(
     raise DataError(str(path), "must end in .csv, .csv.gz or .parquet")
 
 
+def first_column(path: Path, forms: Forms) -> str:
+    """Return the name of a file's first column, without reading its cells; DataError as `open_columns`."""
+    if not path.name.lower().endswith((".csv", ".csv.gz")):
+        return open_columns(path, frozenset()).names[0]
+    if not os.path.isfile(path):
+        raise DataError(str(path), "no such file")
+    try:
+        with _open_text(path, forms.encoding) as file:
+            names = next(csv.reader(file, strict=True, delimiter=forms.separator), [])
+    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
+        raise DataError(str(path), f"cannot be read: {_fault(error, path, forms)}") from None
+    _check_header(path, names, forms)
+    return next(name for name in names if name)
+
+
 # --- CSV ---------------------------------------------------------------------------------------------------------
 
 

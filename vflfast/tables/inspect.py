@@ -149,7 +149,7 @@ def _category_warnings(counts: pd.Series[Any], n_rows: int) -> list[str]:
 
 def _ordered(table: OpenTable, name: str, kind: str, values: Floats, missing: float) -> ColumnReport:
     known = values[np.isfinite(values)]
-    low, high, levels = float(known.min()), float(known.max()), int(np.unique(known).size)
+    low, high, levels = float(known.min()), float(known.max()), len(pd.unique(known))
     if levels == 1:
         return ColumnReport(name, "constant", missing, 1, warnings=("one value in all rows says nothing",))
     if kind == "date":

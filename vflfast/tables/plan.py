@@ -37,7 +37,7 @@ class Plan:
         return [name, name + SPECIAL] if name in self.forms.special_values else [name]
 
     def column(self, name: str, source: ColumnSource) -> tuple[str, npt.NDArray[Any]]:
-        """Read one feature; return its kind and its cells."""
+        """Read one feature; return its kind and its cells; DataError as `typed_column`, and for special values of no number."""
         whole = name.removesuffix(SPECIAL)
         special = self.forms.special_values.get(whole)
         if special is None:

@@ -21,7 +21,7 @@ from .rows import row_numbers
 
 Texts = npt.NDArray[np.object_]
 
-SHOWN_WORDS, LONGEST_WORD = 5, 24
+SHOWN_WORDS, LONGEST_WORD, MOST_APART = 12, 24, 5
 FREE_TEXT_SHARE = 0.25  # of the rows: more different texts are no category
 LONELY_SHARE, LARGEST_ASIDE = 0.05, 0.3  # of the cells with extreme values that are far from all others: at least, and at most
 WORDS = frozenset({
@@ -136,8 +136,8 @@ def lonely_values(name: str, values: npt.NDArray[np.float64]) -> str | None:
         return None
     aside = values < low / 2 + high / 2 if below <= LARGEST_ASIDE else values > low / 2 + high / 2
     apart, others = np.unique(values[aside]), values[~aside]
-    near = others.min() - apart.max() if apart.max() < others.min() else apart.min() - others.max()
-    if others.min() == others.max() or len(apart) > SHOWN_WORDS or aside.mean() <= LONELY_SHARE or near <= 3 * (others.max() - others.min()):
+    near, span = max(others.min() - apart.max(), apart.min() - others.max()), others.max() - others.min()
+    if span == 0 or near <= 3 * span or len(apart) > MOST_APART or aside.mean() <= LONELY_SHARE:
         return None
     listed = ", ".join(f"{value:g}" for value in apart)
     return (
@@ -201,7 +201,7 @@ def _units(levels: Levels, chosen: npt.NDArray[np.bool_]) -> str:
     if not chosen.any() or levels.counts[with_unit].sum() < 0.9 * levels.counts[chosen].sum():
         return ""
     signs = {re.sub(r"[\d\s.,+-]", "", levels.texts[k]) for k in np.flatnonzero(with_unit)} - {""}
-    return ", ".join(f'"{sign}"' for sign in sorted(signs)) if 0 < len(signs) <= SHOWN_WORDS else ""
+    return ", ".join(f'"{sign}"' for sign in sorted(signs)) if 0 < len(signs) <= MOST_APART else ""
 
 
 def _other_numbers(name: str, levels: Levels) -> Mixed | None:

@@ -57,6 +57,13 @@ def test_0079_a_bought_product_makes_a_label_of_plus_one(folder: Path, tmp_path:
     assert read_table(tmp_path / "out.parquet", **selection.reading()).labels is not None
 
 
+@pytest.mark.parametrize("end", [";", "; -- all customers", ";\n-- 职员\n/* and so on */ ;\n", " -- no semicolon", ""])
+def test_a_query_may_end_with_semicolons_and_comments(end: str, folder: Path, tmp_path: Path) -> None:
+    _, whole = run(changed("query", "SELECT phone, age, '职;' AS job FROM customers"), folder, tmp_path / "whole.parquet")
+    _, table = run(changed("query", f"SELECT phone, age, '职;' AS job FROM customers{end}"), folder, tmp_path / "out.parquet")
+    pd.testing.assert_frame_equal(table, whole)
+
+
 def test_0084_a_label_that_exists_is_taken(folder: Path, tmp_path: Path) -> None:
     data = changed("label", {"column": "vip"})
     selection, table = run(data, folder, tmp_path / "out.parquet")

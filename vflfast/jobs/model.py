@@ -23,12 +23,11 @@ from ..protocol.block import PartyInputs, PartyModel, weight_hash
 from ..protocol.guest import ScoringInputs
 from ..protocol.joint import ScoreScale
 from ..protocol.settings import Settings
-from ..tables.forms import Forms
+from ..tables.forms import FORMS, Forms
 from ..tables.seal import seal_holds, sealed
 from ..tables.writing import written_whole
 
 FORMAT = "vflfast model"
-FORMS = tuple(one.name for one in dataclasses.fields(Forms))
 READING = ("id_column", "label_column", "kinds", "date_format", "observation_date", "id_format", *FORMS)  # of a table, as in a job file
 _SESSION = re.compile("[0-9a-f]{64}")
 

@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import DataError, InputError
 from ..params import MART_VERSION
 from ..tables.columns import KINDS
+from ..tables.forms import FORMS
 from ..tables.seal import seal_holds, sealed
 from ..tables.table import OpenTable, open_table
 
@@ -123,7 +124,7 @@ def _common_format(classes: Mapping[str, Mapping[str, Any]]) -> str:
             raise InputError("classes", "every class needs a printable name")
         if not isinstance(settings, Mapping) or not isinstance(settings.get("file"), (str, os.PathLike)):
             raise InputError(f"classes.{name}.file", "must name the class's table")
-        unknown = sorted(set(settings) - {"file", "id_column", "kinds", "date_format", "observation_date", "id_format"})
+        unknown = sorted(set(settings) - {"file", "id_column", "kinds", "date_format", "observation_date", "id_format", *FORMS})
         if unknown:
             raise InputError(f"classes.{name}.{unknown[0]}", "is unknown in a feature class")
     formats = {settings.get("id_format", "text") for settings in classes.values()}

@@ -20,7 +20,7 @@ from ..tables.table import OpenTable
 from .store import ID, PART_CELLS, Feature, Store, check_file, need_pyarrow, open_store
 
 NAMES = ("shown", "hidden")
-_CODE_BYTES = 6  # a hidden category is a number below 2^48, exact in float64
+CODE_DIGITS = 12  # of a hidden category, in base 16
 
 
 class MartTable(OpenTable):
@@ -33,7 +33,8 @@ class MartTable(OpenTable):
     classes
         Feature classes to join; default: all.
     names
-        "shown", or "hidden": columns are called f0001, … and all are numeric, a category a number of its own ([0097]).
+        "shown", or "hidden": columns are called f0001, …, and a category a code of its own, such as 3f0a91c2d4e5 ([0097]). What kind a
+        column has, and so how it is coded, is the same.
 
     Raises
     ------
@@ -75,11 +76,24 @@ class MartTable(OpenTable):
             self._ahead = self._read(self._group_of(name))
         cells = self._ahead.pop(name)
         if feature.kind != "categorical":
-            return ("numeric" if self._hidden else feature.kind), pd.Series(_floats(cells))
+            return feature.kind, pd.Series(_floats(cells))
         texts = np.array(cells.to_pylist(), dtype=object)
-        if self._hidden:
-            return "numeric", pd.Series(_codes(texts, feature))
-        return "categorical", pd.Series(texts, dtype=object)
+        return "categorical", pd.Series(_codes(texts, feature) if self._hidden else texts, dtype=object)
+
+    @property
+    def id_column(self) -> str:
+        """What the ids of a store are called."""
+        return ID
+
+    @property
+    def label_column(self) -> None:
+        """A store has no labels."""
+        return
+
+    @property
+    def observation_date(self) -> None:
+        """Dates are days already."""
+        return
 
     def _group_of(self, name: str) -> list[str]:
         """The columns that are read together: neighbours in the same file, as many as memory has room for."""
@@ -178,13 +192,13 @@ def _floats(cells: Any) -> npt.NDArray[np.float64]:
     return values
 
 
-def _codes(texts: npt.NDArray[Any], feature: Feature) -> npt.NDArray[np.float64]:
-    """Return a number for every category, the same in every build, NaN where missing; two meet with probability 2^-48."""
+def _codes(texts: npt.NDArray[Any], feature: Feature) -> npt.NDArray[Any]:
+    """Return a code for every category, the same in every build, None where missing; two meet with probability 2^-48."""
     prefix = f"{feature.group}\0{feature.name}\0"
-    codes = {None: np.nan}
+    codes: dict[Any, str | None] = {None: None}
     for text in set(texts) - {None}:
-        codes[text] = float(int.from_bytes(hashlib.sha256((prefix + text).encode()).digest()[:_CODE_BYTES], "big"))
-    return np.array([codes[text] for text in texts], dtype=np.float64)
+        codes[text] = hashlib.sha256((prefix + text).encode()).hexdigest()[:CODE_DIGITS]
+    return np.array([codes[text] for text in texts], dtype=object)
 
 
 @contextmanager

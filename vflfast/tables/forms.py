@@ -131,6 +131,9 @@ class Forms:
         return text
 
 
+FORMS = tuple(one.name for one in fields(Forms))  # the names of these settings
+
+
 def is_file_encoding(name: object) -> bool:
     """Return whether Python knows an encoding of text by that name."""
     try:

@@ -152,8 +152,7 @@ def _ordered(table: OpenTable, name: str, kind: str, values: Floats, missing: fl
     low, high, levels = float(known.min()), float(known.max()), len(pd.unique(known))
     if levels == 1:
         return ColumnReport(name, "constant", missing, 1, warnings=("one value in all rows says nothing",))
-    if kind == "date":
-        assert table.observation_date is not None  # noqa: S101  (no date is read without one)
+    if kind == "date" and table.observation_date is not None:  # a mart has days
         last_day = pd.Timestamp(table.observation_date)
         first, last = (str((last_day - pd.Timedelta(seconds=days * SECONDS_PER_DAY)).date()) for days in (high, low))
         return ColumnReport(name, "date", missing, levels, first, last)

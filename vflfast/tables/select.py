@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, InputError
 from .selection import NAME, LabelRule, Selection, Source
-from .statement import check_condition, check_query, named
+from .statement import check_condition, check_query, named, without_end
 from .table import OpenTable, open_table
 from .writing import written_whole
 
@@ -82,7 +82,7 @@ def select(selection: Selection, path: str | os.PathLike[str]) -> Selected:
         held_back = {s.name: _count_late(engine, selection, s) for s in selection.sources.values() if s.date_column}
         result, positives = (f"t{secrets.token_hex(8)}" for _ in range(2))  # names that the query cannot know
         with named(selection, "query"):
-            engine.execute(f"CREATE TEMP TABLE {result} AS ({selection.query.rstrip().rstrip(';')}\n)")
+            engine.execute(f"CREATE TEMP TABLE {result} AS ({without_end(selection.query)}\n)")
         types = {row[0]: str(row[1]) for row in engine.execute(f"DESCRIBE {result}").fetchall()}
         _check_columns(selection, types)
         _check_ids(engine, selection, result)

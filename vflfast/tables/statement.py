@@ -54,6 +54,19 @@ def check_query(engine: duckdb.DuckDBPyConnection, selection: Selection) -> None
             raise InputError("query", ONE_SELECT)
 
 
+def without_end(query: str) -> str:
+    """Return a query without the semicolons at its end and the comments after them."""
+    import duckdb
+
+    data = query.encode()  # the engine counts bytes
+    end = len(data)
+    for start, kind in reversed(duckdb.tokenize(query)):
+        if kind != duckdb.token_type.comment and not data[start:end].lstrip().startswith(b";"):
+            break
+        end = start
+    return data[:end].decode()
+
+
 def check_condition(engine: duckdb.DuckDBPyConnection, rule: LabelRule) -> None:
     """Let one condition on the source's own columns pass; InputError for anything else."""
     parsed = [statement["node"] for statement in _tree(engine, f"SELECT {rule.where}").get("statements", ())]

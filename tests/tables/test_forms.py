@@ -308,3 +308,13 @@ def test_a_data_frame_is_understood_in_the_same_way() -> None:
     with pytest.raises(DataError, match=r'missing = \["NULL"\]'):
         table_from_frame(frame)
     assert table_from_frame(frame, missing=["NULL"]).features["age"].isna().sum() == 5
+
+
+def test_a_table_of_pyarrow_is_one_too() -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    made = pyarrow.table({"id": ["a", "b", "c"], "age": [1, None, 3], "city": ["x", "y", None]})
+    table = table_from_frame(made)
+    assert table.kinds == {"age": "numeric", "city": "categorical"}
+    assert table.features["age"].isna().tolist() == [False, True, False]
+    with pytest.raises(InputError, match="polars or pyarrow"):
+        table_from_frame({"id": ["a"]})

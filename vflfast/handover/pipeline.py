@@ -12,7 +12,13 @@ from ..errors import DataError, InputError
 from ..estimator.conventions import Estimator
 from ..estimator.frame import feature_table
 from ..jobs.model import SavedParty
+from ..tables.plan import SPECIAL
 from .classes import class_model
+
+# settings of a table that say what its cells mean, not how a file is written
+CELLS = (
+    "kinds", "date_format", "observation_date", "decimal", "thousands", "units", "missing", "special_values", "bad_cells", "time_zone",
+)  # fmt: skip
 
 
 class ClassCoder(Estimator):
@@ -47,14 +53,14 @@ class ClassCoder(Estimator):
         if not isinstance(X, pd.DataFrame):
             raise InputError("X", f"must be a pandas DataFrame, not {type(X).__name__}")
         names = iter(self.feature_names_in_)
-        return np.concatenate([self._columns(X, party, [next(names) for _ in party.binner.rules]) for party in self.parties], axis=1)
+        return np.concatenate([self._columns(X, party, [next(names) for _ in _raw_features(party)]) for party in self.parties], axis=1)
 
     def _columns(self, X: pd.DataFrame, party: SavedParty, names: list[str]) -> npt.NDArray[np.float64]:
         for name in names:
             if name not in X.columns:
                 raise DataError(name, "is missing from the table")
-        own = X[names].set_axis(party.binner.feature_names, axis=1)
-        settings: dict[str, Any] = {key: party.reading[key] for key in ("kinds", "date_format", "observation_date") if key in party.reading}
+        own = X[names].set_axis(_raw_features(party), axis=1)
+        settings: dict[str, Any] = {key: party.reading[key] for key in CELLS if key in party.reading}
         matrix = party.binner.transform(feature_table(own, "X", settings))
         columns = [matrix.column_values[j][matrix.codes[k]] for j, k in enumerate(matrix.column_features)]
         return np.array(columns, dtype=np.float64).T
@@ -62,7 +68,9 @@ class ClassCoder(Estimator):
     @property
     def feature_names_in_(self) -> npt.NDArray[np.object_]:
         """Names of the raw features; two parties' features of one name get the party's in front."""
-        return np.array([feature.name for feature in class_model(*self.parties).features], dtype=object)
+        raw = [feature in _raw_features(party) for party in self.parties for feature in party.binner.feature_names]
+        features = class_model(*self.parties).features
+        return np.array([feature.name for feature, given in zip(features, raw, strict=True) if given], dtype=object)
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """Return the names of the integer columns."""
@@ -80,6 +88,12 @@ class ClassCoder(Estimator):
             estimator_type="transformer", target_tags=TargetTags(required=False), transformer_tags=TransformerTags(),
             input_tags=InputTags(string=True, categorical=True, allow_nan=True), requires_fit=False,
         )  # fmt: skip
+
+
+def _raw_features(party: SavedParty) -> list[str]:
+    """The features that a table has; those of special values are made of them (tables/plan.py)."""
+    made = {name + SPECIAL for name in party.reading.get("special_values", ())}
+    return [name for name in party.binner.feature_names if name not in made]
 
 
 def sklearn_pipeline(*parties: SavedParty) -> Any:

@@ -47,6 +47,7 @@ from .ledger import budget_of
 from .progress import StageClock
 
 log = logging.getLogger("vflfast")
+SHOWN_TWINS = 5  # features that a warning names
 
 
 @dataclass
@@ -182,6 +183,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
             binners.append(binner)
             train_parts.append(parts[0])
             test_parts += parts[1:]
+    warn_of_shared_names(binners, [plan.name for plan in plans])
     inputs = [
         PartyInputs(part, commitment, plan.organisation, budget=budget)
         for part, plan, budget in zip(train_parts, plans, budgets, strict=True)
@@ -219,6 +221,9 @@ def mended(
         inputs = dataclasses.replace(inputs, held_out=held_out([str(one) for one in ids], inputs.labels))
     for name in binner.without_classes:
         log.warning("%s: %s is left out: none of its values has enough customers for a class; is it an id, or free text?", party, name)
+    for twins in equal_features(inputs.matrix):
+        names = ", ".join(binner.feature_names[feature] for feature in twins[:SHOWN_TWINS])
+        log.warning("%s: %s fall into the same classes in every row: one of them is enough", party, names)
     if not fix:
         return inputs
     found = mend(party, inputs, settings)
@@ -226,6 +231,27 @@ def mended(
         names = ", ".join(binner.column_names[column] for column in found.left_out)
         log.warning("%s: fix_leverage leaves %d of %d columns out: %s", party, len(found.left_out), found.matrix.n_columns, names)
     return found
+
+
+def equal_features(matrix: CodedMatrix) -> list[list[int]]:
+    """Return groups of features whose classes are the same in every row, with more than one class."""
+    groups: dict[bytes, list[int]] = {}
+    for feature, codes in enumerate(matrix.codes):
+        if codes.min() < codes.max():
+            groups.setdefault(hashlib.blake2b(np.ascontiguousarray(codes).data, digest_size=16).digest(), []).append(feature)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def warn_of_shared_names(binners: Sequence[Binner], names: Sequence[str]) -> None:
+    """Warn of features that several parties call the same: they may be the same thing, which both then bring."""
+    owners: dict[str, list[str]] = {}
+    for party, binner in zip(names, binners, strict=True):
+        for feature in binner.feature_names:
+            owners.setdefault(feature, []).append(party)
+    shared = [feature for feature, parties in owners.items() if len(parties) > 1]
+    if shared:
+        shown = ", ".join(shared[:SHOWN_TWINS])
+        log.warning("%d features have the same name at several parties (%s): do they mean the same?", len(shared), shown)
 
 
 def leakage_suspects(binner: Binner, matrix: CodedMatrix, labels: npt.NDArray[np.int8]) -> dict[str, float]:

@@ -82,7 +82,7 @@ def feature_names(origin: str, names: list[str], plan: Plan) -> list[str]:
     for name in special:
         if name not in names:
             raise DataError(name, f"no such column; there are {_some(names)}{_other_separator(names, plan.forms)}")
-    _check_drop(names, special, plan.forms)
+    _check_drop(names, special, plan)
     features = [name for name in names if name not in special and name not in plan.forms.drop]
     for setting, given in (("kinds", plan.kinds), ("special_values", plan.forms.special_values)):
         known = {one for name in features for one in plan.features_of(name)} if setting == "kinds" else set(features)
@@ -102,9 +102,11 @@ def _other_separator(names: list[str], forms: Forms) -> str:
     return f"; the fields look as if they were separated by {best!r}: say separator = {json.dumps(best)}" if best in names[0] else ""
 
 
-def _check_drop(names: list[str], special: list[str], forms: Forms) -> None:
-    for name in forms.drop:
-        if name not in names:
+def _check_drop(names: list[str], special: list[str], plan: Plan) -> None:
+    """Refuse columns to drop that are not there; a model, which knows the kind of every feature, reads tables without them too."""
+    of_a_model = bool(plan.kinds) and set(names) - set(special) - set(plan.forms.drop) <= set(plan.kinds)
+    for name in plan.forms.drop:
+        if name not in names and not of_a_model:
             raise InputError("drop", f"{name!r} is no column; there are {_some(names)}")
         if name in special:
             raise InputError("drop", f"{name!r} is the id or label column")

@@ -260,7 +260,7 @@ def open_table(
 
 
 def table_from_frame(
-    frame: pd.DataFrame,
+    frame: Any,
     *,
     id_column: str = "id",
     label_column: str | None = None,
@@ -270,7 +270,7 @@ def table_from_frame(
     id_format: str = "text",
     **forms: Any,
 ) -> Table:
-    """Make a Table from a pandas DataFrame by the rules of `read_table`.
+    """Make a Table from a pandas DataFrame, or a table of polars or pyarrow, by the rules of `read_table`.
 
     Numeric and boolean columns are numeric, datetime columns are dates, text is read as a CSV cell would be; ids may
     be text or integers. The frame is not changed.
@@ -289,13 +289,21 @@ def table_from_frame(
     InputError, DataError
         As `read_table`; `argument` is the setting or the column.
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise InputError("frame", "must be a pandas DataFrame")
+    frame = _as_pandas(frame)
     plan = plan_of(id_column, label_column, kinds, date_format, observation_date, id_format, forms)
     if not all(isinstance(name, str) and (name or "" in plan.forms.drop) for name in frame.columns):
         raise DataError("frame", "every column name must be text that is not empty")
     source = ColumnSource(list(frame.columns), lambda name: frame[name].reset_index(drop=True))
     return OpenTable("frame", source, plan).load()
+
+
+def _as_pandas(frame: object) -> pd.DataFrame:
+    """A pandas DataFrame as it is, a table of polars or pyarrow as one; InputError for anything else."""
+    if not isinstance(frame, pd.DataFrame) and hasattr(frame, "to_pandas"):
+        frame = frame.to_pandas()
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError("frame", "must be a pandas DataFrame, or a table of polars or pyarrow")
+    return frame
 
 
 @contextmanager

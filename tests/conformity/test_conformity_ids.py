@@ -73,7 +73,8 @@ def test_0095_to_0098_the_mart_gives_the_host_its_aligned_coded_columns(method: 
     ((aligned, rows),) = rows_of([mart], positions[1:])
     assert aligned.ids[rows].tolist() == guest_ids[positions[0]].tolist()
     kinds = {name: aligned.column(name)[0] for name in aligned.feature_names}
-    assert kinds == dict.fromkeys(("f0001", "f0002", "f0003", "f0004"), "numeric")  # numbers only, meanings unknown
+    assert kinds == {"f0001": "numeric", "f0002": "categorical", "f0003": "numeric", "f0004": "categorical"}
+    assert not {"a", "b"} & set(aligned.column("f0002")[1])  # codes, whose meaning nobody knows
     for name, people in (("f0001", first), ("f0003", second)):
         cells = aligned.column(name)[1].tolist()
         for phone, cell in zip(aligned.ids, cells, strict=True):

@@ -177,7 +177,7 @@ def test_bad_text_is_refused_by_row(bad: Any) -> None:
 
 
 BAD_CALLS: list[tuple[Callable[[], Any], str]] = [
-    (lambda: normalise(["a"], "digits"), "id_format"),
+    (lambda: normalise(["a"], "numbers"), "id_format"),
     (lambda: normalise(["a"], None), "id_format"),  # type: ignore[arg-type]
     (lambda: normalise("abc"), "ids"),
     (lambda: normalise(b"abc"), "ids"),  # type: ignore[arg-type]
@@ -253,7 +253,7 @@ def test_without_a_country_code_a_plus_is_needed() -> None:
 
 @pytest.mark.parametrize("bad", ["phone-e164:", "phone-e164:0", "phone-e164:+86", "phone-e164:1234", "phone-e164:８６", "e164", "phone:86"])
 def test_other_formats_are_refused(bad: str) -> None:
-    with pytest.raises(InputError, match="id_format: must be text, phone, phone-e164"):
+    with pytest.raises(InputError, match="id_format: must be text, digits, phone, phone-e164"):
         normalise([PHONE], bad)
 
 

@@ -156,8 +156,9 @@ def _ordered(table: OpenTable, name: str, kind: str, values: Floats, missing: fl
         last_day = pd.Timestamp(table.observation_date)
         first, last = (str((last_day - pd.Timedelta(seconds=days * SECONDS_PER_DAY)).date()) for days in (high, low))
         return ColumnReport(name, "date", missing, levels, first, last)
-    lonely = lonely_values(name, known)
-    return ColumnReport(name, "number", missing, levels, f"{low:g}", f"{high:g}", warnings=() if lonely is None else (lonely,))
+    lonely = lonely_values(known)
+    notes = () if lonely is None else (f"{lonely.asked}: {lonely.setting(name)}",)
+    return ColumnReport(name, "number", missing, levels, f"{low:g}", f"{high:g}", warnings=notes)
 
 
 def starting_section(report: TableReport, reading: Mapping[str, Any]) -> str:

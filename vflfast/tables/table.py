@@ -164,9 +164,9 @@ class OpenTable:
     def _warn_of_lonely(self, name: str, cells: npt.NDArray[np.float64]) -> None:
         """Say where one extreme value may mean something of its own, which only a person knows."""
         known = cells[np.isfinite(cells)]
-        lonely = lonely_values(name, known) if known.size and name not in self._plan.forms.special_values else None
+        lonely = lonely_values(known) if known.size and name not in self._plan.forms.special_values else None
         if lonely is not None:
-            log.warning("%s: %s: %s", self._origin, name, lonely)
+            log.warning("%s: %s: %s", self._origin, name, lonely.asked)
 
     def load(self) -> Table:
         """Return the whole table, in memory."""

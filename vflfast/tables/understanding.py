@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +23,7 @@ from .rows import row_numbers
 Texts = npt.NDArray[np.object_]
 
 SHOWN_WORDS, LONGEST_WORD, MOST_APART = 12, 24, 5
+UNITS = frozenset({"元", "万", "万元", "EUR", "USD", "GBP", "CNY", "RMB", "CHF", "kg", "km", "cm", "h"})
 FREE_TEXT_SHARE = 0.25  # of the rows: more different texts are no category
 LONELY_SHARE, LARGEST_ASIDE = 0.05, 0.3  # of the cells with extreme values that are far from all others: at least, and at most
 WORDS = frozenset({
@@ -120,8 +122,28 @@ def is_number(text: str) -> bool:
     return NUMBER.fullmatch(text) is not None
 
 
-def lonely_values(name: str, values: npt.NDArray[np.float64]) -> str | None:
-    """Return what to ask where a few extreme values stand in many cells, far from all others.
+@dataclass(frozen=True)
+class Lonely:
+    """A few extreme values that stand in many cells, far from all others: how many cells, and which values."""
+
+    share: float
+    values: tuple[float, ...]
+
+    @property
+    def asked(self) -> str:
+        """What a log asks, without the values."""
+        return (
+            f"{len(self.values)} extreme value{'s' if len(self.values) > 1 else ''} in {self.share:.1%} of the cells, far from all others; "
+            "if this means something of its own, such as not asked: special_values (vflfast inspect shows them)"
+        )
+
+    def setting(self, name: str) -> str:
+        """Return the setting that gives each of the values of a column a class of its own."""
+        return f"special_values = {{{_key(name)} = [{', '.join(f'{value:g}' for value in self.values)}]}}"
+
+
+def lonely_values(values: npt.NDArray[np.float64]) -> Lonely | None:
+    """Return extreme values that may mean something of their own.
 
     That is at most five different ones, in more than 5 % of the cells, farther away than three times the range of all others.
 
@@ -139,11 +161,7 @@ def lonely_values(name: str, values: npt.NDArray[np.float64]) -> str | None:
     near, span = max(others.min() - apart.max(), apart.min() - others.max()), others.max() - others.min()
     if span == 0 or near <= 3 * span or len(apart) > MOST_APART or aside.mean() <= LONELY_SHARE:
         return None
-    listed = ", ".join(f"{value:g}" for value in apart)
-    return (
-        f"{listed} stand{'s' if len(apart) == 1 else ''} in {aside.mean():.1%} of the cells, far from all others ({others.min():g} to "
-        f"{others.max():g}); if it means something of its own, such as not asked: special_values = {{{_key(name)} = [{listed}]}}"
-    )
+    return Lonely(float(aside.mean()), tuple(apart.tolist()))
 
 
 def mixed(name: str, texts: Texts, parses: Callable[[str], bool]) -> Mixed | None:
@@ -201,7 +219,12 @@ def _units(levels: Levels, chosen: npt.NDArray[np.bool_]) -> str:
     if not chosen.any() or levels.counts[with_unit].sum() < 0.9 * levels.counts[chosen].sum():
         return ""
     signs = {re.sub(r"[\d\s.,+-]", "", levels.texts[k]) for k in np.flatnonzero(with_unit)} - {""}
-    return ", ".join(f'"{sign}"' for sign in sorted(signs)) if 0 < len(signs) <= MOST_APART else ""
+    return ", ".join(f'"{sign}"' for sign in sorted(signs)) if 0 < len(signs) <= MOST_APART and all(map(_is_unit, signs)) else ""
+
+
+def _is_unit(sign: str) -> bool:
+    """Whether a text beside digits is a sign of currency or a share, or a usual unit: T1 and DE7 are names."""
+    return sign in UNITS or all(unicodedata.category(one) == "Sc" or one in "%‰" for one in sign)
 
 
 def _other_numbers(name: str, levels: Levels) -> Mixed | None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import json_option, match_line, reports_errors
+from .common import json_option, match_line, reports_errors, show_table
 
 if TYPE_CHECKING:
     from ..binning.binner import Binner
     from ..jobs.job import Prepared
-
-
-PIPE_WIDTH = 160  # characters, where there is no terminal to ask
 
 
 @click.command()
@@ -61,7 +57,6 @@ def report(ready: Prepared, shown: dict[str, Binner]) -> dict[str, Any]:
 
 
 def _print(found: dict[str, Any], shown: dict[str, Binner]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -78,4 +73,4 @@ def _print(found: dict[str, Any], shown: dict[str, Binner]) -> None:
             iv = "" if row["iv"] is None else f"{row['iv']:.4f}"
             cells = (row["feature"], row["kind"], row["rule"], row["encoding"], classes, f"{row['missing_share']:.1%}", iv)
             table.add_row(*(Text(cell) for cell in cells))  # Text: a level in square brackets is no markup
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+        show_table(table)

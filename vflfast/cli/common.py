@@ -18,8 +18,11 @@ import click
 from ..errors import InputError, VflError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ..jobs.scored import Scored
 
+PIPE_WIDTH = 160  # characters of a table, where there is no terminal to ask
 EXIT_INPUT, EXIT_FAILED, EXIT_STOPPED = 2, 1, 130
 EXIT_CODES = (
     f"Exit codes: 0 done; {EXIT_FAILED} the run failed; {EXIT_INPUT} an option, file or setting is wrong; {EXIT_STOPPED} stopped by Ctrl-C."
@@ -121,17 +124,30 @@ def settings_given(profile: str | None, key_bits: int | None, max_iter: int | No
     given: dict[str, Any] = {"profile": profile, "key_bits": key_bits, "max_iter": max_iter}
     result = {name: value for name, value in given.items() if value is not None}
     for change in changes:
-        name, separator, text = change.partition("=")
-        if not separator:
-            raise InputError("--set", f"needs NAME=VALUE, not {change!r}")
+        name, text = name_and_text(change)
         try:
             value = tomllib.loads(f"x = {text}")
         except (ValueError, RecursionError):
             value = {"x": text}
         if len(value) > 1:
             raise InputError("--set", "takes one setting; repeat it for another")
-        result[name.strip()] = value["x"]
+        result[name] = value["x"]
     return result
+
+
+def name_and_text(change: str) -> tuple[str, str]:
+    """Return name and value of a ``--set NAME=VALUE``, both as text; InputError for anything else."""
+    name, equals, text = change.partition("=")
+    if not equals:
+        raise InputError("--set", f"needs NAME=VALUE, not {change!r}")
+    return name.strip(), text
+
+
+def show_table(table: Table) -> None:
+    """Print a table as wide as the terminal, or where there is none, `PIPE_WIDTH` characters."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 def match_line(match: dict[str, Any]) -> str:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import json_option, reports_errors
+from .common import json_option, name_and_text, reports_errors, show_table
 
 if TYPE_CHECKING:
     from ..tables.inspect import TableReport
-
-PIPE_WIDTH = 160  # characters, where there is no terminal to ask
 
 
 @click.command()
@@ -40,7 +38,7 @@ def inspect(
     vflfast inspect job.toml --party guest --json
     """  # noqa: D301
     from ..errors import InputError
-    from ..tables.inspect import starting_section
+    from ..tables.inspect import inspect_file, starting_section
 
     if file.suffix == ".toml":
         if id_column or label_column or changes or write:
@@ -48,7 +46,7 @@ def inspect(
         reports = _of_job(file, party)
     else:
         reading = _reading(file, id_column, label_column, changes)
-        reports = {file.name: _of_table(file, reading)}
+        reports = {file.name: inspect_file(file, reading)}
         if write is not None:
             write.write_text(starting_section(reports[file.name], reading), encoding="utf-8")
     if as_json:
@@ -70,23 +68,14 @@ def _of_job(file: Path, party: str | None) -> dict[str, TableReport]:
     return {name: inspect_opened(plan.file.name, plan.open) for name, plan in plans.items() if party in (None, name)}
 
 
-def _of_table(file: Path, reading: dict[str, Any]) -> TableReport:
-    from ..tables.inspect import inspect_file
-
-    return inspect_file(file, reading)
-
-
 def _reading(file: Path, id_column: str | None, label_column: str | None, changes: tuple[str, ...]) -> dict[str, Any]:
     """The settings of a table from the options; without --id the first column is the id."""
-    from ..errors import InputError
     from ..tables.files import first_column
     from ..tables.forms import Forms
 
     reading: dict[str, Any] = {}
     for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise InputError("--set", f"must be NAME=VALUE, not {change!r}")
+        name, value = name_and_text(change)
         reading[name] = [value] if name in ("missing", "drop", "units") else value
     forms = Forms.of({name: value for name, value in reading.items() if name not in ("id_format", "date_format", "observation_date")})
     reading["id_column"] = id_column or first_column(file, forms)
@@ -94,7 +83,6 @@ def _reading(file: Path, id_column: str | None, label_column: str | None, change
 
 
 def _print(name: str, report: TableReport) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -108,8 +96,7 @@ def _print(name: str, report: TableReport) -> None:
     for one in report.columns:
         missing, levels = ("" if one.missing is None else f"{one.missing:.1%}"), ("" if one.levels is None else f"{one.levels:,}")
         table.add_row(*map(Text, (one.name, one.verdict, missing, levels, one.first or "", one.last or "")))
-    console = Console()
-    Console(width=console.width if console.is_terminal else PIPE_WIDTH).print(table)
+    show_table(table)
     for one in report.columns:
         for text in (*([one.problem] if one.problem else []), *one.warnings):
             click.echo(f"{'decide' if text == one.problem else 'note'}: {one.name}: {text}")

@@ -214,8 +214,14 @@ def _points(count: int, half: Range, end: float) -> tuple[Floats, Floats]:
     centre, scale = half
     beside = np.linspace(-end, end, count)
     z = beside / scale
-    weight = exp(-z * z / 2) + 0.03 * exp(-np.abs(z) / 2)
+    weight = usual_weight(z)
     return weight / math.fsum(weight.tolist()), centre + beside
+
+
+def usual_weight(z: Floats) -> Floats:
+    """Return e^(−z²/2) + 0.03·e^(−|z|/2): how often rows of a half are z deviations from its centre, tails heavier than normal ones."""
+    weight: Floats = exp(-z * z / 2) + 0.03 * exp(-np.abs(z) / 2)
+    return weight
 
 
 def _leading(weighted: Floats, root: Floats) -> Floats:

@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from . import linalg
 from .checks import Floats, Ints
-from .elementary import exp, softplus
+from .elementary import softplus
 from .logistic import sigmoid
-from .residual import LARGEST_SCALE, LEAST_SCALE, MAX_CENTRE, agreed_range, agreed_scale
+from .residual import LARGEST_SCALE, LEAST_SCALE, MAX_CENTRE, agreed_range, agreed_scale, usual_weight
 
 MOST_DEVIATIONS = 8.0  # that a half reaches from its centre; clipped beyond
 LARGEST_REACH = 32.0  # that many deviations of the largest half whose residual can be trusted (residual.py)
@@ -100,7 +100,6 @@ class Waves:
         a = np.array(coefficients(self.length, self.terms))[:, None]
         return whole(a * sines, NEXT_BITS), whole(a * cosines, NEXT_BITS)
 
-
     def loss_factors(self, half: Floats, labels: npt.NDArray[np.int8]) -> tuple[float, Floats, Floats]:
         """Return what log(1 + e^(−y·u)) is made of: a constant, and the guest's factors of the sums' cosines and sines.
 
@@ -136,8 +135,7 @@ def coefficients(length: float, terms: int) -> tuple[float, ...]:
 def loss_coefficients(length: float, terms: int) -> tuple[float, tuple[float, ...], tuple[float, ...]]:
     """Return the least squares of log(1 + e^u) on 1, cosines and sines over [−L, L], with rows as a rule within a quarter of L."""
     grid = np.linspace(-length, length, POINTS)
-    z = grid / (length / 4)
-    weight = exp(-z * z / 2) + 0.03 * exp(-np.abs(z) / 2)
+    weight = usual_weight(grid / (length / 4))
     cosines, sines = multiples(grid * (np.pi / (2 * length)), terms)
     columns = np.vstack([np.ones(POINTS), cosines, sines])
     normal = np.stack([linalg.product(columns * weight, row) for row in columns]) / POINTS

@@ -18,7 +18,7 @@ import pandas as pd
 from ..errors import DataError, InputError
 from .forms import Forms, zone_of
 from .rows import row_numbers
-from .understanding import ZONED, is_number, mixed
+from .understanding import ZONED, as_category, is_number, mixed
 
 log = logging.getLogger("vflfast")
 
@@ -135,8 +135,8 @@ def _refuse_codes(name: str, kind: str | None, texts: Texts) -> None:
         codes = [row for row, text in enumerate(texts) if _CODE.fullmatch(text)]
         if codes:
             raise DataError(
-                name, f'digits with leading zeros in {row_numbers(codes)}: names, such as postcodes, or numbers? Say kinds = {{{name} = '
-                '"categorical"}, or "numeric"'
+                name, f'digits with leading zeros in {row_numbers(codes)}: names, such as postcodes, or numbers? Say '
+                f'{as_category(name)}, or "numeric"'
             )  # fmt: skip
 
 

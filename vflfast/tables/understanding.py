@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -104,12 +104,10 @@ class Levels:
 
 @dataclass(frozen=True)
 class Mixed:
-    """A column whose cells are of two forms: what most are, how many are not, and the way on."""
+    """A column whose cells are of two forms: what most are; and what is wrong, with the way on."""
 
     form: str
     problem: str
-    odd: int
-    settings: tuple[str, ...] = field(default=())
 
 
 def is_word(text: str) -> bool:
@@ -193,11 +191,11 @@ def _numbers_and_others(name: str, levels: Levels, numbers: npt.NDArray[np.bool_
     count = int(levels.counts[odd].sum())
     text = f"{count} of {levels.total} cells are no numbers, in {row_numbers(levels.rows(odd))}"
     text += f": {words}" if words else ""
-    hints = [f"missing = [{listed}]", 'bad_cells = "missing"', _as_category(name)]
+    hints = [f"missing = [{listed}]", 'bad_cells = "missing"', as_category(name)]
     form = _form_of(levels, odd & ~known)
     if form is not None:
         hints.insert(0, form)
-    return Mixed("number", f"{text}. Say what they are: {', or '.join(hints)}", count, tuple(hints))
+    return Mixed("number", f"{text}. Say what they are: {', or '.join(hints)}")
 
 
 def _form_of(levels: Levels, odd: npt.NDArray[np.bool_]) -> str | None:
@@ -241,7 +239,7 @@ def _other_numbers(name: str, levels: Levels) -> Mixed | None:
     count = int(levels.counts[fits].sum())
     return Mixed(
         "number in another form", f"{count} of {levels.total} cells look like numbers that are written another way: say {setting}, or "
-        f'{_as_category(name)} if they are names', levels.total - count, (setting,),
+        f"{as_category(name)} if they are names",
     )  # fmt: skip
 
 
@@ -250,7 +248,7 @@ def _dates(name: str, levels: Levels) -> Mixed | None:
     zoned = levels.which(ZONED.fullmatch)
     if levels.share(zoned) > 0.5:
         return Mixed("date", f"{int(levels.counts[zoned].sum())} of {levels.total} cells are times with a zone: say time_zone, such as "
-                     'time_zone = "+08:00", whose days count', int(levels.counts[~zoned].sum()), ("time_zone",))  # fmt: skip
+                     'time_zone = "+08:00", whose days count')  # fmt: skip
     for form, pattern in DATES.items():
         fits = levels.which(pattern.fullmatch)
         if levels.share(fits) > 0.5:
@@ -273,10 +271,11 @@ def _dates_of(name: str, levels: Levels, form: str, fits: npt.NDArray[np.bool_])
         words = levels.words(odd)
         text += f"; {count} {'is' if count == 1 else 'are'} none, in {row_numbers(levels.rows(odd))}" + (f": {words}" if words else "")
         hints.append(f"missing = [{words}]" if words else 'bad_cells = "missing"')
-    return Mixed("date", f"{text}. Say {' and '.join(hints)}, or {_as_category(name)}", count, tuple(hints))
+    return Mixed("date", f"{text}. Say {' and '.join(hints)}, or {as_category(name)}")
 
 
-def _as_category(name: str) -> str:
+def as_category(name: str) -> str:
+    """Return the setting that makes a column a category."""
     return f'kinds = {{{_key(name)} = "categorical"}}'
 
 

@@ -171,8 +171,8 @@ CASES: dict[str, tuple[Change, list[str]]] = {
     # files
     "no such file": (guest(file="nowhere.csv"), ["nowhere.csv", "no such file"]),
     "a folder": (guest(file="."), ["no such file"]),
-    "a spreadsheet": (other(".xlsx", b"PK"), ["odd.xlsx", "must end in .csv, .csv.gz or .parquet"]),
-    "no suffix": (other("", b"id,x\n1,2\n"), ["odd", "must end in .csv, .csv.gz or .parquet"]),
+    "a spreadsheet": (other(".xlsx", b"PK"), ["odd.xlsx", "is no Excel workbook"]),
+    "no suffix": (other("", b"id,x\n1,2\n"), ["odd", "must end in .csv, .csv.gz, .parquet or .xlsx"]),
     "an empty file": (text(lambda _: ""), ["guest.csv", "needs a header line"]),
     "a header alone": (text(lambda all_: all_.splitlines()[0] + "\n"), ["guest.csv", "id:", "no rows"]),
     "a header with a gap": (text(lambda all_: all_.replace("age", "", 1)), ["guest.csv", "column 3 has no name"]),

@@ -70,15 +70,24 @@ class MartTable(OpenTable):
 
     def column(self, name: str) -> tuple[str, pd.Series[Any]]:
         """Read one column; return its kind and cells, missing where its class lacks the customer."""
+        kind, cells = self.read(name)
+        return kind, pd.Series(cells, dtype=cells.dtype)
+
+    def read(self, name: str) -> tuple[str, npt.NDArray[Any]]:
+        """Read one column, as an array."""
         feature = self._features[name]
         if name not in self._ahead:
             self._ahead = {}
             self._ahead = self._read(self._group_of(name))
         cells = self._ahead.pop(name)
         if feature.kind != "categorical":
-            return feature.kind, pd.Series(_floats(cells))
+            return feature.kind, _floats(cells)
         texts = np.array(cells.to_pylist(), dtype=object)
-        return "categorical", pd.Series(_codes(texts, feature) if self._hidden else texts, dtype=object)
+        return "categorical", _codes(texts, feature) if self._hidden else texts
+
+    def lonely_values(self, name: str, kind: str, cells: npt.NDArray[Any]) -> None:
+        """Extreme values were asked about when the store was built."""
+        return
 
     @property
     def id_column(self) -> str:

@@ -1,4 +1,4 @@
-"""CSV and Parquet files as named columns."""
+"""CSV, Parquet and Excel files as named columns."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import gzip
 import io
 import json
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
@@ -26,13 +28,16 @@ from .columns import Floats, parse_numbers
 from .forms import Forms
 from .id_texts import passes
 from .plain_csv import plain_columns, plain_numbers, plain_texts
+from .workbook import first_header, read_workbook
 
 BLOCK_CHARS = 1 << 24  # of a CSV without quotes that are parsed at a time
 CHUNK_CELLS = 1 << 21  # cells of another CSV held as text at a time: about 150 MB
 SPOOL_BYTES = 1 << 26  # cells of a CSV beyond this wait in a temporary file
 CODE_ROWS = 1000  # of a column that are looked at for leading zeros
 ENCODING_BYTES = 1 << 16  # of a file that are tried in other encodings
+WORKBOOK = ".xlsx"
 OTHER_ENCODINGS = ("utf-8", "gb18030", "utf-16", "cp1252")
+_CODE_LINE = re.compile(r"^0\d+$", re.MULTILINE)
 GROUP_CELLS = 1 << 22  # cells of a Parquet file that are read at a time, whole columns of them
 
 
@@ -57,7 +62,7 @@ class ColumnSource:
 
 
 def open_columns(path: Path, text_columns: frozenset[str], forms: Forms = Forms()) -> ColumnSource:  # noqa: B008  (frozen)
-    """Open a CSV (.csv, .csv.gz) or Parquet (.parquet) file; CSV cells of `text_columns` are left as they are.
+    """Open a CSV (.csv, .csv.gz), Parquet (.parquet) or Excel (.xlsx) file; CSV cells of `text_columns` are left as they are.
 
     Raises
     ------
@@ -71,11 +76,17 @@ def open_columns(path: Path, text_columns: frozenset[str], forms: Forms = Forms(
         return _csv_columns(path, text_columns, forms)
     if name.endswith(".parquet"):
         return _parquet_columns(path)
-    raise DataError(str(path), "must end in .csv, .csv.gz or .parquet")
+    if name.endswith(WORKBOOK):
+        names, fetch = read_workbook(path, forms.sheet)
+        _check_header(path, names, forms)
+        return ColumnSource(names, fetch)
+    raise DataError(str(path), f"must end in .csv, .csv.gz, .parquet or {WORKBOOK}")
 
 
 def first_column(path: Path, forms: Forms) -> str:
     """Return the name of a file's first column, without reading its cells; DataError as `open_columns`."""
+    if path.name.lower().endswith(WORKBOOK):
+        return next(filter(None, first_header(path, forms.sheet)), "")
     if not path.name.lower().endswith((".csv", ".csv.gz")):
         return open_columns(path, frozenset()).names[0]
     if not os.path.isfile(path):
@@ -119,7 +130,7 @@ class _CsvReader:
                 self._position = {name: k for k, name in enumerate(self.names)}
                 self._store = _spool()
                 self._ends: list[list[int]] = []  # of every chunk: where in the store each of its columns ends
-                for columns in self._columns(file):
+                for columns in _made_ahead(self._columns(file)):
                     self._add(columns)
         except (OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
             raise DataError(str(path), f"cannot be read: {_fault(error, path, forms)}") from None
@@ -129,7 +140,7 @@ class _CsvReader:
         n_read, rest = 0, ""
         while text := file.read(BLOCK_CHARS):
             end = text.rfind("\n") + 1
-            found = plain_columns(rest + text[:end], len(self.names), self._forms.separator) if end else None
+            found = plain_columns(rest + text[:end], len(self.names), self._forms.separator, self._settled()) if end else None
             if found is None:
                 rest += text
                 break
@@ -138,6 +149,10 @@ class _CsvReader:
             rest = text[end:]
         lines = io.StringIO(rest + file.readline(), newline="")  # the line that a block ended in is made whole
         yield from self._csv_columns(csv.reader(chain(lines, file), strict=True, delimiter=self._forms.separator), n_read)
+
+    def _settled(self) -> list[int]:
+        """The columns that were numbers so far."""
+        return [k for k, name in enumerate(self.names) if name not in self._text] if self._ends else []
 
     def _csv_columns(self, rows: Iterator[list[str]], n_read: int) -> Iterator[list[tuple[str, ...]]]:
         step = max(1, CHUNK_CELLS // len(self.names))
@@ -160,6 +175,8 @@ class _CsvReader:
         self._ends.append(list(accumulate(map(len, pieces), initial=start)))
 
     def _piece(self, name: str, cells: Any) -> bytes:
+        if isinstance(cells, np.ndarray):  # numbers already; if the column is no longer settled, the file is read once more
+            return cells.tobytes()
         numbers = None if name in self._text else _numbers(cells)
         if numbers is not None and not (self._ends or _are_codes(cells)):
             return numbers.tobytes()
@@ -190,6 +207,15 @@ class _CsvReader:
             yield self._store.read(ends[column + 1] - ends[column])
 
 
+def _made_ahead(items: Iterator[list[Any]]) -> Iterator[list[Any]]:
+    """Yield what an iterator gives, each made by another thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
 def _spool() -> IO[bytes]:
     """Return a temporary file for a table's cells; without a scratch folder, a small table's stay in memory."""
     if storage.folder() is not None:
@@ -201,7 +227,7 @@ def _are_codes(cells: Any) -> bool:
     """Whether digits have leading zeros, by the first rows: then they are kept as text, and a person is asked (columns.py)."""
     first = cells[:CODE_ROWS]
     texts = first if isinstance(first, tuple) else plain_texts(first)
-    return any(len(text) > 1 and text[0] == "0" and text.isdigit() for text in texts)
+    return _CODE_LINE.search("\n".join(texts)) is not None
 
 
 def _fault(error: Exception, path: Path, forms: Forms) -> str:

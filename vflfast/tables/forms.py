@@ -33,6 +33,8 @@ class Forms:
     ----------
     encoding, separator
         Of a CSV: any encoding that Python knows (utf-8 may have a byte order mark); , ; tab | : or a space.
+    sheet
+        Of an Excel workbook; needed where it has several.
     decimal, thousands
         "." or ","; what groups digits by three, "" for nothing.
     units
@@ -56,6 +58,7 @@ class Forms:
 
     encoding: str = "utf-8"
     separator: str = ","
+    sheet: str | None = None
     decimal: str = "."
     thousands: str = ""
     units: tuple[str, ...] = ()
@@ -103,6 +106,8 @@ class Forms:
             raise InputError("encoding", "must be an encoding that Python knows, such as utf-8, gb18030, utf-16 or cp1252")
         if self.positive_label is not None and self.positive_label == self.negative_label:
             raise InputError("negative_label", "must differ from positive_label")
+        if self.sheet is not None and not isinstance(self.sheet, str):
+            raise InputError("sheet", "must be the name of a sheet")
         if self.time_zone is not None:
             zone_of(self.time_zone)
 

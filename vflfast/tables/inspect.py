@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..crypto import backend
 from ..errors import DataError, InputError
 from .columns import SECONDS_PER_DAY, Floats
 from .table import OpenTable, open_table
-from .understanding import FREE_TEXT_SHARE, is_word, lonely_values
+from .understanding import FREE_TEXT_SHARE, is_word
 
 MOSTLY = 0.99  # of the rows in one level
 LEAST_CLASS = 10  # rows of a level that is no free text
@@ -79,7 +82,7 @@ def inspect_file(path: str | os.PathLike[str], reading: Mapping[str, Any]) -> Ta
     Parameters
     ----------
     path
-        .csv, .csv.gz or .parquet.
+        .csv, .csv.gz, .parquet or .xlsx.
     reading
         Settings as of `read_table`. Without ``id_column`` no column is the id.
 
@@ -101,7 +104,9 @@ def inspect_opened(path: str, opened: Callable[[], OpenTable]) -> TableReport:
     if table.labels is not None and table.label_column is not None:
         share = float((table.labels > 0).mean())
         columns.append(ColumnReport(table.label_column, "label", 0.0, 2, warnings=_rare(share)))
-    columns.extend(_column(table, name) for name in table.feature_names)
+    reading = Lock()  # of a table, one column at a time; they are looked at side by side
+    with ThreadPoolExecutor(backend.threads()) as pool:
+        columns.extend(pool.map(lambda name: _column(table, name, reading), table.feature_names))
     return TableReport(path, table.n_rows, tuple(columns))
 
 
@@ -109,19 +114,21 @@ def _rare(share: float) -> tuple[str, ...]:
     return (f"{share:.1%} are positive",)
 
 
-def _column(table: OpenTable, name: str) -> ColumnReport:
+def _column(table: OpenTable, name: str, reading: Lock) -> ColumnReport:
     try:
-        kind, cells = table.column(name)
+        with reading:
+            kind, read = table.read(name)
     except DataError as error:
         return ColumnReport(name, "undecided", problem=error.problem)
     except InputError as error:
         return ColumnReport(name, "date", problem=f"{error.argument}: {error.problem}")
+    cells = pd.Series(read, dtype=read.dtype, copy=False)
     missing = float(cells.isna().mean())
     if missing == 1.0:
         return ColumnReport(name, "empty", missing, 0, warnings=("says nothing",))
     if kind == "categorical":
         return _category(name, cells, missing)
-    return _ordered(table, name, kind, cells.to_numpy(dtype=np.float64), missing)
+    return _ordered(table, name, kind, read, missing)
 
 
 def _category(name: str, cells: pd.Series[Any], missing: float) -> ColumnReport:
@@ -156,7 +163,7 @@ def _ordered(table: OpenTable, name: str, kind: str, values: Floats, missing: fl
         last_day = pd.Timestamp(table.observation_date)
         first, last = (str((last_day - pd.Timedelta(seconds=days * SECONDS_PER_DAY)).date()) for days in (high, low))
         return ColumnReport(name, "date", missing, levels, first, last)
-    lonely = lonely_values(known)
+    lonely = table.lonely_values(name, kind, values)
     notes = () if lonely is None else (f"{lonely.asked}: {lonely.setting(name)}",)
     return ColumnReport(name, "number", missing, levels, f"{low:g}", f"{high:g}", warnings=notes)
 

@@ -23,7 +23,7 @@ from .id_texts import Ids, IdTexts
 from .labels import read_labels
 from .plan import Plan, feature_names, plan_of
 from .rows import row_index
-from .understanding import lonely_values
+from .understanding import Lonely, lonely_values
 
 log = logging.getLogger("vflfast")
 
@@ -153,20 +153,24 @@ class OpenTable:
         InputError, DataError
             As `read_table`; `argument` is the column, or observation_date.
         """
-        with _named(self._origin):
-            kind, cells = self._plan.column(name, self._source)
-        if self._rows is not None:
-            cells = cells[self._rows]
-        if kind == "numeric" and name not in self._plan.kinds:
-            self._warn_of_lonely(name, cells)
-        return kind, pd.Series(cells, dtype=cells.dtype, copy=False)
-
-    def _warn_of_lonely(self, name: str, cells: npt.NDArray[np.float64]) -> None:
-        """Say where one extreme value may mean something of its own, which only a person knows."""
-        known = cells[np.isfinite(cells)]
-        lonely = lonely_values(known) if known.size and name not in self._plan.forms.special_values else None
+        kind, cells = self.read(name)
+        lonely = self.lonely_values(name, kind, cells)
         if lonely is not None:
             log.warning("%s: %s: %s", self._origin, name, lonely.asked)
+        return kind, pd.Series(cells, dtype=cells.dtype, copy=False)
+
+    def read(self, name: str) -> tuple[str, npt.NDArray[Any]]:
+        """Read one feature as `column` does, without a word about its values."""
+        with _named(self._origin):
+            kind, cells = self._plan.column(name, self._source)
+        return kind, cells if self._rows is None else cells[self._rows]
+
+    def lonely_values(self, name: str, kind: str, cells: npt.NDArray[Any]) -> Lonely | None:
+        """Return extreme values that may mean something of their own, which only a person knows; None where the person has spoken."""
+        if kind != "numeric" or name in self._plan.kinds or name in self._plan.forms.special_values:
+            return None
+        known = cells[np.isfinite(cells)]
+        return lonely_values(known) if known.size else None
 
     def load(self) -> Table:
         """Return the whole table, in memory."""
@@ -192,7 +196,7 @@ def read_table(
     id_format: str = "text",
     **forms: Any,
 ) -> Table:
-    """Read a party's table from .csv, .csv.gz or .parquet ([0084]–[0086], [0088]).
+    """Read a party's table from .csv, .csv.gz, .parquet or .xlsx ([0084]–[0086], [0088]).
 
     Ids keep their leading zeros. An empty cell is missing. Columns whose kind is not given are numeric if all cells
     are finite numbers, dates if all have the date format, else categorical; one that is mostly numbers or dates is an
@@ -214,8 +218,8 @@ def read_table(
     id_format
         "text", "digits", "phone", "phone-e164" or "phone-e164:" and a country code (see `normalise`).
     **forms
-        How the file is written, by the names of `Forms`: ``encoding``, ``separator``, ``decimal``, ``thousands``, ``units``, ``missing``,
-        ``special_values``, ``drop``, ``bad_cells``, ``positive_label``, ``negative_label``, ``unlabelled``, ``time_zone``.
+        How the file is written, by the names of `Forms`: ``encoding``, ``separator``, ``sheet``, ``decimal``, ``thousands``, ``units``,
+        ``missing``, ``special_values``, ``drop``, ``bad_cells``, ``positive_label``, ``negative_label``, ``unlabelled``, ``time_zone``.
 
     Raises
     ------

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from support.solvers import DATA
+
 from vflfast.binning.binner import Binner
 from vflfast.tables.inspect import inspect_file
 from vflfast.tables.table import Table, read_table

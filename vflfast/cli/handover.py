@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 FORMATS = ("onnx", "pmml", "scorecard")
 
 model_option = click.option("--model", "model_file", required=True, type=click.Path(path_type=Path), help="The party's model file.")
-table_option = click.option("--table", "table_file", required=True, type=click.Path(path_type=Path), help="Customers: .csv, .parquet, .xlsx")
+table_option = click.option(
+    "--table", "table_file", required=True, type=click.Path(path_type=Path), help="Customers: .csv, .parquet or .xlsx."
+)
 label_option = click.option("--label-column", help="Name of the label column, if the table has one.")
 
 

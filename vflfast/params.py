@@ -19,6 +19,7 @@ CHECK_WEIGHT_BITS = 64  # rho of the check column
 
 # --- fixed point (crypto-core §5) --------------------------------------------------------------------------------
 DEFAULT_FRAC_BITS = 24
+ELGAMAL_FRAC_BITS = 16  # opening costs the root of the magnitude
 MAX_FRAC_BITS = 40
 MAX_GRADIENT_BITS = 128  # of opened sums: the logistic residual of several hosts has ten places more for each
 PREDICTOR_BOUND = 16.0  # B: a party refuses to send a linear predictor above this

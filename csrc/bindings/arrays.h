@@ -65,5 +65,6 @@ void fill_modulus(Modulus& m, const std::string& kernel, int limbs, const Words&
 void bind_rows(py::module_& module, ModulusClass& modulus);
 void bind_product(ModulusClass& modulus);
 void bind_keys(py::module_& module);
+void bind_curve(py::module_& module);
 
 }  // namespace vfl::bindings

@@ -58,7 +58,7 @@ void bind_kernels(py::module_& module) {
 
 PYBIND11_MODULE(_core, module) {
     using namespace vfl::bindings;
-    module.doc() = "Paillier arithmetic on batches of 64-bit limbs; see csrc/README.md.";
+    module.doc() = "Paillier and ristretto255 arithmetic on batches of 64-bit limbs; see csrc/README.md.";
 #ifdef VFL_HAVE_GMP
     module.attr("has_gmp") = true;
 #else
@@ -77,4 +77,5 @@ PYBIND11_MODULE(_core, module) {
     bind_rows(module, modulus);
     bind_product(modulus);
     bind_keys(module);
+    bind_curve(module);
 }

@@ -1,97 +1,27 @@
-// The coded product: blocks of patterns, class sums, columns.
-#include "product/coded_product.h"
-
-#include <algorithm>
-#include <limits>
-
-#include "bindings/arrays.h"
+// The coded product over pairs modulo n^2.
+#include "bindings/coded.h"
 
 namespace vfl::bindings {
 namespace {
 
-constexpr std::size_t MAX_PATTERNS = 65536, MAX_SEGMENTS = 65536;
-
-using Patterns = py::array_t<std::uint16_t, PLAIN>;
-using RowList = py::array_t<std::uint32_t, PLAIN>;
-using BlockTuple = std::tuple<std::vector<int>, Patterns, py::object, int>;
-
-vfl::CodedBlock make_block(const std::vector<int>& counts, const Patterns& patterns, const py::object& rows, int modal,
-                           std::size_t first_class, std::size_t n_rows) {
-    vfl::CodedBlock block;
-    block.class_counts = counts;
-    block.modal = modal;
-    block.first_class = first_class;
-    block.entries = static_cast<std::size_t>(patterns.size());
-    block.patterns = patterns.data();
-    std::size_t n_patterns = 1;
-    for (int count : counts) {
-        require(count >= 1 && static_cast<std::size_t>(count) <= MAX_PATTERNS / n_patterns, "a block has 1 to 65536 patterns");
-        n_patterns *= static_cast<std::size_t>(count);
-    }
-    require(!counts.empty(), "a block without features");
-    if (rows.is_none()) {
-        require(block.entries == n_rows, "a dense block has one pattern a row");
-    } else {
-        require(is_plain<RowList>(rows), "rows must be a C-contiguous, aligned uint32 array");
-        const RowList list = py::reinterpret_borrow<RowList>(rows);
-        require(static_cast<std::size_t>(list.size()) == block.entries, "a sparse block has one pattern an entry");
-        block.rows = list.data();
-        for (std::size_t i = 0; i < block.entries; ++i) {
-            require(block.rows[i] < n_rows && (i == 0 || block.rows[i - 1] < block.rows[i]), "rows must ascend within the table");
-        }
-    }
-    for (std::size_t i = 0; i < block.entries; ++i) require(block.patterns[i] < n_patterns, "pattern above the block's count");
-    return block;
-}
-
-// `times`, if it is not None, gets the nanoseconds of the bucket and the collapse phase, over all threads, added.
 Words class_sums(const Modulus& m, const Words& rows, const Words& factors, const std::vector<BlockTuple>& tuples,
                  std::size_t segments, int threads, const py::object& times) {
     const std::size_t n_rows = check_rows(m, rows);
     require(factors.ndim() == 3 && length(factors) == n_rows && length(factors, 1) == 3 && length(factors, 2) == length(rows, 2),
             "factors must have shape (rows, 3, digits)");
-    require(!tuples.empty() && n_rows > 0, "no rows or no blocks");
-    require(segments > 0 && segments <= std::max(n_rows, MAX_SEGMENTS), "no segments, or more than rows");
-    std::vector<vfl::CodedBlock> blocks;
-    std::size_t n_classes = 0;
-    for (const auto& [counts, patterns, rows, modal] : tuples) {
-        blocks.push_back(make_block(counts, patterns, rows, modal, n_classes, n_rows));
-        for (int count : counts) n_classes += static_cast<std::size_t>(count);
-    }
-    word* spent = nullptr;
-    if (!times.is_none()) {
-        require(is_plain<Words>(times), "times must be a C-contiguous, aligned uint64 array");
-        Words phases = py::reinterpret_borrow<Words>(times);
-        require(phases.ndim() == 1 && phases.size() == 2, "times has two phases");
-        spent = phases.mutable_data();
-    }
-    Words sums = new_rows(m, n_classes);
+    const Blocks blocks = make_blocks(tuples, n_rows, segments);
+    word* spent = phase_times(times);
+    Words sums = new_rows(m, blocks.n_classes);
     word* out = sums.mutable_data();
     py::gil_scoped_release release;
-    vfl::PhaseTimes phases;
-    vfl::class_sums(m, out, n_classes, {rows.data(), factors.data(), n_rows}, blocks, segments, threads, phases);
-    if (spent) {
-        spent[0] += phases.bucket;
-        spent[1] += phases.collapse;
-    }
+    class_sums_into(m, out, {rows.data(), factors.data(), n_rows}, blocks, segments, threads, spent);
     return sums;
 }
 
 std::pair<Words, Words> combine_columns(const Modulus& m, const Words& sums, const Integers& first_classes, const Integers& n_classes,
                                         const Integers& exponents, int threads) {
-    const std::size_t rows = check_rows(m, sums), count = static_cast<std::size_t>(first_classes.size());
-    require(exponents.ndim() == 2 && static_cast<std::size_t>(exponents.shape(0)) == count && n_classes.size() == first_classes.size(),
-            "one row of exponents a column");
-    std::vector<vfl::CodedColumn> columns;
-    for (std::size_t j = 0; j < count; ++j) {
-        const std::int64_t first = first_classes.data()[j], classes = n_classes.data()[j];
-        require(first >= 0 && classes >= 1 && static_cast<std::size_t>(first + classes) <= rows && classes <= exponents.shape(1),
-                "a column's classes lie outside the class sums");
-        const std::int64_t* own = exponents.data() + j * static_cast<std::size_t>(exponents.shape(1));
-        require(std::find(own, own + classes, std::numeric_limits<std::int64_t>::min()) == own + classes, "an exponent without a negative");
-        columns.push_back({static_cast<std::size_t>(first), static_cast<std::size_t>(classes), own});
-    }
-    Words positive = new_rows(m, count), negative = new_rows(m, count);
+    const std::vector<vfl::CodedColumn> columns = make_columns(check_rows(m, sums), first_classes, n_classes, exponents);
+    Words positive = new_rows(m, columns.size()), negative = new_rows(m, columns.size());
     word *plus = positive.mutable_data(), *minus = negative.mutable_data();
     {
         py::gil_scoped_release release;

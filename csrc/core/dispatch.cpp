@@ -1,4 +1,5 @@
 // The only file that looks at the CPU: which kernels this build and this machine have. Chosen once per key, never per product.
+#include "curve/curve.h"
 #include "paillier/pair.h"
 
 namespace vfl {
@@ -22,5 +23,10 @@ const Kernel* const* kernels() {
 }
 
 #endif
+
+const CurveKernel* const* curve_kernels() {
+    static const CurveKernel* const all[] = {&portable_curve, nullptr};
+    return all;
+}
 
 }  // namespace vfl

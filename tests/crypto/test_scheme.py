@@ -16,7 +16,7 @@ from vflfast.crypto.schemes import SCHEMES, scheme
 from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.errors import CheckError, InputError, VflError
 
-BITS = {"paillier": 512}
+BITS = {"paillier": 512, "elgamal": 256}
 VALUES = [0, 1, -1, 5, -7, 1 << 20, -(1 << 20), 12345]
 BOUND = 1 << 20
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..errors import BackendError, CheckError, CiphertextError, InputError
 from . import limbs as lm
 from .context import Backend, Block, FixedBase, PrivateContext, PublicContext, Seconds, Vector
+from .curve import CurveContext, NativeCurve
 from .limbs import Limbs
 
 NAMES = ("auto", "ifma", "portable", "gmpy2")
@@ -143,6 +144,11 @@ class NativeBackend:
         """Return decryption for n = p·q."""
         return NativePrivate(self, p, q)
 
+    def curve(self, points: int, parameter: int = 0) -> CurveContext:
+        """Return the arithmetic of ristretto255 on elements of so many points, by the portable kernel where this one has no curve."""
+        kernels = [name for name, _, supported in self.core.curve_kernels() if supported]
+        return NativeCurve(self.core, self.name if self.name in kernels else kernels[-1], points, threads, parameter)
+
     def constants(self, modulus: int, chunks: int) -> tuple[Any, ...]:
         """Return what the core's Modulus is made of (csrc/pair.h), for `modulus` and imports of `chunks` pieces of its limbs."""
         digits = self.core.digits(self.name, modulus.bit_length())
@@ -176,7 +182,7 @@ class NativePublic:
     """Arithmetic modulo n² in the core."""
 
     def __init__(self, backend: NativeBackend, n: int) -> None:
-        self.n = n
+        self.n, self.key = n, ("paillier", n)
         self.limbs = lm.limb_count(n.bit_length())
         self.core = backend.core
         self.modulus = backend.core.Modulus(*backend.constants(n, 2))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..params import MAX_BUCKETS, ROWS_PER_PASS
 from . import storage
-from .context import Block, PublicContext, Seconds, Vector
+from .context import Block, Context, Seconds, Vector
 
 # Tensors of more buckets than this, side by side, leave the second-level cache.
 CACHED_BUCKETS = 1024
@@ -120,7 +120,7 @@ def take_rows(block: Block, start: int, stop: int) -> Block:
     return replace(block, patterns=block.patterns[first:last], rows=block.rows[first:last] - np.uint32(start))
 
 
-def class_sums(context: PublicContext, plan: BlockPlan, vector: Vector, spent: Seconds, threads: int, lanes: int) -> Vector:
+def class_sums(context: Context, plan: BlockPlan, vector: Vector, spent: Seconds, threads: int, lanes: int) -> Vector:
     """Return the product of the rows of every class, `ROWS_PER_PASS` rows at a time; `spent` gets the time by phase."""
     result: Vector | None = None
     for start in range(0, plan.n_rows, ROWS_PER_PASS):

@@ -5,6 +5,7 @@ Source: crypto-core §5. A float x is encoded as round(x·2^frac_bits); a negati
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,45 @@ def encode(values: npt.ArrayLike, frac_bits: int, bound: float, name: str = "val
     if exact:
         return array.astype(np.int64) << frac_bits
     return np.rint(array * 2.0**frac_bits).astype(np.int64)
+
+
+def encodable(
+    values: npt.ArrayLike, frac_bits: int | None, bound: float | None, default_bits: int
+) -> tuple[npt.NDArray[Any], int, int]:
+    """Return numbers to encrypt as whole numbers, shape (count,), their fraction bits, and a bound of their magnitude.
+
+    Integers are exact unless `frac_bits` is given; other numbers have `default_bits` fraction bits if none are given. Without `bound` it is
+    the largest magnitude present.
+
+    Raises
+    ------
+    InputError, BoundError
+        Not numbers, NaN, infinite, or above the bound.
+    """
+    array = np.atleast_1d(as_array("values", values))
+    if array.ndim > 1:
+        raise InputError("values", f"must have one dimension, not {array.ndim}")
+    if array.dtype.kind not in "fiuO":
+        raise InputError("values", f"must hold real numbers, not {array.dtype}")
+    if array.dtype == object or (array.dtype.kind in "iu" and not frac_bits):
+        return _whole(array, frac_bits, bound)
+    bits = default_bits if frac_bits is None else frac_bits
+    largest = np.abs(array[np.isfinite(array)]).max(initial=0).item()
+    limit = real_number("bound", bound) if bound is not None else largest or 1
+    return encode(array, bits, limit), bits, math.ceil(limit * (1 << bits))
+
+
+def _whole(array: npt.NDArray[Any], frac_bits: int | None, bound: float | None) -> tuple[npt.NDArray[Any], int, int]:
+    whole = whole_numbers("values", array)
+    if frac_bits is not None:
+        check_frac_bits(frac_bits)
+    if frac_bits:
+        raise InputError("frac_bits", "integers of arbitrary size are encrypted at 0 fraction bits")
+    largest = largest_magnitude(whole)
+    limit = max(largest, 1) if bound is None else int(real_number("bound", bound))
+    if largest > limit:
+        raise BoundError("values", f"some magnitude is above the bound {limit}")
+    return whole, 0, limit
 
 
 def decode(values: npt.NDArray[Any], frac_bits: int) -> npt.NDArray[np.float64]:

@@ -15,7 +15,7 @@ from . import backend as be
 from . import blocks, codec, engine, storage
 from . import limbs as lm
 from .blocks import BlockPlan, make_plan
-from .context import PublicContext, Seconds, Vector
+from .context import Context, Seconds, Vector
 
 Codes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -26,7 +26,9 @@ Made = TypeVar("Made")
 class Holder(Protocol):
     """What the product needs of a vector's key."""
 
-    context: PublicContext
+    @property
+    def context(self) -> Context:
+        """The arithmetic of its ciphertexts."""
 
     def check_bound(self, bound: int) -> None:
         """Refuse a bound that a plaintext cannot hold with its sign; BoundError."""
@@ -253,7 +255,7 @@ class CodedMatrix:
         columns = self._combine(context, sums.vector, total)
         return sums.of.like(columns, sums.bounds[0]), sums.of.like(total, sums.bounds[1])
 
-    def _combine(self, context: PublicContext, sums: Vector, total: Vector) -> Vector:
+    def _combine(self, context: Context, sums: Vector, total: Vector) -> Vector:
         """Σ_v T[v]·S_v = T[mode]·Σg + Σ_{v ≠ mode} (T[v] − T[mode])·S_v, where rows of the mode may be missing from S_mode."""
         features = self.column_features
         counts, modes = self.plan.class_counts[features], self.plan.modal_class[features]

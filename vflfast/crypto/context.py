@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .limbs import Limbs
+
+if TYPE_CHECKING:
+    from .curve import CurveContext
 
 SMALL_SUM_BITS = 192  # of n, from which on small plaintexts have an addition of their own
 
@@ -38,44 +41,33 @@ class FixedBase(Protocol):
         """Return start · (1 + n)^plain · base^alpha, row by row."""
 
 
-class PublicContext(Protocol):
-    """Arithmetic modulo n² on vectors."""
+class Context(Protocol):
+    """Arithmetic on vectors of ciphertexts: multiplying them adds what they hold."""
 
-    n: int
-    limbs: int
+    @property
+    def key(self) -> tuple[str, int]:
+        """The scheme and the public parameter that a key is made of elsewhere."""
 
     def load(self, wire: Limbs) -> Vector:
-        """Return wire ciphertexts, shape (count, 2·limbs), as a vector."""
+        """Return wire ciphertexts, shape (count, limbs), as a vector."""
 
     def store(self, vector: Vector) -> Limbs:
-        """Return canonical ciphertexts, shape (count, 2·limbs)."""
+        """Return canonical ciphertexts, shape (count, limbs)."""
 
     def one(self, count: int) -> Vector:
-        """Return `count` times the number 1, the trivial encryption of 0."""
+        """Return `count` times the neutral element, the trivial encryption of 0."""
 
     def multiply(self, a: Vector, b: Vector) -> Vector:
         """Return a·b, row by row; b may have one row."""
-
-    def add_plain(self, a: Vector, plain: Limbs) -> Vector:
-        """Return a·(1 + n)^plain."""
-
-    def add_small(self, a: Vector, values: npt.NDArray[np.int64]) -> Vector:
-        """Return a·(1 + n)^value, for n of at least `SMALL_SUM_BITS` bits."""
 
     def power(self, a: Vector, exponents: Limbs) -> Vector:
         """Return a^exponent; one row of exponents serves all."""
 
     def invert(self, a: Vector) -> Vector:
-        """Return the inverses modulo n²; CiphertextError when one does not exist."""
+        """Return the inverses; CiphertextError when one does not exist."""
 
     def product(self, a: Vector) -> Vector:
         """Return the product of all rows, one row."""
-
-    def fixed_base(self, base: int, alpha_bits: int, window: int) -> FixedBase:
-        """Return a table for base^alpha, alpha < 2^alpha_bits."""
-
-    def pack(self, a: Vector, slots: int, slot_bits: int) -> Vector:
-        """Return rows packed `slots` at a time, slot j shifted by slot_bits·j."""
 
     def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int, spent: Seconds | None = None) -> Vector:
         """Return the product of the rows of every block's every feature's every class; `spent` gets the time by phase."""
@@ -84,6 +76,25 @@ class PublicContext(Protocol):
         self, sums: Vector, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], exponents: npt.NDArray[np.int64]
     ) -> tuple[Vector, Vector]:
         """Return Π sums^exponent over positive and over negative exponents, by column."""
+
+
+class PublicContext(Context, Protocol):
+    """Arithmetic modulo n²; ciphertexts have 2·limbs limbs."""
+
+    n: int
+    limbs: int
+
+    def add_plain(self, a: Vector, plain: Limbs) -> Vector:
+        """Return a·(1 + n)^plain."""
+
+    def add_small(self, a: Vector, values: npt.NDArray[np.int64]) -> Vector:
+        """Return a·(1 + n)^value, for n of at least `SMALL_SUM_BITS` bits."""
+
+    def fixed_base(self, base: int, alpha_bits: int, window: int) -> FixedBase:
+        """Return a table for base^alpha, alpha < 2^alpha_bits."""
+
+    def pack(self, a: Vector, slots: int, slot_bits: int) -> Vector:
+        """Return rows packed `slots` at a time, slot j shifted by slot_bits·j."""
 
 
 class PrivateContext(Protocol):
@@ -105,3 +116,6 @@ class Backend(Protocol):
 
     def private(self, p: int, q: int) -> PrivateContext:
         """Return decryption for n = p·q."""
+
+    def curve(self, points: int, parameter: int = 0) -> CurveContext:
+        """Return the arithmetic of ristretto255 on elements of so many points, for the key of a parameter."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .blocks import BlockPlan
-from .context import PublicContext, Seconds, Vector
+from .context import Context, Seconds, Vector
 from .limbs import Limbs
 
 
@@ -30,10 +30,10 @@ class Columns(Protocol):
 class Engine(Protocol):
     """Passes over rows; each returns None for work too small to be worth sharing, which is then done here."""
 
-    def class_sums(self, context: PublicContext, plan: BlockPlan, vector: Vector, spent: Seconds) -> Vector | None:
+    def class_sums(self, context: Context, plan: BlockPlan, vector: Vector, spent: Seconds) -> Vector | None:
         """Return the product of the rows of every class, in the order of `plan`; `spent` gets the time by phase."""
 
-    def encrypt(self, context: PublicContext, start: Vector | None, plain: Limbs | None, count: int, alpha_bits: int) -> Vector | None:
+    def encrypt(self, context: Context, start: Vector | None, plain: Limbs | None, count: int, alpha_bits: int) -> Vector | None:
         """Return start · (1 + n)^plain under randomness of `alpha_bits` bits that the machines draw themselves."""
 
     def linear_predictor(

@@ -6,8 +6,6 @@ release the interpreter lock.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from typing import Any
 
 import gmpy2
@@ -17,14 +15,11 @@ from gmpy2 import mpz
 
 from ..errors import CheckError, CiphertextError
 from . import limbs as lm
-from .context import Block, FixedBase, PrivateContext, PublicContext, Seconds, Vector
+from .bucket_sums import BucketSums, to_vector
+from .context import FixedBase, PrivateContext, PublicContext, Vector
+from .curve import CurveContext
+from .fallback_curve import GmpyCurve
 from .limbs import Limbs
-
-
-def _vector(values: list[Any]) -> Vector:
-    vector = np.empty(len(values), dtype=object)
-    vector[:] = values
-    return vector
 
 
 class GmpyBackend:
@@ -44,19 +39,24 @@ class GmpyBackend:
         """Return decryption for n = p·q."""
         return GmpyPrivate(p, q)
 
+    def curve(self, points: int, parameter: int = 0) -> CurveContext:
+        """Return the arithmetic of ristretto255 on elements of so many points."""
+        return GmpyCurve(points, parameter)
 
-class GmpyPublic:
+
+class GmpyPublic(BucketSums):
     """Arithmetic modulo n² on mpz."""
 
     def __init__(self, n: int) -> None:
-        self.n = n
+        self.n, self.key = n, ("paillier", n)
         self.limbs = lm.limb_count(n.bit_length())
         self._n = mpz(n)
         self._square = self._n**2
+        self.zero = mpz(1)
 
     def load(self, wire: Limbs) -> Vector:
         """Return wire ciphertexts as a vector."""
-        return _vector([mpz(c) for c in lm.to_ints(wire)])
+        return to_vector([mpz(c) for c in lm.to_ints(wire)])
 
     def store(self, vector: Vector) -> Limbs:
         """Return canonical ciphertexts, shape (count, 2·limbs)."""
@@ -64,7 +64,7 @@ class GmpyPublic:
 
     def one(self, count: int) -> Vector:
         """Return `count` times the number 1."""
-        return _vector([mpz(1)] * count)
+        return to_vector([mpz(1)] * count)
 
     def multiply(self, a: Vector, b: Vector) -> Vector:
         """Return a·b, row by row; b may have one row."""
@@ -76,25 +76,25 @@ class GmpyPublic:
 
     def add_small(self, a: Vector, values: npt.NDArray[np.int64]) -> Vector:
         """Return a·(1 + n)^value."""
-        return self._reduced(a * _vector([1 + int(v) * self._n for v in values]))
+        return self._reduced(a * to_vector([1 + int(v) * self._n for v in values]))
 
     def power(self, a: Vector, exponents: Limbs) -> Vector:
         """Return a^exponent; one row of exponents serves all."""
         powers = [mpz(e) for e in lm.to_ints(exponents)]
         if len(powers) == 1:
-            return _vector(gmpy2.powmod_base_list(list(a), powers[0], self._square))
-        return _vector([gmpy2.powmod(c, e, self._square) for c, e in zip(a, powers, strict=True)])
+            return to_vector(gmpy2.powmod_base_list(list(a), powers[0], self._square))
+        return to_vector([gmpy2.powmod(c, e, self._square) for c, e in zip(a, powers, strict=True)])
 
     def invert(self, a: Vector) -> Vector:
         """Return the inverses modulo n²; CiphertextError if one has no inverse."""
         try:
-            return _vector([gmpy2.invert(c, self._square) for c in a])
+            return to_vector([gmpy2.invert(c, self._square) for c in a])
         except ZeroDivisionError:
             raise CiphertextError("ciphertexts", "one shares a factor with n") from None
 
     def product(self, a: Vector) -> Vector:
         """Return the product of all rows, one row."""
-        return _vector([self._multiply_all(a)])
+        return to_vector([self._multiply_all(a)])
 
     def fixed_base(self, base: int, alpha_bits: int, window: int) -> FixedBase:
         """Return powers of one base; gmpy2 keeps no table."""
@@ -108,68 +108,21 @@ class GmpyPublic:
             for c in a[start : start + slots][::-1]:
                 total = gmpy2.powmod(total, shift, self._square) * c % self._square
             packed.append(total)
-        return _vector(packed)
+        return to_vector(packed)
 
-    def class_sums(self, a: Vector, blocks: Sequence[Block], segments: int, spent: Seconds | None = None) -> Vector:
-        """Return the product of the rows of every block's every feature's every class; `spent` gets the time by phase."""
-        sums: list[Any] = []
-        bucket, start = 0.0, time.monotonic()
-        for block in blocks:
-            before = time.monotonic()
-            buckets = self._buckets(a, block)
-            bucket += time.monotonic() - before
-            sums += self._collapse(block, buckets)
-        if spent is not None:
-            spent.update(bucket=bucket, collapse=time.monotonic() - start - bucket)
-        return _vector(sums)
+    def plus(self, a: Any, b: Any) -> Any:
+        """Return the ciphertext of the sum."""
+        return a * b % self._square
 
-    def combine(
-        self, sums: Vector, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], exponents: npt.NDArray[np.int64]
-    ) -> tuple[Vector, Vector]:
-        """Return Π sums^exponent over positive and over negative exponents."""
-        sides: tuple[list[Any], list[Any]] = ([], [])
-        for start, count, row in zip(first, counts, exponents, strict=True):
-            for sign, side in zip((1, -1), sides, strict=True):
-                side.append(self._weighted(sums[start : start + count], row[:count] * sign))
-        return _vector(sides[0]), _vector(sides[1])
-
-    def _weighted(self, sums: Vector, exponents: npt.NDArray[np.int64]) -> mpz:
-        """Return Π S_v^e_v over e_v > 0: falling classes, each gap one power of the running product."""
-        order = sorted(((int(e), v) for v, e in enumerate(exponents) if e > 0), reverse=True)
-        running = result = mpz(1)
-        for i, (exponent, v) in enumerate(order):
-            running = running * sums[v] % self._square
-            gap = exponent - (order[i + 1][0] if i + 1 < len(order) else 0)
-            if gap:
-                result = result * (running if gap == 1 else gmpy2.powmod(running, gap, self._square)) % self._square
-        return result
-
-    def _buckets(self, a: Vector, block: Block) -> dict[int, Any]:
-        buckets: dict[int, Any] = {}
-        rows = range(len(a)) if block.rows is None else block.rows.tolist()
-        for row, pattern in zip(rows, block.patterns.tolist(), strict=True):
-            if pattern != block.modal:
-                held = buckets.get(pattern)
-                buckets[pattern] = a[row] if held is None else held * a[row] % self._square
-        return buckets
-
-    def _collapse(self, block: Block, buckets: dict[int, Any]) -> list[Any]:
-        sums: list[Any] = []
-        stride = 1
-        for count in block.class_counts:
-            totals = [mpz(1)] * count
-            for pattern, value in buckets.items():
-                v = pattern // stride % count
-                totals[v] = totals[v] * value % self._square
-            sums.extend(totals)
-            stride *= count
-        return sums
+    def times(self, a: Any, factor: int) -> Any:
+        """Return the ciphertext of the multiple."""
+        return gmpy2.powmod(a, factor, self._square)
 
     def _plain(self, plain: Limbs) -> Vector:
-        return _vector([1 + m * self._n for m in lm.to_ints(plain)])
+        return to_vector([1 + m * self._n for m in lm.to_ints(plain)])
 
     def _reduced(self, products: Vector) -> Vector:
-        return _vector([c % self._square for c in products])
+        return to_vector([c % self._square for c in products])
 
     def _multiply_all(self, values: Vector) -> mpz:
         total = mpz(1)
@@ -188,7 +141,7 @@ class GmpyBase:
     def encrypt(self, start: Vector | None, plain: Limbs | None, alphas: Limbs) -> Vector:
         """Return start · (1 + n)^plain · base^alpha."""
         exponents = [mpz(alpha) for alpha in lm.to_ints(alphas)]
-        vector = _vector(gmpy2.powmod_exp_list(self.base, exponents, self.context._square)) if exponents else _vector([])
+        vector = to_vector(gmpy2.powmod_exp_list(self.base, exponents, self.context._square)) if exponents else to_vector([])
         if plain is not None:
             vector = self.context.add_plain(vector, plain)
         return vector if start is None else self.context.multiply(vector, start)

@@ -23,7 +23,7 @@ from .vector import CipherVector, Key, WireVector
 class Opening(Protocol):
     """One opening: `request` goes to the key holder, `open` takes the answer, once."""
 
-    request: WireVector
+    request: Any  # its `limbs` are what is sent
 
     def open(self, answer: Limbs, noise: int = 0) -> list[int]:
         """Return the numbers, each with at most `noise` added by the holder; CheckError for an answer that cannot be."""
@@ -76,10 +76,13 @@ class Public(Key, Protocol):
     def opening_of(self, limbs: Limbs, n_values: int, bound: int, secret: bytes) -> Opening:
         """Return an opening of what `hand_over` made, after validation; CiphertextError."""
 
-    def parse_request(self, limbs: Limbs) -> WireVector:
-        """Return the request of an opening after validation; CiphertextError."""
+    def parse_request(self, limbs: Limbs) -> Any:
+        """Return the request of an opening, for `answer`, after validation; CiphertextError."""
 
     # --- opening towards the holder ------------------------------------------------------------------------------
+
+    def parse_to_holder(self, limbs: Limbs) -> WireVector:
+        """Return what `encrypt_to_holder` or `pack_to_holder` made after validation; CiphertextError."""
 
     def encrypt_to_holder(self, numbers: npt.NDArray[Any], bound: int) -> WireVector:
         """Encrypt numbers from 0 to bound that the holder is to read, a ciphertext each."""
@@ -98,7 +101,7 @@ class Private(Protocol):
     def announce(self, context: bytes) -> tuple[Limbs, Limbs]:
         """Return the public key and the proof that it is sound, bound to `context`, as arrays of limbs."""
 
-    def answer(self, request: WireVector, noise: Sequence[int] = (), bound: int = 0) -> Limbs:
+    def answer(self, request: Any, noise: Sequence[int] = (), bound: int = 0) -> Limbs:
         """Open a request, with `noise` added to its numbers, whose bound then holds it; CheckError on a fault."""
 
     def read(self, vector: WireVector, bound: int) -> list[int]:
@@ -114,7 +117,13 @@ class Private(Protocol):
 class Scheme(Protocol):
     """Where keys come from."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What settings call it."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Bits of the keys that are offered."""
 
     def generate(self, key_bits: int, *, test_sizes: bool = False) -> Private:
         """Return a fresh key."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from .elgamal.scheme import ElGamal
 from .paillier.scheme import Paillier
 from .scheme import Scheme
 
 DEFAULT = "paillier"
-SCHEMES: dict[str, Scheme] = {"paillier": Paillier()}
+SCHEMES: dict[str, Scheme] = {"paillier": Paillier(), "elgamal": ElGamal()}
 
 
 def scheme(name: str = DEFAULT) -> Scheme:

@@ -12,15 +12,18 @@ from ..errors import InputError
 from . import codec, storage
 from . import limbs as lm
 from .coded import CodedMatrix
-from .context import PublicContext, Vector
+from .context import Context, Vector
 from .limbs import Limbs
 
 
 class Key(Protocol):
     """What a vector needs of the key that its numbers are encrypted under."""
 
-    context: PublicContext
     fingerprint: str
+
+    @property
+    def context(self) -> Context:
+        """The arithmetic of its ciphertexts."""
 
     def check_bound(self, bound: int) -> None:
         """Refuse a bound that a plaintext cannot hold with its sign; BoundError, or InputError for no whole number."""

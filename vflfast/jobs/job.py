@@ -370,7 +370,7 @@ def arbiter_inputs(job: Job | Part) -> ArbiterInputs:
     if job.key_file is None:
         return ArbiterInputs(job.arbiter)
     test = job.settings.key_bits not in KEY_BITS
-    return ArbiterInputs(job.arbiter, scheme().load(job.key_file, test_sizes=test))
+    return ArbiterInputs(job.arbiter, scheme(job.settings.scheme).load(job.key_file, test_sizes=test))
 
 
 def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:

@@ -78,12 +78,12 @@ def _certificate(config: NetConfig) -> str:
 
 def _key(party: PartyJob) -> str:
     if party.part.plan is not None:
-        return f"{party.settings.key_bits} bits are agreed"
+        return f"{party.settings.bits_of_key} bits are agreed"
     private = arbiter_inputs(party.part).private
     if private is None:
-        return f"a fresh one of {party.settings.key_bits} bits per session"
-    if private.public.key_bits != party.settings.key_bits:
-        raise InputError("key_file", f"its key has {private.public.key_bits} bits, {party.settings.key_bits} are agreed")
+        return f"a fresh one of {party.settings.bits_of_key} bits per session"
+    if private.public.key_bits != party.settings.bits_of_key:
+        raise InputError("key_file", f"its key has {private.public.key_bits} bits, {party.settings.bits_of_key} are agreed")
     return f"{private.public.key_bits} bits, from its file"
 
 

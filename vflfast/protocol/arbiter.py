@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..crypto.scheme import Private, Public
 from ..crypto.schemes import scheme
-from ..crypto.vector import WireVector
 from ..errors import CheckError, InputError, ProtocolError
 from ..learn.scoring import calibrate, classify, combine, powers_from_auc
 from ..params import MAX_COLUMN_VALUE, MAX_COUNT
@@ -32,6 +32,7 @@ from .settings import Settings
 from .transcripts import compare, confirm_all
 
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 MAX_SHARE_NUMBER = 1e300  # of a share's normalisation, so that the normalised scores stay finite
 
@@ -129,9 +130,9 @@ async def _open_session(
 
 def _private_key(link: Link, inputs: ArbiterInputs, settings: Settings) -> Private:
     link.stage("key")
-    private = inputs.private or scheme().generate(settings.key_bits, test_sizes=settings.test_key)
-    if private.public.key_bits != settings.key_bits:
-        raise InputError("key_bits", f"the key has {private.public.key_bits} bits, {settings.key_bits} are agreed")
+    private = inputs.private or scheme(settings.scheme).generate(settings.bits_of_key, test_sizes=settings.test_key)
+    if private.public.key_bits != settings.bits_of_key:
+        raise InputError("key_bits", f"the key has {private.public.key_bits} bits, {settings.bits_of_key} are agreed")
     return private
 
 
@@ -171,7 +172,7 @@ def _noise_secret(opening: Opening, settings: Settings) -> bytes:
 async def _open_gradient(link: Link, party: str, private: Private, sums: Sums, noise: Sequence[int]) -> None:
     """Open one party's gradient: exactly as many ciphertexts as its sums take [0106], with the noise of the round."""
     message = await link.receive(party, ms.MaskedGradient)
-    request = _request(link, private, message.ciphertexts, sums.n_ciphertexts, party, "MaskedGradient")
+    request = _checked(link, private.public.parse_request, message.ciphertexts, sums.n_ciphertexts, party, "MaskedGradient")
     with _fault_of(party, "MaskedGradient"):
         plaintexts = private.answer(request, noise, sums.bound)
     await link.send(party, ms.OpenedGradient(plaintexts))
@@ -179,18 +180,20 @@ async def _open_gradient(link: Link, party: str, private: Private, sums: Sums, n
 
 def _answer(link: Link, private: Private, limbs: npt.NDArray[np.uint64], due: int, party: str, step: str) -> npt.NDArray[np.uint64]:
     """Open a request of exactly `due` ciphertexts; what the arbiter returns tells it nothing."""
-    request = _request(link, private, limbs, due, party, step)
+    request = _checked(link, private.public.parse_request, limbs, due, party, step)
     with _fault_of(party, step):
         return private.answer(request)
 
 
-def _request(link: Link, private: Private, limbs: npt.NDArray[np.uint64], due: int, party: str, step: str) -> WireVector:
-    """Return exactly `due` ciphertexts that are to be opened."""
+def _checked(
+    link: Link, parse: Callable[[npt.NDArray[np.uint64]], T], limbs: npt.NDArray[np.uint64], due: int, party: str, step: str
+) -> T:
+    """Return exactly `due` ciphertexts that are to be opened, or read, as `parse` validates them."""
     link.stage("check ciphertexts")
     if len(limbs) != due:
         raise ProtocolError(party, step, f"sent {len(limbs)} ciphertexts, {due} are due")
     with _fault_of(party, step):
-        request = private.public.parse_request(limbs)
+        request = parse(limbs)
     link.stage("decrypt")
     return request
 
@@ -211,7 +214,7 @@ async def _count_votes(link: Link, private: Private, settings: Settings) -> bool
     for party in link.peers:
         message = await link.receive(party, ms.Vote)
         transcripts[party] = message.transcripts
-        request = _request(link, private, message.ciphertexts, 1, party, "Vote")
+        request = _checked(link, private.public.parse_to_holder, message.ciphertexts, 1, party, "Vote")
         with _fault_of(party, "Vote"):
             flags += map(bool, private.read(request, 1))
     compare(link, transcripts, "Vote")
@@ -266,7 +269,7 @@ def _check_inside(share: ms.ScoreShare, scores: list[int], party: str, settings:
 
 def _open_scores(link: Link, private: Private, share: ms.ScoreShare | ms.JointShare, party: str, bound: int) -> list[int]:
     step = type(share).__name__
-    request = _request(link, private, share.ciphertexts, len(share.ciphertexts), party, step)
+    request = _checked(link, private.public.parse_to_holder, share.ciphertexts, len(share.ciphertexts), party, step)
     with _fault_of(party, step):
         return private.read_packed(request, share.n_rows, bound)
 

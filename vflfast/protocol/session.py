@@ -167,9 +167,9 @@ async def receive_key(link: Link, settings: Settings) -> Public:
     """Return the arbiter's public key after validation (assurance rule 6); ProtocolError if it fails."""
     message = await link.receive("arbiter", ms.KeyAnnouncement)
     link.stage("key check")
-    test_sizes = settings.key_bits not in KEY_BITS
+    test_sizes, context = settings.key_bits not in KEY_BITS, key_context(link.session)
     try:
-        return scheme().receive(message.n, message.proof, settings.key_bits, key_context(link.session), test_sizes=test_sizes)
+        return scheme(settings.scheme).receive(message.n, message.proof, settings.bits_of_key, context, test_sizes=test_sizes)
     except InputError as error:
         raise ProtocolError("arbiter", "KeyAnnouncement", str(error)) from error
 

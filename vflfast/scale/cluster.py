@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto.blocks import BlockPlan
-from ..crypto.context import PublicContext, Seconds, Vector
+from ..crypto.context import Context, Seconds, Vector
 from ..crypto.engine import Columns
 from ..crypto.limbs import Limbs
 from ..crypto.storage import concatenate
@@ -59,23 +59,23 @@ class DaskEngine:
 
     # --- passes with ciphertexts ---------------------------------------------------------------------------------
 
-    def class_sums(self, context: PublicContext, plan: BlockPlan, vector: Vector, spent: Seconds) -> Vector | None:
+    def class_sums(self, context: Context, plan: BlockPlan, vector: Vector, spent: Seconds) -> Vector | None:
         """Return the product of the rows of every class, in the order of `plan`; `spent` gets the time by phase."""
         if sum(len(block.patterns) for block in plan.blocks) * ENTRY < self._least_work:
             return None
         start = time.monotonic()
         grid, shards = self._plan_shards(plan)
-        everywhere, n = len(grid.blocks) > 2, context.n
+        everywhere, key = len(grid.blocks) > 2, context.key
         wires = [
             Sent(partial(_wire_of, context, vector, grid.row_slice(r)), home=r, everywhere=everywhere) for r in range(len(grid.rows) - 1)
         ]
-        jobs = {cell: (tasks.class_sums, (n, shard, wires[cell[0]])) for cell, shard in shards.items()}
+        jobs = {cell: (tasks.class_sums, (key, shard, wires[cell[0]])) for cell, shard in shards.items()}
         groups = [[cell for cell in grid.cells if cell[1] == c] for c in range(len(grid.blocks) - 1)]
-        sums = self._run(jobs, groups, lambda a, b: (tasks.multiply, (n, a, b)))
+        sums = self._run(jobs, groups, lambda a, b: (tasks.multiply, (key, a, b)))
         spent.update(logarithms=0.0, bucket=time.monotonic() - start, collapse=0.0)  # the workers' phases run at the same time
         return concatenate([context.load(part) for part in sums])
 
-    def encrypt(self, context: PublicContext, start: Vector | None, plain: Limbs | None, count: int, alpha_bits: int) -> Vector | None:
+    def encrypt(self, context: Context, start: Vector | None, plain: Limbs | None, count: int, alpha_bits: int) -> Vector | None:
         """Return start · (1 + n)^plain under randomness of `alpha_bits` bits that the workers draw themselves."""
         if count * ENCRYPTION < self._least_work:
             return None
@@ -85,7 +85,7 @@ class DaskEngine:
             rows = slice(first, last)
             wire = None if start is None else Sent(partial(_wire_of, context, start, rows), home=piece)
             added = None if plain is None else Sent(partial(_piece, plain, rows), home=piece)
-            jobs[piece] = tasks.encrypt, (context.n, wire, added, last - first, alpha_bits)
+            jobs[piece] = tasks.encrypt, (context.key, wire, added, last - first, alpha_bits)
         return concatenate([context.load(part) for part in self._run(jobs, [[piece] for piece in jobs])])
 
     # --- plaintext passes ----------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class DaskEngine:
 # --- what is sent: made from what the client holds; its engine drops a shard with its owner -----------------------
 
 
-def _wire_of(context: PublicContext, vector: Vector, rows: slice) -> Limbs:
+def _wire_of(context: Context, vector: Vector, rows: slice) -> Limbs:
     return context.store(vector[rows])
 
 

@@ -1,6 +1,7 @@
 """What a worker computes: functions of arrays, bytes and numbers, none of which is secret towards the party whose machine it is.
 
-A worker gets n, never a key object: it makes its own public context, and its own secret base for encryption, from its system's randomness.
+A worker gets a public parameter, never a key object: it makes its own public context, and its own secret base for encryption, from its
+system's randomness.
 Ciphertexts travel in wire form, because machines of one cluster may compute on different kernels. A task takes one thread; the engine
 gives a machine as many tasks as it has threads.
 """
@@ -26,18 +27,20 @@ Floats = npt.NDArray[np.float64]
 # (class_counts, patterns, rows, modal) of every block
 BlockRows = list[tuple[tuple[int, ...], npt.NDArray[np.uint16], "npt.NDArray[np.uint32] | None", int]]
 # (codes, class_counts, column_features, column_values) of some rows
+PublicParameter = tuple[str, int]  # the name of a scheme, and n or the encoding of H
 CodeRows = tuple[npt.NDArray[np.uint8], Ints, Ints, Ints]
 
 
 @lru_cache(maxsize=4)
-def public_key(n: int) -> Public:
-    """Return this machine's own key object for n, which the client has validated."""
-    return scheme().validated(n)
+def public_key(key: PublicParameter) -> Public:
+    """Return this machine's own key object, of a scheme and a public parameter that the client has validated."""
+    name, parameter = key
+    return scheme(name).validated(parameter)
 
 
-def class_sums(n: int, shard: BlockRows, wire: Limbs) -> Limbs:
+def class_sums(key: PublicParameter, shard: BlockRows, wire: Limbs) -> Limbs:
     """Return the product of the shard's rows of every class of its blocks."""
-    context, lanes = public_key(n).context, be.current().lanes
+    context, lanes = public_key(key).context, be.current().lanes
     blocks = [Block(*block) for block in shard]
     largest = max(int(np.prod(block.class_counts)) for block in blocks)
     with be.use_threads(1):
@@ -45,16 +48,16 @@ def class_sums(n: int, shard: BlockRows, wire: Limbs) -> Limbs:
         return context.store(context.class_sums(context.load(wire), blocks, segments))
 
 
-def multiply(n: int, a: Limbs, b: Limbs) -> Limbs:
+def multiply(key: PublicParameter, a: Limbs, b: Limbs) -> Limbs:
     """Return the sums of two shards as those of their rows together."""
-    context = public_key(n).context
+    context = public_key(key).context
     with be.use_threads(1):
         return context.store(context.multiply(context.load(a), context.load(b)))
 
 
-def encrypt(n: int, start: Limbs | None, plain: Limbs | None, count: int, alpha_bits: int) -> Limbs:
+def encrypt(key: PublicParameter, start: Limbs | None, plain: Limbs | None, count: int, alpha_bits: int) -> Limbs:
     """Return start · (1 + n)^plain · h_s^α, with this machine's own h_s and α."""
-    public = public_key(n)
+    public = public_key(key)
     with be.use_threads(1):
         vector = None if start is None else public.context.load(start)
         return public.context.store(public.fresh(vector, plain, count, alpha_bits))

@@ -56,7 +56,7 @@ def test_another_process_id_empties_the_pool(key_of: Callable[[int], PrivateKey]
     public = key_of(512).public
     public._pool._vectors.clear()
     public.precompute(2)
-    monkeypatch.setattr("vflfast.crypto.paillier.pool.os.getpid", lambda: -1)
+    monkeypatch.setattr("vflfast.crypto.pool.os.getpid", lambda: -1)
     assert public.precomputed() == 0
     public.precompute(1)
     assert public.precomputed() == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def check_weights(secret: bytes, count: int) -> list[int]:
 
 def pack_checked(values: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> np.ndarray:
     """Return the values and their check value [[Σ_j ρ_j·v_j]] packed by `plan`, without its offsets."""
-    context = values.public.context
+    context = _context_of(values)
     gap = context.one(plan.check_at - plan.n_values)
     tail = context.one(plan.check_slots - 1)
     rows = np.concatenate([values.vector, gap, _check(values, weights), tail])
@@ -70,7 +70,11 @@ def _check(values: CipherVector, weights: list[int]) -> np.ndarray:
     base = (1 << WEIGHT_DIGIT_BITS) - 1
     codes = np.array([[w >> (WEIGHT_DIGIT_BITS * d) & base for w in weights] for d in range(digits)], dtype=np.uint8)
     columns, _ = CodedMatrix(codes, np.full(digits, base + 1)).product(values)
-    return values.public.context.pack(columns.vector, digits, WEIGHT_DIGIT_BITS)
+    return _context_of(values).pack(columns.vector, digits, WEIGHT_DIGIT_BITS)
+
+
+def _context_of(values: CipherVector) -> PublicContext:
+    return cast(PublicContext, values.public.context)  # vectors of this scheme
 
 
 class MaskedOpening:

@@ -19,11 +19,11 @@ from .. import codec, engine
 from .. import limbs as lm
 from ..context import SMALL_SUM_BITS, FixedBase, Vector
 from ..limbs import Limbs
+from ..pool import Pool
 from ..vector import CipherVector, WireVector
 from . import keys
 from .base_table import BaseTable
 from .opening import MaskedOpening, check_weights, holder_plan, pack_checked, plan_opening
-from .pool import Pool
 
 
 class PublicKey:
@@ -100,33 +100,8 @@ class PublicKey:
         InputError, BoundError
             Not numbers, NaN, infinite, or above the bound.
         """
-        array = np.atleast_1d(codec.as_array("values", values))
-        if array.ndim > 1:
-            raise InputError("values", f"must have one dimension, not {array.ndim}")
-        if array.dtype.kind not in "fiuO":
-            raise InputError("values", f"must hold real numbers, not {array.dtype}")
-        if array.dtype == object or (array.dtype.kind in "iu" and not frac_bits):
-            return self._encrypt_integers(array, frac_bits, bound, alpha_bits)
-        bits = DEFAULT_FRAC_BITS if frac_bits is None else frac_bits
-        largest = np.abs(array[np.isfinite(array)]).max(initial=0).item()
-        limit = codec.real_number("bound", bound) if bound is not None else largest or 1
-        encoded = codec.encode(array, bits, limit)
-        return self.encrypt_encoded(encoded, frac_bits=bits, bound=math.ceil(limit * (1 << bits)), alpha_bits=alpha_bits)
-
-    def _encrypt_integers(
-        self, array: npt.NDArray[Any], frac_bits: int | None, bound: float | None, alpha_bits: int | None
-    ) -> WireVector:
-        whole = codec.whole_numbers("values", array)
-        if frac_bits is not None:
-            codec.check_frac_bits(frac_bits)
-        if frac_bits:
-            raise InputError("frac_bits", "integers of arbitrary size are encrypted at 0 fraction bits")
-        largest = codec.largest_magnitude(whole)
-        limit = max(largest, 1) if bound is None else int(codec.real_number("bound", bound))
-        self.check_bound(limit)
-        if largest > limit:
-            raise BoundError("values", f"some magnitude is above the bound {limit}")
-        return self.encrypt_encoded(whole, frac_bits=0, bound=limit, alpha_bits=alpha_bits)
+        encoded, bits, limit = codec.encodable(values, frac_bits, bound, DEFAULT_FRAC_BITS)
+        return self.encrypt_encoded(encoded, frac_bits=bits, bound=limit, alpha_bits=alpha_bits)
 
     def encrypt_encoded(
         self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int, alpha_bits: int | None = None
@@ -246,6 +221,10 @@ class PublicKey:
     def parse_request(self, limbs: Limbs) -> WireVector:
         """Return ciphertexts of anything modulo n after validation; CiphertextError."""
         return self.parse(limbs, frac_bits=0, bound=self.n // 2 - 1)
+
+    def parse_to_holder(self, limbs: Limbs) -> WireVector:
+        """Return ciphertexts of anything modulo n after validation; CiphertextError."""
+        return self.parse_request(limbs)
 
     def encrypt_to_holder(self, numbers: npt.NDArray[Any], bound: int) -> WireVector:
         """Encrypt with full entropy numbers that the key holder is to read."""

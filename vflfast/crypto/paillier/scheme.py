@@ -5,6 +5,7 @@ from __future__ import annotations
 from os import PathLike
 
 from ...errors import InvalidKeyError
+from ...params import KEY_BITS
 from .. import limbs as lm
 from ..limbs import Limbs
 from . import keys
@@ -17,6 +18,7 @@ class Paillier:
     """The scheme of Paillier 1999 with the randomness of Damgård, Jurik and Nielsen 2010."""
 
     name = "paillier"
+    sizes = KEY_BITS
 
     def generate(self, key_bits: int, *, test_sizes: bool = False) -> PrivateKey:
         """Return a fresh key of `key_bits` bits."""

@@ -1,4 +1,4 @@
-"""The offline half of encryption: powers h_s^α computed ahead of need, each used once (crypto-core §3)."""
+"""The offline half of encryption: randomness computed ahead of need, each used once (crypto-core §3)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 
-from ..context import Vector
+from .context import Vector
 
 
 class Pool:
-    """Fresh powers by the length of their exponents. A forked child finds it empty: no power may serve two processes."""
+    """Fresh encryptions of 0 by the length of their random exponents. A forked child finds it empty: none may serve two processes."""
 
     def __init__(self) -> None:
         self._vectors: dict[int, list[Vector]] = {}

@@ -1,0 +1,1 @@
+"""Lifted ElGamal over ristretto255: keys, encryption, openings without masks, key files."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from .binning.binner import Binner as Binner
     from .crypto.coded import CodedMatrix as CodedMatrix
     from .crypto.paillier.private import PrivateKey as PrivateKey
-    from .crypto.paillier.private import generate_keypair as generate_keypair
     from .crypto.paillier.public import PublicKey as PublicKey
+    from .crypto.schemes import generate_keypair as generate_keypair
     from .crypto.vector import CipherVector as CipherVector
     from .crypto.vector import WireVector as WireVector
     from .errors import InputError as InputError
@@ -54,7 +54,7 @@ _PUBLIC = {
     "VerticalLogisticRegression": ".estimator.classifier",
     "VflError": ".errors",
     "WireVector": ".crypto.vector",
-    "generate_keypair": ".crypto.paillier.private",
+    "generate_keypair": ".crypto.schemes",
     "curves": ".learn.curves",
     "load_model": ".jobs.local",
     "match_ids": ".jobs.local",

@@ -14,6 +14,7 @@ struct Field {
         word v[DIGITS];
     };
     using Mask = word;  // ~0 or 0
+    using Words = word;
     static constexpr int lanes = 1;
     static constexpr word LOW = (word{1} << FIELD_RADIX) - 1;
 
@@ -111,13 +112,14 @@ struct Field {
         return mask_if_equal(c.v[0] | c.v[1] | c.v[2] | c.v[3] | c.v[4], 0);
     }
     static Mask is_odd(const Element& a) { return 0 - (canonical(a).v[0] & 1); }
-    static Mask equals(word x, word y) { return mask_if_equal(x, y); }
+    static Mask equals(Words x, word y) { return mask_if_equal(x, y); }
     static Element select(Mask mask, const Element& yes, const Element& no) {
         Element r = no;
         vfl::select(r.v, yes.v, mask, DIGITS);
         return r;
     }
 
+    static Words load_words(const word* x) { return *x; }
     static Mask load_mask(const word* x) { return *x; }
     static void store_mask(word* x, Mask mask) { *x = mask; }
 

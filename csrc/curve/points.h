@@ -235,7 +235,8 @@ VFL_POINT Point<F> multiple(const Point<F>& p, const word* scalars, int windows)
     for (int w = windows - 1; w >= 0; --w) {
         if (w < windows - 1) sum = doubled<F>(doubled<F>(doubled<F>(doubled<F>(sum))));
         Cached<F> chosen = {F::small(1), F::small(1), F::small(2), F::small(0)};
-        const auto magnitude = F::load_mask(digits.magnitude + w * F::lanes), negative = F::load_mask(digits.negative + w * F::lanes);
+        const auto magnitude = F::load_words(digits.magnitude + w * F::lanes);
+        const auto negative = F::load_mask(digits.negative + w * F::lanes);
         for (int e = 0; e < WINDOW_ENTRIES; ++e) {
             const auto mask = F::equals(magnitude, static_cast<word>(e + 1));
             chosen.plus = F::select(mask, table[e].plus, chosen.plus);
@@ -256,7 +257,8 @@ VFL_POINT Point<F> plus_multiple_of_base(Point<F> sum, const word* table, const 
     const Digits<F> digits(scalars, windows);
     for (int w = 0; w < windows; ++w) {
         Prepared<F> chosen = {F::small(1), F::small(1), F::small(0)};
-        const auto magnitude = F::load_mask(digits.magnitude + w * F::lanes), negative = F::load_mask(digits.negative + w * F::lanes) ^ flip;
+        const auto magnitude = F::load_words(digits.magnitude + w * F::lanes);
+        const auto negative = F::load_mask(digits.negative + w * F::lanes) ^ flip;
         for (int e = 0; e < WINDOW_ENTRIES; ++e) {
             const auto mask = F::equals(magnitude, static_cast<word>(e + 1));
             const word* entry = table + (w * WINDOW_ENTRIES + e) * PREPARED_WORDS;

@@ -374,7 +374,7 @@ VFL_INLINE void transpose(V* v) {
 
 VFL_IFMA void gather(word* block, const word* const* rows, int words) {
     for (int at = 0; at < words; at += LANES) {
-        const __mmask8 mask = words - at >= LANES ? 0xff : 0x0f;
+        const __mmask8 mask = static_cast<__mmask8>(words - at >= LANES ? 0xff : (1 << (words - at)) - 1);
         V v[LANES];
 #pragma GCC unroll 8
         for (int lane = 0; lane < LANES; ++lane) v[lane] = _mm512_maskz_loadu_epi64(mask, rows[lane] + at);
@@ -388,7 +388,7 @@ VFL_IFMA void gather(word* block, const word* const* rows, int words) {
 
 VFL_IFMA void scatter(word* const* rows, const word* block, int words) {
     for (int at = 0; at < words; at += LANES) {
-        const __mmask8 mask = words - at >= LANES ? 0xff : 0x0f;
+        const __mmask8 mask = static_cast<__mmask8>(words - at >= LANES ? 0xff : (1 << (words - at)) - 1);
         V v[LANES];
 #pragma GCC unroll 8
         for (int i = 0; i < LANES; ++i) v[i] = mask >> i & 1 ? load(block, at + i) : _mm512_setzero_si512();
@@ -405,6 +405,10 @@ int digits(int bits) {
 }
 
 }  // namespace
+
+// For the curve's kernel too.
+void gather_by_8(word* block, const word* const* rows, int words) { gather(block, rows, words); }
+void scatter_by_8(word* const* rows, const word* block, int words) { scatter(rows, block, words); }
 
 extern const Kernel ifma_kernel = {
     "ifma", LANES, RADIX, digits, cpu_has_ifma, mul, sqr, mul_residue, mul_factor, mul_factor_broadcast,

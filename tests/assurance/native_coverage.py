@@ -29,7 +29,8 @@ TESTS = (
     "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py",
     "crypto/paillier/test_opening.py", "crypto/paillier/test_pool.py",
 )  # fmt: skip
-IFMA_FILES = ("pair_ifma.cpp", "ifma_products.h")  # without their branches, and only where a processor can run them
+# Without their branches, and only where a processor can run them.
+IFMA_FILES = ("pair_ifma.cpp", "ifma_products.h", "curve_ifma.cpp", "field_ifma.h")
 HAS_IFMA = "ifma" in backend.available()
 FUZZ_SECONDS = "10"
 LINES, BRANCHES = 0.95, 0.85

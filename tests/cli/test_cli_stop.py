@@ -73,7 +73,7 @@ def test_launched_parties_go_on_to_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_what_cannot_go_on_stops_in_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vflfast.crypto.paillier.keys.generate_primes", interrupt)

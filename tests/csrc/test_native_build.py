@@ -61,7 +61,7 @@ def within(address: int, ranges: list[tuple[int, int]]) -> bool:
 @pytest.mark.skipif(not shutil.which("objdump") or not shutil.which("readelf"), reason="needs binutils")
 @pytest.mark.skipif("ifma" not in [kernel[0] for kernel in core.kernels()], reason="this build has no IFMA kernel")
 def test_vector_instructions_stay_in_the_ifma_file() -> None:
-    ranges = functions_of("pair_ifma.cpp")
+    ranges = functions_of("pair_ifma.cpp") + functions_of("curve_ifma.cpp")
     if not ranges:
         pytest.skip("the extension is stripped")
     wide = lines_with(r"%zmm|%k[1-7]|%[xyz]mm(1[6-9]|2\d|3[01])")
@@ -72,7 +72,7 @@ def test_vector_instructions_stay_in_the_ifma_file() -> None:
     multiply_adds = lines_with(r"vpmadd52[lh]uq")
     assert len(multiply_adds) > 500
     assert all(within(address, ranges) for address, _ in multiply_adds)
-    portable = functions_of("pair_portable.cpp")
+    portable = functions_of("pair_portable.cpp") + functions_of("curve_portable.cpp")
     assert portable
     assert not any(within(address, portable) for address, _ in multiply_adds)
 

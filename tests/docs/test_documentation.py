@@ -47,8 +47,13 @@ def raised(node: Definition) -> set[str]:
     return found
 
 
+def is_overload(node: Definition) -> bool:
+    """Whether it is a signature only: the definition after it has the docstring."""
+    return any(ast.unparse(decorator) == "overload" for decorator in node.decorator_list)
+
+
 def undocumented(tree: ast.Module) -> list[str]:
-    names = [name for name, node in public(tree) if not text_of(node)]
+    names = [name for name, node in public(tree) if not text_of(node) and not is_overload(node)]
     return names if ast.get_docstring(tree) else ["(module)", *names]
 
 

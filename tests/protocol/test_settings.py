@@ -26,8 +26,9 @@ BAD: list[tuple[str, Any, dict[str, Any]]] = [
     *((name, value, COMBINED) for name in ("profile", "init", "norm", "output", "privacy") for value in NOT_A_CHOICE),
     *((name, value, {}) for name in ("solver", "residual", "stop", "scoring") for value in NOT_A_CHOICE[1:]),  # None: by the profile
     *((name, value, {}) for name in ("test_key", "host_woe", "simulation", "allow_wide") for value in NOT_A_FLAG),
-    *((name, value, {}) for name in ("key_bits", "frac_bits", "n_iter_no_change") for value in NOT_WHOLE),
-    *(("max_iter", value, {}) for value in NOT_WHOLE[1:]),
+    *((name, value, {}) for name in ("key_bits", "n_iter_no_change") for value in NOT_WHOLE),
+    *((name, value, {}) for name in ("max_iter", "frac_bits") for value in NOT_WHOLE[1:]),
+    *(("scheme", value, {}) for value in ("rsa", "", None, 1)),
     *((name, value, {}) for name in ("n_batches", "row_packing", "max_weight", "weight_unit") for value in NOT_WHOLE),
     *((name, value, {}) for name in ("predictor_bound", "tol", "opening_noise") for value in NOT_REAL),
     *(("momentum", value, {"solver": "gd"}) for value in NOT_REAL),
@@ -175,7 +176,7 @@ PATENT = ("taylor", "block-newton", "loss", DEFAULT_MAX_ITER, "combined")
 def test_what_follows_from_the_profile(given: dict[str, Any], expected: tuple[Any, ...]) -> None:
     made = Settings(**given)
     assert tuple(getattr(made, name) for name in FOLLOWING) == expected
-    assert made.followed == set(FOLLOWING) - set(given)
+    assert made.followed == {*FOLLOWING, "frac_bits"} - set(given)
     assert repr(made) == f"Settings({', '.join(f'{name}={value!r}' for name, value in sorted(given.items(), key=in_order))})"
     assert Settings.from_mapping(json.loads(made.to_json())) == made
 
@@ -218,6 +219,7 @@ CHANGES: list[dict[str, Any]] = [
     {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "probability"}, {"host_woe": True}, {"simulation": True},
     {"row_packing": 2}, {"max_weight": 9}, {"weight_unit": 2, "max_weight": 9}, {"max_leverage": 0.1},
     {"privacy": "strict"}, {"allow_wide": True}, {"opening_noise": 0.1},
+    {"scheme": "elgamal", "frac_bits": 24},
     {"residual": "logistic"}, {"stop": "move"}, {"solver": "lbfgs"}, {"scoring": "joint", "norm": "minmax"},
 ]  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.jobs import sections, write_tables
-from support.runs import P, Parties, Q, parties, private_key, settings, train
+from support.runs import P, Parties, Q, elgamal_settings, parties, private_key, settings, train
 
 from vflfast.crypto import engine, storage
 from vflfast.crypto.coded import CodedMatrix
@@ -20,6 +20,7 @@ from vflfast.jobs import job as jobs
 from vflfast.jobs.jobfile import job_from_mapping
 from vflfast.jobs.progress import StageClock
 from vflfast.learn import logistic
+from vflfast.protocol import inline
 from vflfast.scale import grid, tasks
 from vflfast.scale.resources import Resources, read_resources, with_choice
 
@@ -81,10 +82,20 @@ def test_a_run_over_workers_has_the_same_bits_and_sends_them_numbers_only(client
     spy = Spy(client)
     with engine.use(cluster.DaskEngine(spy, least_work=0)):
         assert train(made(), settings()).weight_hash == expected
-    assert {type(leaf) for leaf in spy.leaves} <= {np.ndarray, int, float, type(None)}
+    assert {type(leaf) for leaf in spy.leaves} <= {np.ndarray, int, float, type(None), str}
+    assert {leaf for leaf in spy.leaves if isinstance(leaf, str)} == {"paillier"}
     numbers = {leaf for leaf in spy.leaves if isinstance(leaf, int)}
     assert P * Q in numbers
     assert not numbers & {P, Q, P - 1, Q - 1, (P - 1) * (Q - 1)}
+
+
+def test_points_over_workers_have_the_same_bits(client: Any) -> None:
+    agreed = elgamal_settings(max_iter=2)
+    here = inline.train(made().guest, made().hosts, agreed).weight_hash
+    spy = Spy(client)
+    with engine.use(cluster.DaskEngine(spy, least_work=0)):
+        assert inline.train(made().guest, made().hosts, agreed).weight_hash == here
+    assert {leaf for leaf in spy.leaves if isinstance(leaf, str)} == {"elgamal"}
 
 
 def test_out_of_core_and_over_workers(client: Any, expected: str, tmp_path: Path) -> None:

@@ -170,8 +170,12 @@ def no_machine_flags(root: Path) -> Iterator[str]:
         yield f"setup.py: {match.group()}"
 
 
-IFMA_FILES = {"paillier/pair_ifma.cpp", "paillier/ifma_products.h"}
-IFMA_INCLUDES = {"immintrin.h", "cstdint", "cstddef", "paillier/pair.h", "paillier/ifma_products.h"}
+IFMA_FILES = {"paillier/pair_ifma.cpp", "paillier/ifma_products.h", "curve/curve_ifma.cpp", "curve/field_ifma.h"}
+IFMA_INCLUDES = {
+    "immintrin.h", "cstdint", "cstddef", "paillier/pair.h", "paillier/ifma_products.h", "curve/curve.h", "curve/field_ifma.h",
+    "curve/kernel.h",
+}  # fmt: skip
+IFMA_HEADERS = {"ifma_products.h": "paillier/pair_ifma.cpp", "field_ifma.h": "curve/curve_ifma.cpp"}  # what each may be included by
 
 
 def ifma_stays_local(root: Path) -> Iterator[str]:
@@ -180,7 +184,7 @@ def ifma_stays_local(root: Path) -> Iterator[str]:
         if match := re.search(r"#\s*pragma\s+(GCC\s+target|clang\s+attribute)[^\n]*", text):
             yield f"csrc/{name}: target for a whole file ({match.group()})"
         for header in re.findall(r'#\s*include\s*[<"](.*?)[>"]', text):
-            private = header.endswith("ifma_products.h") and name != "paillier/pair_ifma.cpp"
+            private = name != IFMA_HEADERS.get(header.rpartition("/")[2], name)
             if private or (name in IFMA_FILES and header not in IFMA_INCLUDES):
                 yield f"csrc/{name}: includes {header}"
 

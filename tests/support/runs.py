@@ -55,6 +55,12 @@ def defaults(**changes: Any) -> Settings:
     return Settings(**SHORT | changes)
 
 
+def elgamal_settings(**changes: Any) -> Settings:
+    """As `defaults`, by the other scheme."""
+    short = {name: value for name, value in SHORT.items() if name not in ("key_bits", "test_key")}
+    return Settings(**short | {"scheme": "elgamal"} | changes)
+
+
 @dataclass(frozen=True)
 class Parties:
     """Inputs of a run."""

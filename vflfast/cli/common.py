@@ -71,6 +71,7 @@ def stopped(how_to_go_on: str) -> Iterator[None]:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
 setting_options = [
     click.option("--profile", type=click.Choice(["hardened", "patent"]), help="Who sees what; hardened is the default."),
+    click.option("--scheme", type=click.Choice(["paillier", "elgamal"]), help="Encryption; paillier is the default, elgamal is faster."),
     click.option("--key-bits", type=int, help="Bits of the Paillier modulus: 2048, 3072 or 4096."),
     click.option("--max-iter", type=int, help="Most rounds."),
     click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as --set solver=gd; may repeat."),
@@ -117,11 +118,13 @@ def show_scored(scored: Scored, out: Path | None, as_json: bool, **more: Any) ->
     click.echo(f"{scored.facts['customers']} customers matched and scored, {scored.facts['flagged_share']:.1%} flagged{at}", err=True)
 
 
-def settings_given(profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...]) -> dict[str, Any]:
+def settings_given(
+    profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...]
+) -> dict[str, Any]:
     """Return the settings given on the command line; they win over the file's."""
     import tomllib
 
-    given: dict[str, Any] = {"profile": profile, "key_bits": key_bits, "max_iter": max_iter}
+    given: dict[str, Any] = {"profile": profile, "scheme": scheme, "key_bits": key_bits, "max_iter": max_iter}
     result = {name: value for name, value in given.items() if value is not None}
     for change in changes:
         name, text = name_and_text(change)

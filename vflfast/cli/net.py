@@ -44,7 +44,7 @@ score_option = click.option("--score", is_flag=True, help="Score new customers w
 @reports_errors
 def party(
     role: str, config_file: Path, score: bool, anew: bool, out: Path | None, output: str | None, as_json: bool,
-    profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+    profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Take one party's part in a run; start it again after a crash or a stop, and it goes on.
 
@@ -88,7 +88,7 @@ def party(
 
     leash.end_with_starter()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output)}
+    given = {**settings_given(profile, scheme, key_bits, max_iter, changes), **_scoring(score, output)}
     own = parties.read_party(config_file, role, given, task=programs.SCORE if score else programs.TRAIN, out=out)
     if anew:
         parties.begin_anew(own)
@@ -133,7 +133,7 @@ def _scoring(score: bool, output: str | None) -> dict[str, Any]:
 @reports_errors
 def launch(
     job_file: Path, folder: Path, plaintext: bool, resume: bool, score: bool, output: str | None, as_json: bool,
-    profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+    profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train the job of JOB_FILE with every party in a process of its own, under mutual TLS on this machine.
 
@@ -147,7 +147,7 @@ def launch(
     def show(role: str, line: str) -> None:
         click.echo(f"{role:<8}| {line}", err=True)
 
-    given = {**settings_given(profile, key_bits, max_iter, changes), **_scoring(score, output)}
+    given = {**settings_given(profile, scheme, key_bits, max_iter, changes), **_scoring(score, output)}
     again = "start it again" if score else f"go on with: vflfast launch {job_file} --folder {folder} --resume, and the same settings"
     with stopped(again):
         summary = start(job_file, folder, given, show, plaintext=plaintext, resume=resume, score=score)
@@ -222,7 +222,7 @@ def status(role: str, config_file: Path, as_json: bool) -> None:
 @reports_errors
 def check(
     role: str, config_file: Path, wait: float, score: bool, as_json: bool,
-    profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+    profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Try everything that a run needs before it: certificates, key, table, folders, and every peer's address, clock and settings.
 
@@ -234,7 +234,7 @@ def check(
     from ..jobs import party as parties
     from ..jobs import preflight, programs
 
-    given = settings_given(profile, key_bits, max_iter, changes)
+    given = settings_given(profile, scheme, key_bits, max_iter, changes)
     found = preflight.check(parties.read_party(config_file, role, given, task=programs.SCORE if score else programs.TRAIN), wait)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in found]))

@@ -33,7 +33,8 @@ UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 @reports_errors
 def plan(
     job_file: Path | None, rows: int | None, guest_columns: int | None, host_columns: tuple[int, ...], classes: int, link: str | None,
-    workers: tuple[int, ...], as_json: bool, profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+    workers: tuple[int, ...], as_json: bool, profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None,
+    changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Predict time, memory, traffic and rounds of a training run on this machine; nothing is encrypted but a second of measuring.
 
@@ -45,7 +46,7 @@ def plan(
     """  # noqa: D301
     from ..plan.predict import predict
 
-    given = settings_given(profile, key_bits, max_iter, changes)
+    given = settings_given(profile, scheme, key_bits, max_iter, changes)
     sizes = {"--rows": rows, "--guest-columns": guest_columns, "--host-columns": host_columns}
     shape = _shape(job_file, sizes, classes, given)
     prediction = predict(shape, link=parse_link(link) if link else None, workers=workers)

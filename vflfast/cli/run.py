@@ -42,7 +42,7 @@ report_option = click.option("--report", type=click.Path(path_type=Path), help="
 @reports_errors
 def demo(
     preset: str, n_hosts: int, shape: str, report: Path | None, folder: Path | None, id_method: str, verify: bool, as_json: bool,
-    profile: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
+    profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Write raw tables of a bank and its partners, then match, bin, train and score them with real encryption.
 
@@ -56,7 +56,7 @@ def demo(
     from ..report import page
     from ..samples import demo as demos
 
-    given = settings_given(profile, key_bits, max_iter, changes)
+    given = settings_given(profile, scheme, key_bits, max_iter, changes)
     if report:
         page.check_target(report)
     progress = Progress(Settings.from_mapping({"simulation": True, **given}))
@@ -91,7 +91,7 @@ def demo(
 @reports_errors
 def train(
     job_file: Path, models: Path, journal: Path | None, resume: bool, cluster: str | None, scratch: Path | None, fix_leverage: bool,
-    report: Path | None, verify: bool, as_json: bool, profile: str | None, key_bits: int | None, max_iter: int | None,
+    report: Path | None, verify: bool, as_json: bool, profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None,
     changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train on the tables that JOB_FILE (TOML) names, all parties in this process; save one model file per party.
@@ -129,7 +129,7 @@ def train(
 
     if report:
         page.check_target(report)
-    job = jobfile.read_job(job_file, settings_given(profile, key_bits, max_iter, changes))
+    job = jobfile.read_job(job_file, settings_given(profile, scheme, key_bits, max_iter, changes))
     job = replace(job, resources=with_choice(job.resources, cluster, scratch))
     if fix_leverage:
         job = replace(job, guest=replace(job.guest, fix_leverage=True), hosts=tuple(replace(h, fix_leverage=True) for h in job.hosts))
@@ -147,7 +147,8 @@ def train(
     finally:
         progress.close()
     summary = evaluation.summary(trained, evaluated, progress)
-    summary["plan"] = planned.side_by_side(prediction, summary)
+    if prediction is not None:
+        summary["plan"] = planned.side_by_side(prediction, summary)
     if report:
         page.write(report, data.run_report(summary, trained))
     if as_json:

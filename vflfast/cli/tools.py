@@ -14,20 +14,23 @@ from .common import json_option, reports_errors
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File for the private key (mode 0600).")
-@click.option("--key-bits", type=int, default=2048, show_default=True, help="2048, 3072 or 4096.")
+@click.option(
+    "--scheme", "name", type=click.Choice(["paillier", "elgamal"]), default="paillier", show_default=True, help="Encryption of the runs."
+)
+@click.option("--key-bits", type=int, help="Of paillier: 2048 (default), 3072 or 4096.")
 @json_option
 @reports_errors
-def keygen(out: Path, key_bits: int, as_json: bool) -> None:
+def keygen(out: Path, name: str, key_bits: int | None, as_json: bool) -> None:
     """Make the arbiter's key. Without one, every session makes its own, which is safer.
 
     \b
     vflfast keygen --out arbiter.key --key-bits 3072
     """  # noqa: D301
-    from ..crypto.paillier import keyfile, keys
+    from ..crypto.schemes import SCHEMES, generate_keypair
 
-    p, q = keys.generate_primes(key_bits)
-    keyfile.save_private_key(out, p, q)
-    facts = {"file": str(out), "key_bits": key_bits, "fingerprint": keys.fingerprint(p * q)}
+    key = generate_keypair(key_bits, scheme=name)  # type: ignore[call-overload]
+    SCHEMES[name].save(out, key)
+    facts = {"file": str(out), "scheme": name, "key_bits": key.public.key_bits, "fingerprint": key.public.fingerprint}
     click.echo(json.dumps(facts) if as_json else f"{facts['key_bits']}-bit key {facts['fingerprint']} written to {out}")
 
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from ..errors import BackendError, CheckError, CiphertextError, InputError
 from . import limbs as lm
-from .context import Backend, Block, FixedBase, PrivateContext, PublicContext, Seconds, Vector
-from .curve import CurveContext, NativeCurve
+from .context import Backend, Block, CurveContext, FixedBase, PrivateContext, PublicContext, Seconds, Vector
+from .curve import NativeCurve
 from .limbs import Limbs
 
 NAMES = ("auto", "ifma", "portable", "gmpy2")

@@ -83,6 +83,8 @@ def _whole(array: npt.NDArray[Any], frac_bits: int | None, bound: float | None) 
         raise InputError("frac_bits", "integers of arbitrary size are encrypted at 0 fraction bits")
     largest = largest_magnitude(whole)
     limit = max(largest, 1) if bound is None else int(real_number("bound", bound))
+    if limit < 0:
+        raise InputError("bound", "must be a non-negative whole number")
     if largest > limit:
         raise BoundError("values", f"some magnitude is above the bound {limit}")
     return whole, 0, limit

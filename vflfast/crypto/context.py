@@ -1,18 +1,15 @@
-"""What every arithmetic offers: contexts modulo n², blocks of coded features. Implemented by the native core and by the gmpy2 fallback."""
+"""What every arithmetic offers: contexts modulo n² and of ristretto255, blocks of coded features. Implemented by core and fallback."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .limbs import Limbs
-
-if TYPE_CHECKING:
-    from .curve import CurveContext
 
 SMALL_SUM_BITS = 192  # of n, from which on small plaintexts have an addition of their own
 
@@ -95,6 +92,51 @@ class PublicContext(Context, Protocol):
 
     def pack(self, a: Vector, slots: int, slot_bits: int) -> Vector:
         """Return rows packed `slots` at a time, slot j shifted by slot_bits·j."""
+
+
+class BaseTerm(NamedTuple):
+    """Multiples of a fixed base that are added to one point of every element; taken off where `negative` is all ones and not 0."""
+
+    point: int
+    table: Any
+    scalars: Limbs
+    bits: int
+    negative: Limbs | None = None
+
+
+class Logarithms(Protocol):
+    """A table for discrete logarithms to one base."""
+
+    def find(self, vector: Vector, bound: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Return m with |m| ≤ bound of every point m·base, and where there is one."""
+
+
+class CurveContext(Context, Protocol):
+    """Arithmetic of ristretto255 on vectors, whose encodings have 4·points limbs; constant time in scalars where a method says so."""
+
+    name: str  # of the kernel
+    points: int
+
+    def scale(self, a: Vector, scalars: Limbs) -> Vector:
+        """Return scalar · a in constant time, scalars below 2^255; one row serves all."""
+
+    def part(self, a: Vector, point: int) -> Vector:
+        """Return one point of every element, for a context of single points."""
+
+    def equal(self, a: Vector, b: Vector) -> npt.NDArray[np.bool_]:
+        """Return where single points are the same element."""
+
+    def from_uniform(self, uniform: Limbs) -> Vector:
+        """Return the one-way map of 512 uniform bits each, shape (count, 8), to single points (RFC 9496 §4.3.4)."""
+
+    def base(self, point: Vector) -> Any:
+        """Return a table of a single point's multiples."""
+
+    def add_terms(self, start: Vector | None, count: int, terms: Sequence[BaseTerm]) -> Vector:
+        """Return start (None: the identity) plus multiples of fixed bases, in constant time."""
+
+    def logarithms(self, base: Vector, bits: int) -> Logarithms:
+        """Return a table of 2^bits multiples of a single point."""
 
 
 class PrivateContext(Protocol):

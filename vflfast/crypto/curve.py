@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import CiphertextError
 from . import limbs as lm
-from .context import Block, Context, Seconds, Vector
+from .context import BaseTerm, Block, Logarithms, Seconds, Vector
 from .limbs import Limbs
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -26,51 +26,6 @@ GENERATOR = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65
 WINDOW_BITS = 4
 MAX_WINDOWS = 64
 MAX_LOGARITHM_BITS = 61  # of the bound of a discrete logarithm, which costs its square root
-
-
-class BaseTerm(NamedTuple):
-    """Multiples of a fixed base that are added to one point of every element; taken off where `negative` is all ones and not 0."""
-
-    point: int
-    table: Any
-    scalars: Limbs
-    bits: int
-    negative: Limbs | None = None
-
-
-class Logarithms(Protocol):
-    """A table for discrete logarithms to one base."""
-
-    def find(self, vector: Vector, bound: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Return m with |m| ≤ bound of every point m·base, and where there is one."""
-
-
-class CurveContext(Context, Protocol):
-    """Arithmetic of ristretto255 on vectors, whose encodings have 4·points limbs; constant time in scalars where a method says so."""
-
-    name: str  # of the kernel
-    points: int
-
-    def scale(self, a: Vector, scalars: Limbs) -> Vector:
-        """Return scalar · a in constant time, scalars below 2^255; one row serves all."""
-
-    def part(self, a: Vector, point: int) -> Vector:
-        """Return one point of every element, for a context of single points."""
-
-    def equal(self, a: Vector, b: Vector) -> npt.NDArray[np.bool_]:
-        """Return where single points are the same element."""
-
-    def from_uniform(self, uniform: Limbs) -> Vector:
-        """Return the one-way map of 512 uniform bits each, shape (count, 8), to single points (RFC 9496 §4.3.4)."""
-
-    def base(self, point: Vector) -> Any:
-        """Return a table of a single point's multiples."""
-
-    def add_terms(self, start: Vector | None, count: int, terms: Sequence[BaseTerm]) -> Vector:
-        """Return start (None: the identity) plus multiples of fixed bases, in constant time."""
-
-    def logarithms(self, base: Vector, bits: int) -> Logarithms:
-        """Return a table of 2^bits multiples of a single point."""
 
 
 def random_scalars(count: int) -> Limbs:

@@ -16,8 +16,7 @@ from gmpy2 import mpz
 from ..errors import CheckError, CiphertextError
 from . import limbs as lm
 from .bucket_sums import BucketSums, to_vector
-from .context import FixedBase, PrivateContext, PublicContext, Vector
-from .curve import CurveContext
+from .context import CurveContext, FixedBase, PrivateContext, PublicContext, Vector
 from .fallback_curve import GmpyCurve
 from .limbs import Limbs
 

@@ -17,8 +17,8 @@ from gmpy2 import mpz
 from ..errors import CiphertextError
 from . import limbs as lm
 from .bucket_sums import BucketSums, to_vector
-from .context import Vector
-from .curve import CODE_LIMBS, ORDER, BaseTerm, Logarithms, refuse_invalid
+from .context import BaseTerm, Logarithms, Vector
+from .curve import CODE_LIMBS, ORDER, refuse_invalid
 from .limbs import Limbs
 
 P = mpz(2**255 - 19)

@@ -131,6 +131,9 @@ class Scheme(Protocol):
     def load(self, path: str | PathLike[str], *, test_sizes: bool = False) -> Private:
         """Return the private key of a file; InputError."""
 
+    def save(self, path: str | PathLike[str], key: Any) -> None:
+        """Write a private key of this scheme to a new file of mode 0600; InputError."""
+
     def receive(self, key: Limbs, proof: Limbs, key_bits: int, context: bytes, *, test_sizes: bool = False) -> Public:
         """Return an announced key after its validation; InputError."""
 

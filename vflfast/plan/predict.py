@@ -104,8 +104,15 @@ def predict(
         Between the parties, when each has a machine of its own.
     workers
         Sizes of a cluster that shares out the hosts' coded product.
+
+    Raises
+    ------
+    InputError
+        A run of another scheme than paillier.
     """
     settings = shape.settings
+    if settings.scheme != "paillier":
+        raise InputError("scheme", "runs of elgamal are not predicted yet; a prediction for paillier is an upper bound")
     rates = rates or calibration.rates(settings.key_bits)
     count = rounds or expected_rounds(settings, len(shape.parties))
     work = Work(shape, rates)

@@ -18,8 +18,14 @@ from .shape import RunShape, job_shape
 
 def train(
     job: Job, observer: StageClock, *, verify: bool = False, journals: Mapping[str, Journal] | None = None
-) -> tuple[jobs.TrainedJob, Prediction]:
-    """Train as `job.train` does; return also what the run should have taken, from its shape and the rates of this machine."""
+) -> tuple[jobs.TrainedJob, Prediction | None]:
+    """Train as `job.train` does; return also what the run should have taken, from its shape and the rates of this machine.
+
+    Runs of scheme elgamal are not predicted yet: None.
+    """
+    if job.settings.scheme != "paillier":
+        with job.resources.in_use():
+            return jobs.train_prepared(jobs.prepare(job, observer), job, observer, verify=verify, journals=journals), None
     with observer.stage("measure rates"):
         rates = calibration.rates(job.settings.key_bits)
     with job.resources.in_use(), use_costs(rates.block_costs()):

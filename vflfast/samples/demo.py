@@ -64,7 +64,8 @@ def run(
     trained, prediction = planned.train(job, clock, verify=verify)
     paths = jobs.save_models(trained, folder / "models")
     summary = evaluation.summary(trained, evaluation.evaluate(trained, job, clock), clock)
-    summary["plan"] = planned.side_by_side(prediction, summary)
+    if prediction is not None:
+        summary["plan"] = planned.side_by_side(prediction, summary)
     if report:
         page.write(report, data.run_report(summary, trained))
     return {"summary": summary, "models": [str(path) for path in paths]}

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ...errors import CheckError, CiphertextError, InputError
-from ..context import Vector
-from ..curve import CODE_LIMBS, CurveContext, Logarithms
+from ..context import CurveContext, Logarithms, Vector
+from ..curve import CODE_LIMBS
 from ..limbs import Limbs
 from ..vector import CipherVector
 from .proofs import PROOF_ROWS, Generator, verify_opening

@@ -12,8 +12,8 @@ import numpy as np
 from ...errors import CheckError, InvalidKeyError
 from .. import backend as be
 from .. import limbs as lm
-from ..context import Vector
-from ..curve import CODE_LIMBS, GENERATOR, ORDER, ORDER_BITS, BaseTerm, CurveContext, random_scalars
+from ..context import BaseTerm, CurveContext, Vector
+from ..curve import CODE_LIMBS, GENERATOR, ORDER, ORDER_BITS, random_scalars
 from ..limbs import Limbs
 
 PROOF_ROWS = 2  # challenge and response, a row of limbs each

@@ -18,8 +18,8 @@ from ...params import ELGAMAL_FRAC_BITS, MAX_COUNT
 from .. import backend as be
 from .. import codec, engine
 from .. import limbs as lm
-from ..context import Vector
-from ..curve import CODE_BITS, CODE_LIMBS, MAX_LOGARITHM_BITS, ORDER_BITS, BaseTerm, random_scalars
+from ..context import BaseTerm, Vector
+from ..curve import CODE_BITS, CODE_LIMBS, MAX_LOGARITHM_BITS, ORDER_BITS, random_scalars
 from ..limbs import Limbs
 from ..pool import Pool
 from ..vector import CipherVector, WireVector

@@ -8,7 +8,7 @@ from ...errors import InvalidKeyError
 from .. import limbs as lm
 from ..curve import CODE_BITS, CODE_LIMBS
 from ..limbs import Limbs
-from .keyfile import load_private_key
+from .keyfile import load_private_key, save_private_key
 from .private import PrivateKey, generate_keypair
 from .proofs import verify_key
 from .public import PublicKey
@@ -28,6 +28,10 @@ class ElGamal:
         """Return the private key of a file; InputError."""
         return load_private_key(path)
 
+    def save(self, path: str | PathLike[str], key: PrivateKey) -> None:
+        """Write a private key to a new file of mode 0600; InputError."""
+        save_private_key(path, key)
+
     def receive(self, key: Limbs, proof: Limbs, key_bits: int, context: bytes, *, test_sizes: bool = False) -> PublicKey:
         """Return an announced group element as a key (assurance rule 6).
 
@@ -38,6 +42,8 @@ class ElGamal:
         """
         if len(key) != 1:
             raise InvalidKeyError("h", "one group element expected")
+        if key_bits != CODE_BITS:
+            raise InvalidKeyError("h", f"has {CODE_BITS} bits, {key_bits} are agreed")
         public = PublicKey(key)
         verify_key(public.generator, public.h, proof, context)
         return public

@@ -9,7 +9,7 @@ from ...params import KEY_BITS
 from .. import limbs as lm
 from ..limbs import Limbs
 from . import keys
-from .keyfile import load_private_key
+from .keyfile import load_private_key, save_private_key
 from .private import PrivateKey, generate_keypair
 from .public import PublicKey
 
@@ -27,6 +27,10 @@ class Paillier:
     def load(self, path: str | PathLike[str], *, test_sizes: bool = False) -> PrivateKey:
         """Return the private key of a file; InputError."""
         return PrivateKey(*load_private_key(path, test_sizes=test_sizes), test_sizes=test_sizes)
+
+    def save(self, path: str | PathLike[str], key: PrivateKey) -> None:
+        """Write a private key to a new file of mode 0600; InputError."""
+        save_private_key(path, *key.primes)
 
     def receive(self, key: Limbs, proof: Limbs, key_bits: int, context: bytes, *, test_sizes: bool = False) -> PublicKey:
         """Return an announced modulus as a key (assurance rule 6).

@@ -119,7 +119,8 @@ ROWS = (
     Row("D3", "masks: uniformity, no repeats across fork, restart, threads", "10^5", (
         Measure("masks", 10**5, 10**5), none("repeated"))),
     Row("D5", "timing of decryption, fixed against random key and ciphertext (Welch t)", "\\|t\\| < 4.5 at 10^5", (
-        worst("largest \\|t\\|", 4.5), Measure("measurements, most of one", 2000, 10**5, fold="max"),
+        worst("largest \\|t\\|", 4.5), worst("largest \\|t\\| of points", 4.5),
+        Measure("measurements, most of one", 2000, 10**5, fold="max"),
         Measure("least \\|t\\| of a control", 4.5, 4.5, fold="min"), Measure("repeated", None, None),
         Measure("places that depend on the key", None, 0, at_most=True), Measure("places of the control", None, 1))),
     Row("D7", "planted canaries (id, label, feature, weight) in logs, errors, wire", "0", (

@@ -93,12 +93,12 @@ def read_key_file(path: PathLike, kind: str, fields: set[str], *, private: bool)
     if document is None:
         raise InvalidKeyError("path", "is not a complete key file")
     expected = fields | {"format", "version", "fingerprint"}
+    if document.get("format", kind) != kind:  # first: another scheme's fields would only be said to be missing
+        raise InvalidKeyError("format", f"must be '{kind}': a key of the scheme that the settings name")
     for field in sorted(expected - document.keys()):
         raise InvalidKeyError(field, "is missing in the key file")
     if document.keys() != expected:
         raise InvalidKeyError("path", f"has {len(document.keys() - expected)} unknown field(s)")
-    if document["format"] != kind:
-        raise InvalidKeyError("format", f"must be '{kind}'")
     if type(document["version"]) is not int or document["version"] != KEY_FILE_VERSION:
         raise InvalidKeyError("version", f"must be {KEY_FILE_VERSION}")
     return document

@@ -287,5 +287,4 @@ def test_a_malformed_proof_is_not_written(tmp_path: Path, primes256: Primes, pro
 
 def test_a_private_key_is_not_a_public_key(private: Path, public: Path) -> None:
     public.chmod(0o600)
-    assert refused(private, load_public_key) in ("n", "proof")
-    assert refused(public, load_private_key) in ("p", "q")
+    assert refused(private, load_public_key) == refused(public, load_private_key) == "format"

@@ -16,6 +16,12 @@ void points_from_uniform(const Curve& c, word* rows, const word* uniform, std::s
 // same = 1 where two points stand for the same element, else 0.
 void equal_points(const Curve& c, word* same, const word* a, const word* b, std::size_t count, int threads);
 
+// The same for edwards25519 in its own encoding: valid = 1 for points of the prime-order group other than the identity.
+void decode_edwards_points(const Curve& c, word* rows, word* valid, const word* codes, std::size_t count, int threads);
+void encode_edwards_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads);
+// rows = eight times Elligator 2 of 4 uniform limbs each.
+void edwards_points_from_uniform(const Curve& c, word* rows, const word* uniform, std::size_t count, int threads);
+
 // r = a + b, element by element; b_stride 0 repeats the single element b.
 void add_elements(const Curve& c, word* r, const word* a, const word* b, std::size_t b_stride, std::size_t count, int threads);
 void negate_points(const Curve& c, word* r, const word* a, std::size_t count, int threads);

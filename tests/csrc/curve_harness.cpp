@@ -40,6 +40,9 @@ extern "C" int curve_call(int vector, const char* function, word* out, const wor
     if (is("decode")) return k.decode(out, out + vfl::POINT_WORDS * k.lanes, a), 1;
     if (is("encode")) return k.encode(out, a), 1;
     if (is("from_uniform")) return k.from_uniform(out, a), 1;
+    if (is("decode_edwards")) return k.decode_edwards(out, out + vfl::POINT_WORDS * k.lanes, a), 1;
+    if (is("encode_edwards")) return k.encode_edwards(out, a), 1;
+    if (is("edwards_from_uniform")) return k.edwards_from_uniform(out, a), 1;
     if (is("equal")) return k.equal(out, a, b), 1;
     return 0;
 }

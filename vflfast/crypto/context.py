@@ -139,6 +139,19 @@ class CurveContext(Context, Protocol):
         """Return a table of 2^bits multiples of a single point."""
 
 
+class EdwardsContext(Protocol):
+    """edwards25519 in its own encoding (RFC 8032), for protocols whose messages have it: rows of 4 limbs in, rows of 4 limbs out."""
+
+    def hash_to_points(self, uniform: Limbs) -> Limbs:
+        """Return Elligator 2 of 255 uniform bits and a sign each, the cofactor cleared."""
+
+    def valid(self, points: Limbs) -> npt.NDArray[np.bool_]:
+        """Return which encodings are canonical and of the prime-order group, the identity excepted."""
+
+    def multiples(self, points: Limbs, scalar: Limbs) -> tuple[Limbs, npt.NDArray[np.bool_]]:
+        """Return scalar · P in constant time, scalar below the order, shape (1, 4), and which points are `valid`; others have none."""
+
+
 class PrivateContext(Protocol):
     """Decryption with the factorisation of n."""
 
@@ -161,3 +174,6 @@ class Backend(Protocol):
 
     def curve(self, points: int, parameter: int = 0) -> CurveContext:
         """Return the arithmetic of ristretto255 on elements of so many points, for the key of a parameter."""
+
+    def edwards(self) -> EdwardsContext | None:
+        """Return the arithmetic of edwards25519; None where this backend has none."""

@@ -78,6 +78,11 @@ class NativeCurve:
         refuse_invalid(np.asarray(valid).reshape(-1, self.points) == 1)
         return np.asarray(rows)
 
+    def decodable(self, wire: Limbs) -> npt.NDArray[np.bool_]:
+        """Return which elements `load` would take, shape (count,)."""
+        _, valid = self._curve.decode(wire, self._threads())
+        return np.asarray(np.asarray(valid).reshape(-1, self.points).all(axis=1), dtype=np.bool_)
+
     def store(self, vector: Vector) -> Limbs:
         """Return canonical encodings, shape (count, 4·points)."""
         return np.asarray(self._curve.encode(vector, self._threads()))
@@ -150,6 +155,29 @@ class NativeCurve:
         """Return Σ exponent · sums over positive and over negative exponents, by column."""
         positive, negative = self._curve.combine(sums, first, counts, np.ascontiguousarray(exponents), self._threads())
         return np.asarray(positive), np.asarray(negative)
+
+
+class NativeEdwards:
+    """edwards25519 in the core."""
+
+    def __init__(self, curve: Any, threads: Callable[[], int]) -> None:
+        self._curve, self._threads = curve, threads
+
+    def hash_to_points(self, uniform: Limbs) -> Limbs:
+        """Return Elligator 2 of 255 uniform bits and a sign each, the cofactor cleared."""
+        return self._store(self._curve.edwards_from_uniform(uniform, self._threads()))
+
+    def valid(self, points: Limbs) -> npt.NDArray[np.bool_]:
+        """Return which encodings are canonical and of the prime-order group, the identity excepted."""
+        return np.asarray(self._curve.decode_edwards(points, self._threads())[1]).astype(np.bool_)
+
+    def multiples(self, points: Limbs, scalar: Limbs) -> tuple[Limbs, npt.NDArray[np.bool_]]:
+        """Return scalar · P in constant time, scalar below the order, shape (1, 4), and which points are `valid`; others have none."""
+        rows, valid = self._curve.decode_edwards(points, self._threads())
+        return self._store(self._curve.multiply(rows, scalar, MAX_WINDOWS, self._threads())), np.asarray(valid).astype(np.bool_)
+
+    def _store(self, rows: Vector) -> Limbs:
+        return np.asarray(self._curve.encode_edwards(rows, self._threads()))
 
 
 class NativeLogarithms:

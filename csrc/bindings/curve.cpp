@@ -69,6 +69,15 @@ Words encode(const Curve& c, const Words& rows, int threads) {
     return codes;
 }
 
+Words encode_double(const Curve& c, const Words& rows, int threads) {
+    const std::size_t count = check_elements(c, rows);
+    Words codes = new_limbs(count, CODE_WORDS * c.points);
+    word* out = codes.mutable_data();
+    py::gil_scoped_release release;
+    vfl::encode_double_points(c, out, rows.data(), count * static_cast<std::size_t>(c.points), threads);
+    return codes;
+}
+
 std::pair<Words, Words> decode_edwards(const Curve& c, const Words& codes, int threads) {
     require(c.points == 1, "for elements of one point");
     const std::size_t count = check_limbs(codes, CODE_WORDS, "encodings must have shape (count, 4)");
@@ -281,6 +290,7 @@ void bind_curve(py::module_& module) {
         .def_readonly("points", &Curve::points)
         .def("decode", &decode)
         .def("encode", &encode)
+        .def("encode_double", &encode_double)
         .def("from_uniform", &from_uniform)
         .def("decode_edwards", &decode_edwards)
         .def("encode_edwards", &encode_edwards)

@@ -46,31 +46,39 @@ void mapped_by(const Curve& c, void (*function)(word*, const word*), word* rows,
     });
 }
 
-// result = made(point, 1/Z) of every point: Montgomery's trick along the blocks of a chain, in every lane by itself.
-void made_affine(const Curve& c, void (*made)(word*, const word*, const word*), word* result, const word* a, std::size_t count, int threads) {
+void z_of(word* r, const word* a, std::size_t width) { std::memcpy(r, a + 2 * width, sizeof(word) * width); }
+
+// result = made(point, 1/factor(point)) of every point, `words` words each: Montgomery's trick along the blocks of a chain, in every lane
+// by itself. `factor` null: its Z.
+void by_inverse(const Curve& c, void (*factor)(word*, const word*), void (*made)(word*, const word*, const word*), word* result, int words,
+                const word* a, std::size_t count, int threads) {
     const Curve one = single(c);
     const CurveKernel& k = *c.kernel;
     const std::size_t lanes = static_cast<std::size_t>(k.lanes), width = DIGITS * lanes;
     parallel_for(threads, count, CHAIN * lanes, [&](std::size_t begin, std::size_t end) {
-        Workspace<Curve> space(one, 2);
-        Scratch products((CHAIN + 1) * width, false, false);  // prefix products of the Z, behind a 1
-        Scratch inverse(2 * width);
+        Workspace<Curve> space(one, 2, true);
+        Scratch products((CHAIN + 1) * width, true, false);  // prefix products of the factors, behind a 1
+        Scratch inverse(3 * width, true);
+        word* own = inverse.get() + 2 * width;
+        const auto factor_of = [&] { factor ? factor(own, space.block(0)) : z_of(own, space.block(0), width); };
         for (std::size_t at = 0; at < width; ++at) products.get()[at] = at < lanes ? 1 : 0;
         std::size_t blocks = 0;
         for_lanes(one, begin, end, [&](std::size_t first, int active) {
             space.load(0, a, POINT_WORDS, first, active, POINT_WORDS);
+            factor_of();
             word* prefix = products.get() + blocks++ * width;
-            k.mul(prefix + width, prefix, space.block(0) + 2 * width);
+            k.mul(prefix + width, prefix, own);
         });
         k.invert(inverse.get(), products.get() + blocks * width);
         while (blocks--) {
             const std::size_t first = begin + blocks * lanes;
             const int active = static_cast<int>(std::min(lanes, end - first));
             space.load(0, a, POINT_WORDS, first, active, POINT_WORDS);
+            factor_of();
             k.mul(inverse.get() + width, inverse.get(), products.get() + blocks * width);
-            k.mul(inverse.get(), inverse.get(), space.block(0) + 2 * width);
+            k.mul(inverse.get(), inverse.get(), own);
             made(space.block(1), space.block(0), inverse.get() + width);
-            space.store(1, result, PREPARED_WORDS, first, active, PREPARED_WORDS);
+            space.store(1, result, static_cast<std::size_t>(words), first, active, words);
         }
     });
 }
@@ -87,6 +95,10 @@ void decode_edwards_points(const Curve& c, word* rows, word* valid, const word* 
 
 void encode_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads) {
     mapped_by(c, c.kernel->encode, codes, CODE_WORDS, rows, POINT_WORDS, count, threads);
+}
+
+void encode_double_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads) {
+    by_inverse(c, c.kernel->double_product, c.kernel->encode_double, codes, CODE_WORDS, rows, count, threads);
 }
 
 void encode_edwards_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads) {
@@ -144,11 +156,11 @@ void sum_elements(const Curve& c, word* r, const word* a, std::size_t count, int
 }
 
 void prepare_points(const Curve& c, word* prepared, const word* a, std::size_t count, int threads) {
-    made_affine(c, c.kernel->prepare, prepared, a, count, threads);
+    by_inverse(c, nullptr, c.kernel->prepare, prepared, PREPARED_WORDS, a, count, threads);
 }
 
 void flatten_points(const Curve& c, word* affine, const word* a, std::size_t count, int threads) {
-    made_affine(c, c.kernel->flatten, affine, a, count, threads);
+    by_inverse(c, nullptr, c.kernel->flatten, affine, PREPARED_WORDS, a, count, threads);
 }
 
 void multiply_elements(const Curve& c, word* r, const word* a, const word* scalars, std::size_t stride, int windows, std::size_t count,

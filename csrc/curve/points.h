@@ -191,6 +191,35 @@ VFL_POINT typename F::Element encoded(const Point<F>& p) {
     return F::canonical(absolute<F>(F::mul(den, F::sub(p.z, y))));
 }
 
+// What the encoding of twice a point is made of: 2P = (e*h, f*g, f*h, e*g) up to a common factor, so its encoding needs the inverse of
+// e*f*g*h only, which many points share, and no square root (Hamburg 2015, section 7, and the batched form in RFC 9496's notes).
+template <class F>
+struct Doubling {
+    typename F::Element e, f, g, h;
+
+    VFL_POINT explicit Doubling(const Point<F>& p) {
+        const auto xx = F::sqr(p.x), yy = F::sqr(p.y), zz = F::sqr(p.z), xy = F::mul(p.x, p.y), dtt = F::mul(F::spread(D), F::sqr(p.t));
+        e = F::carried(F::add(xy, xy)), g = F::carried(F::add(yy, xx));
+        f = F::carried(F::add(zz, dtt)), h = F::carried(F::sub(zz, dtt));
+    }
+    VFL_POINT typename F::Element product() const { return F::mul(F::mul(e, g), F::mul(f, h)); }
+};
+
+// The encoding of twice a point by the inverse of `Doubling::product`; canonical digits.
+template <class F>
+VFL_POINT typename F::Element encoded_double(const Point<F>& p, const typename F::Element& inverse) {
+    const Doubling<F> half(p);
+    const auto eg = F::mul(half.e, half.g), fh = F::mul(half.f, half.h), z_inverse = F::mul(eg, inverse), t_inverse = F::mul(fh, inverse);
+    const auto i = F::spread(SQRT_M1);
+    const auto rotate = F::is_odd(F::mul(eg, z_inverse));
+    const auto e = F::select(rotate, half.g, half.e), h = F::select(rotate, F::mul(half.f, i), half.h);
+    const auto magic = F::select(rotate, i, F::spread(INVSQRT_A_MINUS_D));
+    auto g = F::select(rotate, F::negate(half.e), half.g);
+    g = F::select(F::is_odd(F::mul(F::mul(h, e), z_inverse)), F::negate(g), g);
+    const auto s = F::mul(F::sub(h, g), F::mul(magic, F::mul(g, t_inverse)));
+    return F::canonical(absolute<F>(F::select(F::is_zero(eg), F::small(0), s)));
+}
+
 // RFC 9496 section 4.3.4: MAP of one field element.
 template <class F>
 VFL_POINT Point<F> mapped(const typename F::Element& t) {

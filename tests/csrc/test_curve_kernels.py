@@ -296,6 +296,22 @@ def test_uniform_bits_become_points_of_edwards25519(kernel: Kernel) -> None:
         same_points(found, [elligator((code & (1 << 255) - 1) % P, code >> 255) for code in chosen])
 
 
+def test_twice_a_point_is_encoded_without_a_root(kernel: Kernel) -> None:
+    rng = random.Random(13)
+    torsion = (oracle.SQRT_M1, oracle.mpz(0), oracle.mpz(1), oracle.mpz(0))
+    for turn in range(6):
+        p = points(rng, kernel.lanes)
+        if turn == 1:
+            p = [oracle.add_points(point, torsion) for point in p]
+        rows = [point_row(point, rng) for point in p]
+        product = [number(row) for row in kernel.call("double_product", DIGITS, rows)]
+        assert all(product)
+        inverses = [loose(pow(value, -1, P), rng) for value in product]
+        found = kernel.call("encode_double", 4, rows, inverses)
+        codes = [sum(word << 64 * k for k, word in enumerate(row)) for row in found]
+        assert codes == [oracle.encode(oracle.add_points(point, point)) for point in p]
+
+
 def test_uniform_bytes_become_points(kernel: Kernel) -> None:
     rng = random.Random(8)
     halves = [(0, 1), (P, 2**255 - 1), (2**256 - 1, 2**255), *((rng.randrange(2**256), rng.randrange(2**256)) for _ in range(13))]

@@ -120,6 +120,9 @@ class CurveContext(Context, Protocol):
     def scale(self, a: Vector, scalars: Limbs) -> Vector:
         """Return scalar · a in constant time, scalars below 2^255; one row serves all."""
 
+    def store_double(self, vector: Vector) -> Limbs:
+        """Return the encodings of twice the elements, shape (count, 4·points): without the square roots of `store`."""
+
     def part(self, a: Vector, point: int) -> Vector:
         """Return one point of every element, for a context of single points."""
 

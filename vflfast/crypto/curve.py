@@ -24,6 +24,7 @@ CODE_BITS = 256  # of an encoding, and of a scalar at rest
 CODE_LIMBS = 4
 GENERATOR = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76")
 WINDOW_BITS = 4
+HALF = (ORDER + 1) // 2  # modulo the order
 MAX_WINDOWS = 64
 MAX_LOGARITHM_BITS = 61  # of the bound of a discrete logarithm, which costs its square root
 
@@ -86,6 +87,10 @@ class NativeCurve:
     def store(self, vector: Vector) -> Limbs:
         """Return canonical encodings, shape (count, 4·points)."""
         return np.asarray(self._curve.encode(vector, self._threads()))
+
+    def store_double(self, vector: Vector) -> Limbs:
+        """Return the encodings of twice the elements, shape (count, 4·points)."""
+        return np.asarray(self._curve.encode_double(vector, self._threads()))
 
     def one(self, count: int) -> Vector:
         """Return `count` times the identity."""

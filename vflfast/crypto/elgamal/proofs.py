@@ -12,10 +12,11 @@ import numpy as np
 
 from ...errors import CheckError, InvalidKeyError
 from .. import backend as be
+from .. import engine
 from .. import limbs as lm
 from ..coded import CodedMatrix
 from ..context import BaseTerm, CurveContext, Vector
-from ..curve import CODE_LIMBS, GENERATOR, ORDER, ORDER_BITS, random_scalars
+from ..curve import CODE_LIMBS, GENERATOR, HALF, ORDER, ORDER_BITS, random_scalars
 from ..limbs import Limbs
 
 PROOF_ROWS = 2  # challenge and response, a row of limbs each
@@ -24,12 +25,13 @@ _KEY_DOMAIN, _OPENING_DOMAIN, _WEIGHT_DOMAIN = (b"vflfast elgamal " + name for n
 
 
 class Generator:
-    """The group of single points with the generator's table."""
+    """The group of single points with tables of the generator and of half of it."""
 
     def __init__(self, curve: CurveContext, code: Limbs) -> None:
         self.curve = curve
         self.point = curve.load(code)
         self.table = curve.base(self.point)
+        self.half_table = curve.base(self.times(_scalar(HALF)))
 
     @classmethod
     def of_backend(cls) -> Generator:
@@ -88,7 +90,8 @@ def _joined(curve: CurveContext, points: Vector, opened: Vector, statement: list
     stream = hashlib.shake_256(seed).digest(WEIGHT_BYTES * len(points))
     digits = np.ascontiguousarray(np.frombuffer(stream, dtype=np.uint8).reshape(len(points), WEIGHT_BYTES).T)
     columns = CodedMatrix(digits, np.full(WEIGHT_BYTES, 256))  # a column a byte: weights and points are no secrets
-    sums = [_by_horner(curve, columns.product(_Points(curve, vector))[0].vector) for vector in (points, opened)]
+    with engine.use(None):  # a thousand points are not worth sharing out, and single points have no key that a worker could make
+        sums = [_by_horner(curve, columns.product(_Points(curve, vector))[0].vector) for vector in (points, opened)]
     return (sums[0], sums[1]), curve.store(np.concatenate(sums))
 
 

@@ -13,7 +13,7 @@ from .limbs import Limbs
 
 SMALL_SUM_BITS = 192  # of n, from which on small plaintexts have an addition of their own
 
-Seconds: TypeAlias = dict[str, float]  # wall time by phase of the coded product: "logarithms" where there are any, "bucket", "collapse"
+Seconds: TypeAlias = dict[str, float]  # wall time by phase of the coded product: "logarithms" or "affine", "bucket", "collapse"
 Vector: TypeAlias = npt.NDArray[Any]  # opaque but for its first axis, which counts ciphertexts
 
 

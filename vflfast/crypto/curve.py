@@ -151,7 +151,7 @@ class NativeCurve:
         sums = np.asarray(self._curve.class_sums(a, prepared, tuples, segments, self._threads(), phases))
         if spent is not None:
             bucket, collapse = (time.monotonic() - between) * phases / max(1, phases.sum())
-            spent.update(prepare=between - start, bucket=float(bucket), collapse=float(collapse))
+            spent.update(affine=between - start, bucket=float(bucket), collapse=float(collapse))
         return sums
 
     def combine(

@@ -71,6 +71,9 @@ class PublicKey:
     def __hash__(self) -> int:
         return hash(self.h.tobytes())
 
+    def __getstate__(self) -> None:
+        raise TypeError("a PublicKey may hold randomness that serves once and is not pickled; send h")
+
     def encrypt(self, values: npt.ArrayLike, *, frac_bits: int | None = None, bound: float | None = None) -> WireVector:
         """Encrypt numbers.
 
@@ -181,7 +184,7 @@ class PublicKey:
         """
         r = random_scalars(count)
         terms = [BaseTerm(0, self.generator.table, r, ORDER_BITS), BaseTerm(1, self._table, r, ORDER_BITS)]
-        vector = self.context.add_terms(start, count, terms)
+        vector = self.context.add_terms(None, count, terms)
         lm.wipe(r)
         return vector
 

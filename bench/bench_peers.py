@@ -74,6 +74,20 @@ class Vflfast(Peer):
         return self.coded(codes).T @ ciphertexts
 
 
+class VflfastElGamal(Vflfast):
+    name = "vflfast ElGamal"
+
+    def __init__(self) -> None:
+        from vflfast.crypto import backend
+        from vflfast.crypto.coded import CodedMatrix
+        from vflfast.crypto.schemes import generate_keypair
+
+        self.note = f"{backend.current().name}, another scheme; decrypts small numbers only, constant time in its key"
+        self.key = generate_keypair(scheme="elgamal")
+        self.coded = CodedMatrix
+        self.key.decrypt(self.key.public.encrypt(np.zeros(COUNT, dtype=np.int64), bound=2**32))  # makes the table of logarithms
+
+
 class Phe(Peer):
     name = "phe"
     note = "signed 64-bit numbers without exponent; randomness r^n of |n| bits"
@@ -212,6 +226,7 @@ class GmpyBuckets(Peer):
 
 PEERS: dict[str, Callable[[], Peer]] = {
     "vflfast": Vflfast,
+    "vflfast ElGamal": VflfastElGamal,
     "phe": Phe,
     "fate-utils": FateUtils,
     "sf-heu Paillier": lambda: Heu("ZPaillier", "randomness of |n|/2 bits by a fixed-base table"),
@@ -219,6 +234,8 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "sf-heu EC-ElGamal": lambda: Heu("ElGamal", "another scheme; decrypts small numbers only"),
     "gmpy2 loop with buckets": GmpyBuckets,
 }
+OWN = ("vflfast", "vflfast ElGamal")
+SMALL = ("vflfast ElGamal", "sf-heu EC-ElGamal")  # decrypt small numbers only
 RESULTS: dict[tuple[str, str], float] = {}
 NOTES: dict[str, str] = {}
 
@@ -244,7 +261,7 @@ def test_peer(name: str) -> None:
     except ImportError as error:
         pytest.skip(f"not installed: {error.name}")
     NOTES[name] = peer.note
-    small = name == "sf-heu EC-ElGamal"
+    small = name in SMALL
     numbers = NUMBERS % 1000 if small else NUMBERS
     factors = FACTORS % 1000 if small else FACTORS
     seconds, ciphertexts = best(lambda: peer.encrypt(numbers))
@@ -252,7 +269,7 @@ def test_peer(name: str) -> None:
     seconds, opened = best(lambda: peer.decrypt(ciphertexts))
     RESULTS[name, "decrypt"] = seconds / COUNT
     assert opened == numbers.tolist()
-    repeat = 64 if name == "vflfast" else 1  # long enough to time
+    repeat = 64 if name in OWN else 1  # long enough to time
     long = peer.encrypt(np.tile(numbers, repeat))
     seconds, summed = best(lambda: peer.add(long, long))
     RESULTS[name, "add"] = seconds / (COUNT * repeat)
@@ -266,7 +283,7 @@ def test_peer(name: str) -> None:
 
 def time_product(name: str, peer: Peer, small: bool) -> None:
     """Zᵀ[[g]] with five-class features."""
-    fast = name == "vflfast"
+    fast = name in OWN
     n_rows, n_columns = (OWN_ROWS, OWN_COLUMNS) if fast else (CELL_ROWS, CELL_COLUMNS)
     codes = np.random.default_rng(2).integers(0, 5, (n_columns, n_rows), dtype=np.uint8)
     residual = np.random.default_rng(3).integers(-3 if small else -(2**20), 3 if small else 2**20, n_rows)

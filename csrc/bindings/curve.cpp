@@ -69,6 +69,47 @@ Words encode(const Curve& c, const Words& rows, int threads) {
     return codes;
 }
 
+Words encode_double(const Curve& c, const Words& rows, int threads) {
+    const std::size_t count = check_elements(c, rows);
+    Words codes = new_limbs(count, CODE_WORDS * c.points);
+    word* out = codes.mutable_data();
+    py::gil_scoped_release release;
+    vfl::encode_double_points(c, out, rows.data(), count * static_cast<std::size_t>(c.points), threads);
+    return codes;
+}
+
+std::pair<Words, Words> decode_edwards(const Curve& c, const Words& codes, int threads) {
+    require(c.points == 1, "for elements of one point");
+    const std::size_t count = check_limbs(codes, CODE_WORDS, "encodings must have shape (count, 4)");
+    Words rows = new_elements(c, count), valid = new_flags(count);
+    word *out = rows.mutable_data(), *flags = valid.mutable_data();
+    {
+        py::gil_scoped_release release;
+        vfl::decode_edwards_points(c, out, flags, codes.data(), count, threads);
+    }
+    return {rows, valid};
+}
+
+Words encode_edwards(const Curve& c, const Words& rows, int threads) {
+    require(c.points == 1, "for elements of one point");
+    const std::size_t count = check_elements(c, rows);
+    Words codes = new_limbs(count, CODE_WORDS);
+    word* out = codes.mutable_data();
+    py::gil_scoped_release release;
+    vfl::encode_edwards_points(c, out, rows.data(), count, threads);
+    return codes;
+}
+
+Words edwards_from_uniform(const Curve& c, const Words& uniform, int threads) {
+    require(c.points == 1, "for elements of one point");
+    const std::size_t count = check_limbs(uniform, CODE_WORDS, "uniform numbers must have shape (count, 4)");
+    Words rows = new_elements(c, count);
+    word* out = rows.mutable_data();
+    py::gil_scoped_release release;
+    vfl::edwards_points_from_uniform(c, out, uniform.data(), count, threads);
+    return rows;
+}
+
 Words from_uniform(const Curve& c, const Words& uniform, int threads) {
     require(c.points == 1, "for elements of one point");
     const std::size_t count = check_limbs(uniform, 2 * CODE_WORDS, "uniform numbers must have shape (count, 8)");
@@ -249,7 +290,11 @@ void bind_curve(py::module_& module) {
         .def_readonly("points", &Curve::points)
         .def("decode", &decode)
         .def("encode", &encode)
+        .def("encode_double", &encode_double)
         .def("from_uniform", &from_uniform)
+        .def("decode_edwards", &decode_edwards)
+        .def("encode_edwards", &encode_edwards)
+        .def("edwards_from_uniform", &edwards_from_uniform)
         .def("equal", &equal)
         .def("add", &add)
         .def("negate", &negate)

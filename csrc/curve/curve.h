@@ -56,6 +56,15 @@ struct CurveKernel {
 
     void (*gather)(word* block, const word* const* rows, int words);
     void (*scatter)(word* const* rows, const word* block, int words);
+
+    // edwards25519 in its own encoding (RFC 8032), of points in the prime-order group other than the identity; encode takes (x, y, xy).
+    void (*decode_edwards)(word* r, word* valid, const word* codes);
+    void (*encode_edwards)(word* codes, const word* affine);
+    void (*edwards_from_uniform)(word* r, const word* codes);  // 4 limbs a lane: Elligator 2, the cofactor cleared
+
+    // Encodings of twice a point, many by one inversion: what to invert (1 where it would be 0), and the encoding by its inverse.
+    void (*double_product)(word* r, const word* a);
+    void (*encode_double)(word* codes, const word* a, const word* inverse);
 };
 
 extern const CurveKernel portable_curve;

@@ -186,6 +186,21 @@ struct Field {
         valid = equals(_mm512_or_si512(differs, _mm512_and_si512(r.v[0], word_of(1))), 0);
         return r;
     }
+    // y and the parity of x; `valid` where y is canonical.
+    VFL_INLINE static Element load_signed_code(const word* code, Mask& odd, Mask& valid) {
+        const Element r = load_residue(code), c = canonical(r);
+        V differs = _mm512_setzero_si512();
+#pragma GCC unroll 5
+        for (int i = 0; i < DIGITS; ++i) differs = _mm512_or_si512(differs, _mm512_xor_si512(r.v[i], c.v[i]));
+        valid = equals(differs, 0);
+        odd = _mm512_test_epi64_mask(load_words(code + 3 * lanes), word_of(word{1} << 63));
+        return r;
+    }
+    VFL_INLINE static void store_signed_code(word* code, const Element& canonical_digits, Mask odd) {
+        store_code(code, canonical_digits);
+        const V sign = _mm512_maskz_set1_epi64(static_cast<__mmask8>(odd), static_cast<long long>(word{1} << 63));
+        _mm512_storeu_si512(code + 3 * lanes, _mm512_or_si512(load_words(code + 3 * lanes), sign));
+    }
     VFL_INLINE static Element load_residue(const word* code) {
         const V w0 = load_words(code), w1 = load_words(code + lanes), w2 = load_words(code + 2 * lanes), w3 = load_words(code + 3 * lanes);
         return {{low(w0), low(_mm512_or_si512(_mm512_srli_epi64(w0, 51), _mm512_slli_epi64(w1, 13))),

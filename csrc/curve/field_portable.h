@@ -137,6 +137,19 @@ struct Field {
         valid = mask_if_equal(differs | (r.v[0] & 1), 0);
         return r;
     }
+    // y and the parity of x; `valid` where y is canonical.
+    static Element load_signed_code(const word* code, Mask& odd, Mask& valid) {
+        const Element r = load_residue(code), c = canonical(r);
+        word differs = 0;
+        for (int i = 0; i < DIGITS; ++i) differs |= r.v[i] ^ c.v[i];
+        valid = mask_if_equal(differs, 0);
+        odd = 0 - (code[3] >> 63);
+        return r;
+    }
+    static void store_signed_code(word* code, const Element& canonical_digits, Mask odd) {
+        store_code(code, canonical_digits);
+        code[3] |= odd << 63;
+    }
     static Element load_residue(const word* code) {
         Element r;
         const word low[CODE_WORDS] = {code[0], code[1], code[2], code[3] & (~word{0} >> 1)};

@@ -50,9 +50,31 @@ struct Blocks {
         F::store_mask(valid, is_valid);
     }
     VFL_POINT static void encode(word* codes, const word* a) { F::store_code(codes, encoded<F>(load_point<F>(a))); }
+    VFL_POINT static void double_product(word* r, const word* a) {
+        const auto product = Doubling<F>(load_point<F>(a)).product();
+        F::store(r, 0, F::select(F::is_zero(product), F::small(1), product));
+    }
+    VFL_POINT static void encode_double(word* codes, const word* a, const word* inverse) {
+        F::store_code(codes, encoded_double<F>(load_point<F>(a), F::load(inverse)));
+    }
     VFL_POINT static void from_uniform(word* r, const word* codes) {
         const Point<F> p = mapped<F>(F::load_residue(codes)), q = mapped<F>(F::load_residue(codes + CODE_WORDS * F::lanes));
         store_point<F>(r, plus<F>(p, cached<F>(q)));
+    }
+    VFL_POINT static void decode_edwards(word* r, word* valid, const word* codes) {
+        typename F::Mask odd, is_valid;
+        const auto y = F::load_signed_code(codes, odd, is_valid);
+        const Point<F> p = recovered<F>(y, F::small(1), odd, is_valid);
+        store_point<F>(r, p);
+        F::store_mask(valid, is_valid & ~F::is_zero(p.x) & torsion_free<F>(p));
+    }
+    VFL_POINT static void encode_edwards(word* codes, const word* affine) {
+        F::store_signed_code(codes, F::canonical(F::load(affine, 1)), F::is_odd(F::load(affine, 0)));
+    }
+    VFL_POINT static void edwards_from_uniform(word* r, const word* codes) {
+        typename F::Mask odd, is_valid;
+        F::load_signed_code(codes, odd, is_valid);
+        store_point<F>(r, edwards_of<F>(F::load_residue(codes), odd));
     }
     VFL_POINT static void equal(word* same, const word* a, const word* b) {
         F::store_mask(same, same_element<F>(load_point<F>(a), load_point<F>(b)));
@@ -62,7 +84,7 @@ struct Blocks {
                                        void (*scatter)(word* const*, const word*, int)) {
         return {name,    F::lanes, supported, add,      add_prepared,         add_prepared_broadcast, negate, mul,          invert, prepare,
                 flatten, key,      steps,     multiply, add_multiple_of_base, decode,                 encode, from_uniform, equal,  gather,
-                scatter};
+                scatter, decode_edwards, encode_edwards, edwards_from_uniform, double_product, encode_double};
     }
 };
 

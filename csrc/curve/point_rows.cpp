@@ -23,31 +23,62 @@ void put_flags(word* flags, const word* masks, std::size_t first, int active) {
     for (int lane = 0; lane < active; ++lane) flags[first + static_cast<std::size_t>(lane)] = masks[lane] & 1;
 }
 
-// result = made(point, 1/Z) of every point: Montgomery's trick along the blocks of a chain, in every lane by itself.
-void made_affine(const Curve& c, void (*made)(word*, const word*, const word*), word* result, const word* a, std::size_t count, int threads) {
+void decoded_by(const Curve& c, void (*decode)(word*, word*, const word*), word* rows, word* valid, const word* codes, std::size_t count,
+                int threads) {
+    const Curve one = single(c);
+    each_group(one, 2, false, count, threads, [&](Workspace<Curve>& space, std::size_t first, int active) {
+        word masks[MAX_LANES];
+        space.load(1, codes, CODE_WORDS, first, active, CODE_WORDS);
+        decode(space.block(0), masks, space.block(1));
+        space.store(0, rows, POINT_WORDS, first, active, POINT_WORDS);
+        put_flags(valid, masks, first, active);
+    });
+}
+
+// Rows of `width` words by a function of rows of `from` words, at most as wide as a point.
+void mapped_by(const Curve& c, void (*function)(word*, const word*), word* rows, int width, const word* given, int from, std::size_t count,
+               int threads) {
+    const Curve one = single(c);
+    each_group(one, 2, true, count, threads, [&](Workspace<Curve>& space, std::size_t first, int active) {
+        space.load(1, given, static_cast<std::size_t>(from), first, active, from);
+        function(space.block(0), space.block(1));
+        space.store(0, rows, static_cast<std::size_t>(width), first, active, width);
+    });
+}
+
+void z_of(word* r, const word* a, std::size_t width) { std::memcpy(r, a + 2 * width, sizeof(word) * width); }
+
+// result = made(point, 1/factor(point)) of every point, `words` words each: Montgomery's trick along the blocks of a chain, in every lane
+// by itself. `factor` null: its Z.
+void by_inverse(const Curve& c, void (*factor)(word*, const word*), void (*made)(word*, const word*, const word*), word* result, int words,
+                const word* a, std::size_t count, int threads) {
     const Curve one = single(c);
     const CurveKernel& k = *c.kernel;
     const std::size_t lanes = static_cast<std::size_t>(k.lanes), width = DIGITS * lanes;
     parallel_for(threads, count, CHAIN * lanes, [&](std::size_t begin, std::size_t end) {
-        Workspace<Curve> space(one, 2);
-        Scratch products((CHAIN + 1) * width, false, false);  // prefix products of the Z, behind a 1
-        Scratch inverse(2 * width);
+        Workspace<Curve> space(one, 2, true);
+        Scratch products((CHAIN + 1) * width, true, false);  // prefix products of the factors, behind a 1
+        Scratch inverse(3 * width, true);
+        word* own = inverse.get() + 2 * width;
+        const auto factor_of = [&] { factor ? factor(own, space.block(0)) : z_of(own, space.block(0), width); };
         for (std::size_t at = 0; at < width; ++at) products.get()[at] = at < lanes ? 1 : 0;
         std::size_t blocks = 0;
         for_lanes(one, begin, end, [&](std::size_t first, int active) {
             space.load(0, a, POINT_WORDS, first, active, POINT_WORDS);
+            factor_of();
             word* prefix = products.get() + blocks++ * width;
-            k.mul(prefix + width, prefix, space.block(0) + 2 * width);
+            k.mul(prefix + width, prefix, own);
         });
         k.invert(inverse.get(), products.get() + blocks * width);
         while (blocks--) {
             const std::size_t first = begin + blocks * lanes;
             const int active = static_cast<int>(std::min(lanes, end - first));
             space.load(0, a, POINT_WORDS, first, active, POINT_WORDS);
+            factor_of();
             k.mul(inverse.get() + width, inverse.get(), products.get() + blocks * width);
-            k.mul(inverse.get(), inverse.get(), space.block(0) + 2 * width);
+            k.mul(inverse.get(), inverse.get(), own);
             made(space.block(1), space.block(0), inverse.get() + width);
-            space.store(1, result, PREPARED_WORDS, first, active, PREPARED_WORDS);
+            space.store(1, result, static_cast<std::size_t>(words), first, active, words);
         }
     });
 }
@@ -55,32 +86,33 @@ void made_affine(const Curve& c, void (*made)(word*, const word*, const word*), 
 }  // namespace
 
 void decode_points(const Curve& c, word* rows, word* valid, const word* codes, std::size_t count, int threads) {
-    const Curve one = single(c);
-    each_group(one, 2, false, count, threads, [&](Workspace<Curve>& space, std::size_t first, int active) {
-        word masks[MAX_LANES];
-        space.load(1, codes, CODE_WORDS, first, active, CODE_WORDS);
-        c.kernel->decode(space.block(0), masks, space.block(1));
-        space.store(0, rows, POINT_WORDS, first, active, POINT_WORDS);
-        put_flags(valid, masks, first, active);
-    });
+    decoded_by(c, c.kernel->decode, rows, valid, codes, count, threads);
+}
+
+void decode_edwards_points(const Curve& c, word* rows, word* valid, const word* codes, std::size_t count, int threads) {
+    decoded_by(c, c.kernel->decode_edwards, rows, valid, codes, count, threads);
 }
 
 void encode_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads) {
-    const Curve one = single(c);
-    each_group(one, 2, false, count, threads, [&](Workspace<Curve>& space, std::size_t first, int active) {
-        space.load(0, rows, POINT_WORDS, first, active, POINT_WORDS);
-        c.kernel->encode(space.block(1), space.block(0));
-        space.store(1, codes, CODE_WORDS, first, active, CODE_WORDS);
-    });
+    mapped_by(c, c.kernel->encode, codes, CODE_WORDS, rows, POINT_WORDS, count, threads);
+}
+
+void encode_double_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads) {
+    by_inverse(c, c.kernel->double_product, c.kernel->encode_double, codes, CODE_WORDS, rows, count, threads);
+}
+
+void encode_edwards_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads) {
+    Scratch affine(count * PREPARED_WORDS, true, false);
+    flatten_points(c, affine.get(), rows, count, threads);
+    mapped_by(c, c.kernel->encode_edwards, codes, CODE_WORDS, affine.get(), PREPARED_WORDS, count, threads);
 }
 
 void points_from_uniform(const Curve& c, word* rows, const word* uniform, std::size_t count, int threads) {
-    const Curve one = single(c);
-    each_group(one, 2, true, count, threads, [&](Workspace<Curve>& space, std::size_t first, int active) {
-        space.load(1, uniform, 2 * CODE_WORDS, first, active, 2 * CODE_WORDS);
-        c.kernel->from_uniform(space.block(0), space.block(1));
-        space.store(0, rows, POINT_WORDS, first, active, POINT_WORDS);
-    });
+    mapped_by(c, c.kernel->from_uniform, rows, POINT_WORDS, uniform, 2 * CODE_WORDS, count, threads);
+}
+
+void edwards_points_from_uniform(const Curve& c, word* rows, const word* uniform, std::size_t count, int threads) {
+    mapped_by(c, c.kernel->edwards_from_uniform, rows, POINT_WORDS, uniform, CODE_WORDS, count, threads);
 }
 
 void equal_points(const Curve& c, word* same, const word* a, const word* b, std::size_t count, int threads) {
@@ -105,12 +137,7 @@ void add_elements(const Curve& c, word* r, const word* a, const word* b, std::si
 }
 
 void negate_points(const Curve& c, word* r, const word* a, std::size_t count, int threads) {
-    const Curve one = single(c);
-    each_group(one, 1, false, count, threads, [&](Workspace<Curve>& space, std::size_t first, int active) {
-        space.load(0, a, POINT_WORDS, first, active, POINT_WORDS);
-        c.kernel->negate(space.block(0), space.block(0));
-        space.store(0, r, POINT_WORDS, first, active, POINT_WORDS);
-    });
+    mapped_by(c, c.kernel->negate, r, POINT_WORDS, a, POINT_WORDS, count, threads);
 }
 
 // By halves, so that the lanes are full as long as there are rows.
@@ -129,11 +156,11 @@ void sum_elements(const Curve& c, word* r, const word* a, std::size_t count, int
 }
 
 void prepare_points(const Curve& c, word* prepared, const word* a, std::size_t count, int threads) {
-    made_affine(c, c.kernel->prepare, prepared, a, count, threads);
+    by_inverse(c, nullptr, c.kernel->prepare, prepared, PREPARED_WORDS, a, count, threads);
 }
 
 void flatten_points(const Curve& c, word* affine, const word* a, std::size_t count, int threads) {
-    made_affine(c, c.kernel->flatten, affine, a, count, threads);
+    by_inverse(c, nullptr, c.kernel->flatten, affine, PREPARED_WORDS, a, count, threads);
 }
 
 void multiply_elements(const Curve& c, word* r, const word* a, const word* scalars, std::size_t stride, int windows, std::size_t count,

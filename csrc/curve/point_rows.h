@@ -11,10 +11,18 @@ namespace vfl {
 // rows = the points of ristretto255 encodings; valid = 1 for those that are canonical (RFC 9496), else 0.
 void decode_points(const Curve& c, word* rows, word* valid, const word* codes, std::size_t count, int threads);
 void encode_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads);
+// codes = the encodings of twice the points: a twelfth of the work.
+void encode_double_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads);
 // rows = the one-way map of 8 uniform limbs each.
 void points_from_uniform(const Curve& c, word* rows, const word* uniform, std::size_t count, int threads);
 // same = 1 where two points stand for the same element, else 0.
 void equal_points(const Curve& c, word* same, const word* a, const word* b, std::size_t count, int threads);
+
+// The same for edwards25519 in its own encoding: valid = 1 for points of the prime-order group other than the identity.
+void decode_edwards_points(const Curve& c, word* rows, word* valid, const word* codes, std::size_t count, int threads);
+void encode_edwards_points(const Curve& c, word* codes, const word* rows, std::size_t count, int threads);
+// rows = eight times Elligator 2 of 4 uniform limbs each.
+void edwards_points_from_uniform(const Curve& c, word* rows, const word* uniform, std::size_t count, int threads);
 
 // r = a + b, element by element; b_stride 0 repeats the single element b.
 void add_elements(const Curve& c, word* r, const word* a, const word* b, std::size_t b_stride, std::size_t count, int threads);

@@ -18,6 +18,9 @@ constexpr word INVSQRT_A_MINUS_D[DIGITS] = {0xfdaa805d40ea, 0x2eb482e57d339, 0x7
 constexpr word ONE_MINUS_D_SQUARED[DIGITS] = {0x409c1945fc176, 0x719abc6a1fc4f, 0x1c37f90b20684, 0x6bccca55eedf, 0x29072a8b2b3e};   // 1 - d^2
 constexpr word D_MINUS_ONE_SQUARED[DIGITS] = {0x55aaa44ed4d20, 0x59603c3332635, 0x26d3baf4a7928, 0x120a66e6997a9, 0x5968b37af66c2};  // (d - 1)^2
 
+constexpr word MONTGOMERY_A = 486662;
+constexpr word ORDER[CODE_WORDS] = {0x5812631a5cf5d3ed, 0x14def9dea2f79cd6, 0, 0x1000000000000000};  // of the prime-order group
+
 template <class F>
 struct Point {
     typename F::Element x, y, z, t;
@@ -76,11 +79,26 @@ VFL_POINT Point<F> plus(const Point<F>& p, const Cached<F>& q) {
     return completed<F>(F::sub(b, a), F::sub(d, c), F::add(d, c), F::add(b, a));
 }
 
+// Without T, which a doubling does not read: for one more doubling.
+template <class F>
+VFL_POINT void double_xyz(Point<F>& p) {
+    const auto a = F::sqr(p.x), b = F::sqr(p.y), zz = F::sqr(p.z), s = F::sqr(F::add(p.x, p.y));
+    const auto h = F::add(a, b), g = F::sub(a, b), e = F::sub(h, s), f = F::add(F::add(zz, zz), g);
+    p.x = F::mul(e, f), p.y = F::mul(g, h), p.z = F::mul(f, g);
+}
+
 template <class F>
 VFL_POINT Point<F> doubled(const Point<F>& p) {
     const auto a = F::sqr(p.x), b = F::sqr(p.y), zz = F::sqr(p.z), s = F::sqr(F::add(p.x, p.y));
     const auto h = F::add(a, b), g = F::sub(a, b);
     return completed<F>(F::sub(h, s), F::add(F::add(zz, zz), g), g, h);
+}
+
+// 16 times the point: the next window of a multiplication.
+template <class F>
+VFL_POINT Point<F> next_window(Point<F> p) {
+    for (int i = 0; i < 3; ++i) double_xyz<F>(p);
+    return doubled<F>(p);
 }
 
 template <class F>
@@ -173,6 +191,35 @@ VFL_POINT typename F::Element encoded(const Point<F>& p) {
     return F::canonical(absolute<F>(F::mul(den, F::sub(p.z, y))));
 }
 
+// What the encoding of twice a point is made of: 2P = (e*h, f*g, f*h, e*g) up to a common factor, so its encoding needs the inverse of
+// e*f*g*h only, which many points share, and no square root (Hamburg 2015, section 7, and the batched form in RFC 9496's notes).
+template <class F>
+struct Doubling {
+    typename F::Element e, f, g, h;
+
+    VFL_POINT explicit Doubling(const Point<F>& p) {
+        const auto xx = F::sqr(p.x), yy = F::sqr(p.y), zz = F::sqr(p.z), xy = F::mul(p.x, p.y), dtt = F::mul(F::spread(D), F::sqr(p.t));
+        e = F::carried(F::add(xy, xy)), g = F::carried(F::add(yy, xx));
+        f = F::carried(F::add(zz, dtt)), h = F::carried(F::sub(zz, dtt));
+    }
+    VFL_POINT typename F::Element product() const { return F::mul(F::mul(e, g), F::mul(f, h)); }
+};
+
+// The encoding of twice a point by the inverse of `Doubling::product`; canonical digits.
+template <class F>
+VFL_POINT typename F::Element encoded_double(const Point<F>& p, const typename F::Element& inverse) {
+    const Doubling<F> half(p);
+    const auto eg = F::mul(half.e, half.g), fh = F::mul(half.f, half.h), z_inverse = F::mul(eg, inverse), t_inverse = F::mul(fh, inverse);
+    const auto i = F::spread(SQRT_M1);
+    const auto rotate = F::is_odd(F::mul(eg, z_inverse));
+    const auto e = F::select(rotate, half.g, half.e), h = F::select(rotate, F::mul(half.f, i), half.h);
+    const auto magic = F::select(rotate, i, F::spread(INVSQRT_A_MINUS_D));
+    auto g = F::select(rotate, F::negate(half.e), half.g);
+    g = F::select(F::is_odd(F::mul(F::mul(h, e), z_inverse)), F::negate(g), g);
+    const auto s = F::mul(F::sub(h, g), F::mul(magic, F::mul(g, t_inverse)));
+    return F::canonical(absolute<F>(F::select(F::is_zero(eg), F::small(0), s)));
+}
+
 // RFC 9496 section 4.3.4: MAP of one field element.
 template <class F>
 VFL_POINT Point<F> mapped(const typename F::Element& t) {
@@ -193,6 +240,33 @@ VFL_POINT Point<F> mapped(const typename F::Element& t) {
 template <class F>
 VFL_POINT typename F::Mask same_element(const Point<F>& p, const Point<F>& q) {
     return equal_elements<F>(F::mul(p.x, q.y), F::mul(p.y, q.x)) | equal_elements<F>(F::mul(p.y, q.y), F::mul(p.x, q.x));
+}
+
+// --- edwards25519 by itself (RFC 8032, RFC 9380) ---------------------------------------------------------------------
+
+// x of the point with y = n/m, of the asked sign; `valid` where there is one.
+template <class F>
+VFL_POINT Point<F> recovered(const typename F::Element& n, const typename F::Element& m, typename F::Mask odd, typename F::Mask& valid) {
+    const auto nn = F::sqr(n), mm = F::sqr(m);
+    typename F::Mask square;
+    const auto root = sqrt_ratio<F>(F::carried(F::sub(nn, mm)), F::carried(F::add(F::mul(F::spread(D), nn), mm)), square);
+    const auto x = F::select(odd, F::negate(root), root);
+    valid = valid & square;
+    return {F::mul(x, m), n, m, F::mul(x, n)};
+}
+
+// Eight times Elligator 2 of r (RFC 9380 section 6.7.1, Z = 2), with the sign of x as given: u1 = -A/w with w = 1 + 2r^2, and where
+// u1^3 + A*u1^2 + u1 = -A*(A^2 - A^2*w + w^2)/w^3 is no square, u = -u1 - A. w is not 0, because -1/2 is no square.
+template <class F>
+VFL_POINT Point<F> edwards_of(const typename F::Element& r, typename F::Mask odd) {
+    const auto one = F::small(1), a = F::small(MONTGOMERY_A), rr = F::sqr(r), w = F::carried(F::add(one, F::add(rr, rr)));
+    const auto ww = F::sqr(w), aa = F::sqr(a), minus_a = F::negate(a);
+    const auto curve = F::mul(minus_a, F::carried(F::add(F::sub(aa, F::mul(aa, w)), ww)));
+    typename F::Mask square, valid = ~(square & 0);
+    sqrt_ratio<F>(curve, F::mul(ww, w), square);
+    const auto u = F::select(square, minus_a, F::mul(a, F::sub(one, w)));  // over w
+    const Point<F> p = recovered<F>(F::carried(F::sub(u, w)), F::carried(F::add(u, w)), odd, valid);
+    return doubled<F>(doubled<F>(doubled<F>(p)));
 }
 
 // --- multiples ------------------------------------------------------------------------------------------------------
@@ -233,7 +307,7 @@ VFL_POINT Point<F> multiple(const Point<F>& p, const word* scalars, int windows)
     }
     sum = identity<F>();
     for (int w = windows - 1; w >= 0; --w) {
-        if (w < windows - 1) sum = doubled<F>(doubled<F>(doubled<F>(doubled<F>(sum))));
+        if (w < windows - 1) sum = next_window<F>(sum);
         Cached<F> chosen = {F::small(1), F::small(1), F::small(2), F::small(0)};
         const auto magnitude = F::load_words(digits.magnitude + w * F::lanes);
         const auto negative = F::load_mask(digits.negative + w * F::lanes);
@@ -270,6 +344,23 @@ VFL_POINT Point<F> plus_multiple_of_base(Point<F> sum, const word* table, const 
                                        F::select(negative, F::negate(chosen.t2d), chosen.t2d)});
     }
     return sum;
+}
+
+// Whether a point lies in the prime-order group: the order times it is the identity. The order is no secret; half its digits are 0.
+template <class F>
+VFL_POINT typename F::Mask torsion_free(const Point<F>& p) {
+    word magnitude[WINDOWS], negative[WINDOWS];
+    recode(magnitude, negative, ORDER, 1, WINDOWS);
+    Point<F> multiples[WINDOW_ENTRIES] = {p}, sum = identity<F>();
+    const Cached<F> one = cached<F>(p);
+    for (int e = 1; e < WINDOW_ENTRIES; ++e) multiples[e] = plus<F>(multiples[e - 1], one);
+    for (int w = WINDOWS - 1; w >= 0; --w) {
+        sum = next_window<F>(sum);
+        if (!magnitude[w]) continue;
+        const Point<F>& own = multiples[magnitude[w] - 1];
+        sum = plus<F>(sum, cached<F>(negative[w] ? negated<F>(own) : own));
+    }
+    return F::is_zero(sum.x) & equal_elements<F>(sum.y, sum.z);
 }
 
 // --- both neighbours at many distances ------------------------------------------------------------------------------

@@ -133,6 +133,10 @@ ROWS = (
                                    r"|test_quota\.py::test_(?:what_remains|the_control)|test_enumeration\.py::test_\w+"),)),
     Row("D11", "opening noise: reading a row that is alone in a column, against what is computed", "± 2 % at 4,000 draws", (
         worst("off by, percent", 2.5),)),
+    Row("D12", "ElGamal: RFC 9496 vectors; random 32-byte strings judged as the reference does; lies caught by the proof", "all", (
+        Measure("strings", 20_000, 10**6), none("strings judged otherwise"),
+        Measure("vectors", 20, 20, r"test_curve\.py::test_(?:multiples_of_the_generator|uniform_bytes|encodings_that_are_none)"),
+        Measure("lies", 14, 14, r"test_elgamal\.py::test_a_lie_about_any_point|test_elgamal_runs\.py::test_(?:a_lying|an_answer)"))),
     Row("E1", "share of round time spent on all protections", "≤ 10 %", (
         Measure("percent of a round", None, 10, fold="max", at_most=True), Measure("percent of the work of all parties", None, None))),
 )  # fmt: skip

@@ -27,15 +27,17 @@ def small_numbers(key: PrivateKey, points: Any) -> int:
     return int(found.sum())
 
 
-def request_of(key: PrivateKey) -> Any:
-    """What the arbiter receives for an opening of `SUMS` from their owner."""
+def requests_of(key: PrivateKey, count: int) -> tuple[Any, list[Any]]:
+    """The first points of a vector of `SUMS`, which who encrypted it knows, and what the arbiter receives for each of its openings."""
     owner = PublicKey(key.public.h)
-    return owner.opening(owner.encrypt(SUMS)).request.vector
+    sums = owner.encrypt(SUMS)
+    return owner.context.part(sums.vector, 0), [owner.opening(sums).request.vector for _ in range(count)]
 
 
 def test_the_arbiter_finds_no_number_in_what_it_opens(key: PrivateKey) -> None:
     single = key.public.single
-    points, secret = request_of(key), lm.from_ints([key.secret], CODE_LIMBS)
+    _, (points,) = requests_of(key, 1)
+    secret = lm.from_ints([key.secret], CODE_LIMBS)
     inverse = lm.from_ints([pow(key.secret, -1, 2**252 + 27742317777372353535851937790883648493)], CODE_LIMBS)
     differences = single.multiply(points[1:], single.invert(points[:-1]))
     for tried in (points, single.scale(points, secret), single.scale(points, inverse), differences):
@@ -49,11 +51,13 @@ def test_the_control_with_both_halves_reads_every_number(key: PrivateKey) -> Non
     assert small_numbers(key, single.multiply(context.part(both, 1), single.invert(shared))) == len(SUMS)
 
 
-def test_two_openings_of_the_same_sums_have_nothing_in_common(key: PrivateKey) -> None:
+def test_openings_of_the_same_sums_have_nothing_in_common_with_them_or_each_other(key: PrivateKey) -> None:
+    """Who encrypted what was summed knows the first points of the sums; the arbiter with it could tell them apart."""
     single = key.public.single
-    first, second = request_of(key), request_of(key)
-    assert small_numbers(key, single.multiply(first, single.invert(second))) == 0
-    assert len(np.unique(single.store(np.concatenate([first, second])), axis=0)) == 2 * len(SUMS)
+    known, (first, second) = requests_of(key, 2)
+    for one, other in ((first, second), (first, known), (second, known)):
+        assert small_numbers(key, single.multiply(one, single.invert(other))) == 0
+    assert len(np.unique(single.store(np.concatenate([known, first, second])), axis=0)) == 3 * len(SUMS)
 
 
 def test_the_control_without_fresh_randomness_shows_that_they_are_the_same(key: PrivateKey) -> None:

@@ -39,7 +39,12 @@ extern "C" int curve_call(int vector, const char* function, word* out, const wor
     if (is("add_multiple_of_base")) return k.add_multiple_of_base(out, a, b, n, c), 1;
     if (is("decode")) return k.decode(out, out + vfl::POINT_WORDS * k.lanes, a), 1;
     if (is("encode")) return k.encode(out, a), 1;
+    if (is("double_product")) return k.double_product(out, a), 1;
+    if (is("encode_double")) return k.encode_double(out, a, b), 1;
     if (is("from_uniform")) return k.from_uniform(out, a), 1;
+    if (is("decode_edwards")) return k.decode_edwards(out, out + vfl::POINT_WORDS * k.lanes, a), 1;
+    if (is("encode_edwards")) return k.encode_edwards(out, a), 1;
+    if (is("edwards_from_uniform")) return k.edwards_from_uniform(out, a), 1;
     if (is("equal")) return k.equal(out, a, b), 1;
     return 0;
 }

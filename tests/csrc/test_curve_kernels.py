@@ -227,6 +227,91 @@ def test_encodings_both_ways_and_what_is_none(kernel: Kernel) -> None:
             assert point is None or affine(as_point(row[:20])) == affine(point)
 
 
+# --- edwards25519 in its own encoding ---------------------------------------------------------------------------------
+
+
+def edwards_code(point: oracle.Point) -> int:
+    x, y = affine(point)
+    return y | (x & 1) << 255
+
+
+def with_sign(y: int, odd: int) -> oracle.Point | None:
+    """The point with that y and parity of x; None where there is none."""
+    square, x = oracle.sqrt_ratio(oracle.mpz((y * y - 1) % P), oracle.mpz((int(oracle.D) * y * y + 1) % P))
+    if not square:
+        return None
+    x = (P - x) % P if odd else x
+    return x, oracle.mpz(y), oracle.mpz(1), x * y % P
+
+
+def in_prime_order_group(point: oracle.Point) -> bool:
+    return affine(oracle.times(point, ORDER)) == (0, 1) != affine(point)
+
+
+def torsion_points() -> list[oracle.Point]:
+    """The eight points of order 1, 2, 4 and 8."""
+    generator = next(p for y in range(2, 99) if (p := with_sign(y, 0)) and affine(oracle.times(oracle.times(p, ORDER), 4)) != (0, 1))
+    return [oracle.times(oracle.times(generator, ORDER), k) for k in range(8)]
+
+
+def test_edwards_encodings_both_ways_and_what_is_outside_the_group(kernel: Kernel) -> None:
+    rng = random.Random(11)
+    good = [oracle.times(BASE, rng.randrange(1, ORDER)) for _ in range(8)]  # type: ignore[arg-type]
+    torsion = torsion_points()
+    assert len({affine(point) for point in torsion}) == 8
+    mixed = [oracle.add_points(good[k], torsion[k]) for k in range(8)]
+    codes = [edwards_code(point) for point in (*good, *torsion, *mixed)]
+    codes += [P, P + 1, P - 1, 1 | 1 << 255, 2**255 - 1, *(rng.randrange(2**256) for _ in range(20))]
+    for start in range(0, len(codes), kernel.lanes):
+        chosen = (codes[start:] + codes)[: kernel.lanes]
+        rows = kernel.call("decode_edwards", 21, [limbs(code) for code in chosen])
+        for row, code in zip(rows, chosen, strict=True):
+            y, odd = code & (1 << 255) - 1, code >> 255
+            point = with_sign(y, odd) if y < P else None
+            expected = point is not None and not (affine(point)[0] == 0 and odd) and in_prime_order_group(point)
+            assert row[20] == ((1 << 64) - 1 if expected else 0)
+            if expected:
+                assert affine(as_point(row[:20])) == affine(point)  # type: ignore[arg-type]
+    flat = [[d for value in (x, y, x * y % P) for d in loose(value, rng)] for x, y in map(affine, [*good, *torsion][: kernel.lanes])]
+    found = kernel.call("encode_edwards", 4, flat)
+    assert [sum(word << 64 * k for k, word in enumerate(row)) for row in found] == codes[: kernel.lanes]
+
+
+def elligator(r: int, odd: int) -> oracle.Point:
+    """Eight times the map of RFC 9380, section 6.7.1, by its definition, with the sign of x as given."""
+    a, u = 486662, -486662 * pow(1 + 2 * r * r, -1, P) % P
+    if pow((u**3 + a * u * u + u) % P, (P - 1) // 2, P) == P - 1:
+        u = (-u - a) % P
+    point = with_sign((u - 1) * pow(u + 1, -1, P) % P, odd)
+    assert point is not None
+    return oracle.times(point, 8)
+
+
+def test_uniform_bits_become_points_of_edwards25519(kernel: Kernel) -> None:
+    rng = random.Random(12)
+    codes = [0, 1, P, P - 1, 2**255 - 1, 2**255, 2**256 - 1, *(rng.randrange(2**256) for _ in range(25))]
+    for start in range(0, len(codes), kernel.lanes):
+        chosen = (codes[start:] + codes)[: kernel.lanes]
+        found = kernel.call("edwards_from_uniform", 20, [limbs(code) for code in chosen])
+        same_points(found, [elligator((code & (1 << 255) - 1) % P, code >> 255) for code in chosen])
+
+
+def test_twice_a_point_is_encoded_without_a_root(kernel: Kernel) -> None:
+    rng = random.Random(13)
+    torsion = (oracle.SQRT_M1, oracle.mpz(0), oracle.mpz(1), oracle.mpz(0))
+    for turn in range(6):
+        p = points(rng, kernel.lanes)
+        if turn == 1:
+            p = [oracle.add_points(point, torsion) for point in p]
+        rows = [point_row(point, rng) for point in p]
+        product = [number(row) for row in kernel.call("double_product", DIGITS, rows)]
+        assert all(product)
+        inverses = [loose(pow(value, -1, P), rng) for value in product]
+        found = kernel.call("encode_double", 4, rows, inverses)
+        codes = [sum(word << 64 * k for k, word in enumerate(row)) for row in found]
+        assert codes == [oracle.encode(oracle.add_points(point, point)) for point in p]
+
+
 def test_uniform_bytes_become_points(kernel: Kernel) -> None:
     rng = random.Random(8)
     halves = [(0, 1), (P, 2**255 - 1), (2**256 - 1, 2**255), *((rng.randrange(2**256), rng.randrange(2**256)) for _ in range(13))]

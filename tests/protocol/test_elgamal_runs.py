@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.runs import Change, Parties, defaults, elgamal_settings, listen, parties, replace, run, scoring_inputs, settings, train
+from support.simulator import MemoryJournal
 
 from vflfast.crypto import backend as be
 from vflfast.crypto.elgamal.private import PrivateKey, generate_keypair
@@ -76,6 +77,20 @@ def programs(made: Parties, agreed: Settings | dict[str, Settings], key: Private
         "guest": guest.train(links["guest"], made.guest, each["guest"]),
         "host1": host.train(links["host1"], made.hosts[0], each["host1"]),
     }
+
+
+@pytest.mark.parametrize("behind", [("guest",), ("arbiter", "host1"), ("guest", "host1", "arbiter")])
+def test_a_resumed_run_ends_with_the_same_bits(behind: tuple[str, ...]) -> None:
+    made, agreed, key = parties(60, (3, 2)), elgamal_settings(max_iter=4), generate_keypair()
+    kept = {name: MemoryJournal() for name in inline.party_names(1)}
+    whole = inline.train(made.guest, made.hosts, agreed, ArbiterInputs("arbiter", key), journals=kept)
+    for name, journal in kept.items():
+        journal.done = False
+        if name in behind:
+            journal.generations = [c for c in journal.generations if c.round <= 3]
+    resumed = inline.train(made.guest, made.hosts, agreed, ArbiterInputs("arbiter", key), journals=kept)
+    assert resumed.weight_hash == whole.weight_hash
+    assert resumed.guest.hashes == whole.guest.hashes
 
 
 # --- who sees what --------------------------------------------------------------------------------------------------

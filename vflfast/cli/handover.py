@@ -137,10 +137,10 @@ def _party(path: Path) -> SavedParty:
 
 def _table(party: SavedParty, path: Path, label_column: str | None) -> Table:
     """Read a table as the party's training table was read."""
-    from ..tables.table import read_table
+    from ..tables.table import open_table
 
     reading: dict[str, Any] = {name: value for name, value in party.reading.items() if name != "label_column"}
-    return read_table(path, **reading, label_column=label_column)
+    return open_table(path, **reading, label_column=label_column).load()
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

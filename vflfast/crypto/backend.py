@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from ..errors import BackendError, CheckError, CiphertextError, InputError
 from . import limbs as lm
-from .context import Backend, Block, CurveContext, FixedBase, PrivateContext, PublicContext, Seconds, Vector
-from .curve import NativeCurve
+from .context import Backend, Block, CurveContext, EdwardsContext, FixedBase, PrivateContext, PublicContext, Seconds, Vector
+from .curve import NativeCurve, NativeEdwards
 from .limbs import Limbs
 
 NAMES = ("auto", "ifma", "portable", "gmpy2")
@@ -148,6 +148,10 @@ class NativeBackend:
         """Return the arithmetic of ristretto255 on elements of so many points, by the portable kernel where this one has no curve."""
         kernels = [name for name, _, supported in self.core.curve_kernels() if supported]
         return NativeCurve(self.core, self.name if self.name in kernels else kernels[-1], points, threads, parameter)
+
+    def edwards(self) -> EdwardsContext:
+        """Return the arithmetic of edwards25519."""
+        return NativeEdwards(self.core.Curve(self.name, 1), threads)
 
     def constants(self, modulus: int, chunks: int) -> tuple[Any, ...]:
         """Return what the core's Modulus is made of (csrc/pair.h), for `modulus` and imports of `chunks` pieces of its limbs."""

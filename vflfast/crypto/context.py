@@ -13,7 +13,7 @@ from .limbs import Limbs
 
 SMALL_SUM_BITS = 192  # of n, from which on small plaintexts have an addition of their own
 
-Seconds: TypeAlias = dict[str, float]  # wall time by phase of the coded product: "logarithms" where there are any, "bucket", "collapse"
+Seconds: TypeAlias = dict[str, float]  # wall time by phase of the coded product: "logarithms" or "affine", "bucket", "collapse"
 Vector: TypeAlias = npt.NDArray[Any]  # opaque but for its first axis, which counts ciphertexts
 
 
@@ -120,6 +120,9 @@ class CurveContext(Context, Protocol):
     def scale(self, a: Vector, scalars: Limbs) -> Vector:
         """Return scalar · a in constant time, scalars below 2^255; one row serves all."""
 
+    def store_double(self, vector: Vector) -> Limbs:
+        """Return the encodings of twice the elements, shape (count, 4·points): without the square roots of `store`."""
+
     def part(self, a: Vector, point: int) -> Vector:
         """Return one point of every element, for a context of single points."""
 
@@ -137,6 +140,19 @@ class CurveContext(Context, Protocol):
 
     def logarithms(self, base: Vector, bits: int) -> Logarithms:
         """Return a table of 2^bits multiples of a single point."""
+
+
+class EdwardsContext(Protocol):
+    """edwards25519 in its own encoding (RFC 8032), for protocols whose messages have it: rows of 4 limbs in, rows of 4 limbs out."""
+
+    def hash_to_points(self, uniform: Limbs) -> Limbs:
+        """Return Elligator 2 of 255 uniform bits and a sign each, the cofactor cleared."""
+
+    def valid(self, points: Limbs) -> npt.NDArray[np.bool_]:
+        """Return which encodings are canonical and of the prime-order group, the identity excepted."""
+
+    def multiples(self, points: Limbs, scalar: Limbs) -> tuple[Limbs, npt.NDArray[np.bool_]]:
+        """Return scalar · P in constant time, scalar below the order, shape (1, 4), and which points are `valid`; others have none."""
 
 
 class PrivateContext(Protocol):
@@ -161,3 +177,6 @@ class Backend(Protocol):
 
     def curve(self, points: int, parameter: int = 0) -> CurveContext:
         """Return the arithmetic of ristretto255 on elements of so many points, for the key of a parameter."""
+
+    def edwards(self) -> EdwardsContext | None:
+        """Return the arithmetic of edwards25519; None where this backend has none."""

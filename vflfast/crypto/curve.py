@@ -24,6 +24,7 @@ CODE_BITS = 256  # of an encoding, and of a scalar at rest
 CODE_LIMBS = 4
 GENERATOR = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76")
 WINDOW_BITS = 4
+HALF = (ORDER + 1) // 2  # modulo the order
 MAX_WINDOWS = 64
 MAX_LOGARITHM_BITS = 61  # of the bound of a discrete logarithm, which costs its square root
 
@@ -78,9 +79,18 @@ class NativeCurve:
         refuse_invalid(np.asarray(valid).reshape(-1, self.points) == 1)
         return np.asarray(rows)
 
+    def decodable(self, wire: Limbs) -> npt.NDArray[np.bool_]:
+        """Return which elements `load` would take, shape (count,)."""
+        _, valid = self._curve.decode(wire, self._threads())
+        return np.asarray(np.asarray(valid).reshape(-1, self.points).all(axis=1), dtype=np.bool_)
+
     def store(self, vector: Vector) -> Limbs:
         """Return canonical encodings, shape (count, 4·points)."""
         return np.asarray(self._curve.encode(vector, self._threads()))
+
+    def store_double(self, vector: Vector) -> Limbs:
+        """Return the encodings of twice the elements, shape (count, 4·points)."""
+        return np.asarray(self._curve.encode_double(vector, self._threads()))
 
     def one(self, count: int) -> Vector:
         """Return `count` times the identity."""
@@ -141,7 +151,7 @@ class NativeCurve:
         sums = np.asarray(self._curve.class_sums(a, prepared, tuples, segments, self._threads(), phases))
         if spent is not None:
             bucket, collapse = (time.monotonic() - between) * phases / max(1, phases.sum())
-            spent.update(prepare=between - start, bucket=float(bucket), collapse=float(collapse))
+            spent.update(affine=between - start, bucket=float(bucket), collapse=float(collapse))
         return sums
 
     def combine(
@@ -150,6 +160,29 @@ class NativeCurve:
         """Return Σ exponent · sums over positive and over negative exponents, by column."""
         positive, negative = self._curve.combine(sums, first, counts, np.ascontiguousarray(exponents), self._threads())
         return np.asarray(positive), np.asarray(negative)
+
+
+class NativeEdwards:
+    """edwards25519 in the core."""
+
+    def __init__(self, curve: Any, threads: Callable[[], int]) -> None:
+        self._curve, self._threads = curve, threads
+
+    def hash_to_points(self, uniform: Limbs) -> Limbs:
+        """Return Elligator 2 of 255 uniform bits and a sign each, the cofactor cleared."""
+        return self._store(self._curve.edwards_from_uniform(uniform, self._threads()))
+
+    def valid(self, points: Limbs) -> npt.NDArray[np.bool_]:
+        """Return which encodings are canonical and of the prime-order group, the identity excepted."""
+        return np.asarray(self._curve.decode_edwards(points, self._threads())[1]).astype(np.bool_)
+
+    def multiples(self, points: Limbs, scalar: Limbs) -> tuple[Limbs, npt.NDArray[np.bool_]]:
+        """Return scalar · P in constant time, scalar below the order, shape (1, 4), and which points are `valid`; others have none."""
+        rows, valid = self._curve.decode_edwards(points, self._threads())
+        return self._store(self._curve.multiply(rows, scalar, MAX_WINDOWS, self._threads())), np.asarray(valid).astype(np.bool_)
+
+    def _store(self, rows: Vector) -> Limbs:
+        return np.asarray(self._curve.encode_edwards(rows, self._threads()))
 
 
 class NativeLogarithms:

@@ -42,6 +42,10 @@ class GmpyBackend:
         """Return the arithmetic of ristretto255 on elements of so many points."""
         return GmpyCurve(points, parameter)
 
+    def edwards(self) -> None:
+        """Python integers are slower than what there is elsewhere."""
+        return
+
 
 class GmpyPublic(BucketSums):
     """Arithmetic modulo n² on mpz."""

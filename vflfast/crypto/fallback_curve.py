@@ -143,6 +143,10 @@ class GmpyCurve(BucketSums):
         codes = lm.from_ints([encode(point) for element in vector for point in element], CODE_LIMBS)
         return codes.reshape(len(vector), CODE_LIMBS * self.points)
 
+    def store_double(self, vector: Vector) -> Limbs:
+        """Return the encodings of twice the elements, shape (count, 4·points)."""
+        return self.store(self.multiply(vector, vector))
+
     def one(self, count: int) -> Vector:
         """Return `count` times the identity."""
         return to_vector([self.zero] * count)

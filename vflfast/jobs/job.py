@@ -170,6 +170,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     labels, ids = tables[0].labels, tables[0].ids[positions[0]]
     if labels is None:
         raise InputError("label_column", "the guest's table has no labels")
+    sampled = tables[0].sample_weights()
     test_labels = labels[matched.positions[0][is_test]]
     warn_of_few(labels[positions[0]], "in training")
     if job.test_share:
@@ -189,7 +190,8 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
         for part, plan, budget in zip(train_parts, plans, budgets, strict=True)
     ]
     own = labels[positions[0]]
-    inputs[0] = dataclasses.replace(inputs[0], labels=own, row_weights=row_weights(own, job.guest, job.settings))
+    weights = row_weights(own, job.guest, job.settings, None if sampled is None else sampled[positions[0]])
+    inputs[0] = dataclasses.replace(inputs[0], labels=own, row_weights=weights)
     with observer.stage("measure rows"):
         inputs = [
             mended(plan.name, one, binner, job.settings, ids, fix=plan.fix_leverage)
@@ -262,19 +264,23 @@ def leakage_suspects(binner: Binner, matrix: CodedMatrix, labels: npt.NDArray[np
     return found
 
 
-def row_weights(labels: npt.NDArray[np.int8], plan: PartyPlan, settings: Settings) -> npt.NDArray[np.int64] | None:
-    """Return the training rows' weights in the agreed unit, by the guest's `class_weight`.
+def row_weights(
+    labels: npt.NDArray[np.int8], plan: PartyPlan, settings: Settings, own: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.int64] | None:
+    """Return the training rows' weights in the agreed unit: the guest's `class_weight` times the rows' own.
 
     Raises
     ------
     InputError
         They are above the agreed ``max_weight``.
     """
-    if plan.class_weight is None:
+    if plan.class_weight is None and own is None:
         return None
-    weights = in_units(class_weights(labels, plan.class_weight), settings.weight_unit)
+    given = class_weights(labels, plan.class_weight)
+    weights = in_units(given if own is None else given * own, settings.weight_unit)
     if int(weights.max()) > settings.max_weight:
-        raise InputError("max_weight", f"class_weight needs {int(weights.max())} in [settings] of all parties (in units of weight_unit)")
+        needed = int(weights.max())
+        raise InputError("max_weight", f"the rows' weights need {needed} in [settings] of all parties (in units of weight_unit)")
     return weights
 
 

@@ -263,8 +263,9 @@ def _party(name: str, section: object, folder: Path) -> PartyPlan:
         raise InputError(f"{name}.file", "must name the party's table")
     if name != "guest" and "label_column" in section:
         raise InputError(f"{name}.label_column", "labels are the guest's; leave the column out of the partner's table")
-    if name != "guest" and "class_weight" in section:
-        raise InputError(f"{name}.class_weight", "belongs to the guest, who has the labels")
+    for weights in ("class_weight", "sample_weight"):
+        if name != "guest" and weights in section:
+            raise InputError(f"{name}.{weights}", "belongs to the guest, who has the labels")
     section = _encodings(section)
     reading = {key: section[key] for key in saved.READING if key in section and key != "encoding"}
     if FILE_ENCODING in section:

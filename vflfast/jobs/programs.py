@@ -177,7 +177,9 @@ class _Training:
             labels = None if table.labels is None or plan.name != "guest" else table.labels[rows]
             if labels is not None:
                 warn_of_few(labels, "in training")
-            weights = None if labels is None else row_weights(labels, plan, self._party.settings)
+            sampled = None if labels is None else table.sample_weights()
+            own = None if sampled is None else sampled[rows]
+            weights = None if labels is None else row_weights(labels, plan, self._party.settings, own)
             budget = budget_of(plan, self._party.settings, self._matching.table.ids, matched.positions)
             inputs = PartyInputs(matrix, matched.commitment, plan.organisation, labels, row_weights=weights, budget=budget)
             self._observer(plan.name, 0, "measure rows")

@@ -1,4 +1,4 @@
-"""edwards25519 as PyNaCl has it: ids hashed to points, points multiplied and checked, on all cores.
+"""edwards25519: ids hashed to points, points multiplied and checked, on all cores; by the native core, or by PyNaCl with the same bytes.
 
 PyNaCl: kept by the Python Cryptographic Authority on libsodium, universal wheels, releases the GIL; its wheels have no ristretto255.
 openmined.psi takes about as long per id, but its wheels need a C library of 2022 or later, and it tells one side only.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TypeVar
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..crypto import backend, storage
+from ..crypto.limbs import Limbs
 from ..errors import InputError, ProtocolError
 from ..params import POINT_BYTES
 from ..tables.id_texts import passes
@@ -55,6 +56,8 @@ class Group:
         self._reduce = bindings.crypto_core_ed25519_scalar_reduce
         self._refusal = exceptions.RuntimeError
 
+        self._native = backend.current().edwards()
+
     def scalar(self) -> bytes:
         """Return a uniform secret scalar in 1..ℓ−1."""
         while True:
@@ -69,6 +72,9 @@ class Group:
         as hard to tell from random as a Diffie–Hellman tuple (weak encodings, Brier et al. 2010).
         """
         prefix = DOMAIN + len(session).to_bytes(4, "big") + session
+        if self._native is not None:
+            digests = (hashlib.sha512(prefix + text.encode()).digest()[:POINT_BYTES] for text in texts)
+            return _rows(self._native.hash_to_points(_limbs(digests)))
 
         def points(_: int, chunk: Sequence[str]) -> list[bytes]:
             return [self._to_point(hashlib.sha512(prefix + text.encode()).digest()[:POINT_BYTES]) for text in chunk]
@@ -83,6 +89,10 @@ class Group:
         ProtocolError
             A point that is not canonical, not on the curve, of small order or outside the prime-order group.
         """
+        if self._native is not None:
+            made, valid = self._native.multiples(_limbs(points), _limbs([scalar]))
+            _refuse(valid, party, step, first)
+            return _rows(made)
 
         def products(start: int, chunk: Sequence[bytes]) -> list[bytes]:
             made: list[bytes] = []
@@ -97,6 +107,8 @@ class Group:
 
     def check(self, points: Sequence[bytes], party: str, step: str, first: int = 0) -> None:
         """Check points that are not multiplied; ProtocolError as of `multiply`."""
+        if self._native is not None:
+            return _refuse(self._native.valid(_limbs(points)), party, step, first)
 
         def valid(start: int, chunk: Sequence[bytes]) -> list[None]:
             for place, point in enumerate(chunk, first + start):
@@ -105,6 +117,21 @@ class Group:
             return []
 
         _on_all_cores(valid, points)
+        return None
+
+
+def _limbs(points: Iterable[bytes]) -> Limbs:
+    return np.frombuffer(b"".join(points), dtype="<u8").reshape(-1, POINT_BYTES // 8).astype(np.uint64)
+
+
+def _rows(limbs: Limbs) -> list[bytes]:
+    return to_list(limbs.astype("<u8").view(np.uint8))
+
+
+def _refuse(valid: npt.NDArray[np.bool_], party: str, step: str, first: int) -> None:
+    """Raise ProtocolError for the first point that is none."""
+    if not valid.all():
+        raise _invalid(party, step, first + int(np.flatnonzero(~valid)[0]))
 
 
 def _invalid(party: str, step: str, place: int) -> ProtocolError:

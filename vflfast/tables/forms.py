@@ -46,6 +46,8 @@ class Forms:
         of a text feature beside it.
     drop
         Columns that are not read as features.
+    sample_weight
+        The guest's column of training rows' weights, numbers above 0; it is no feature.
     bad_cells
         "refuse": a cell that the column's kind does not allow is an error; "missing": it is missing, and counted in a warning.
     positive_label, negative_label
@@ -65,6 +67,7 @@ class Forms:
     missing: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
     special_values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
+    sample_weight: str | None = None
     bad_cells: str = "refuse"
     positive_label: str | None = None
     negative_label: str | None = None
@@ -106,8 +109,9 @@ class Forms:
             raise InputError("encoding", "must be an encoding that Python knows, such as utf-8, gb18030, utf-16 or cp1252")
         if self.positive_label is not None and self.positive_label == self.negative_label:
             raise InputError("negative_label", "must differ from positive_label")
-        if self.sheet is not None and not isinstance(self.sheet, str):
-            raise InputError("sheet", "must be the name of a sheet")
+        for name, what in (("sheet", "sheet"), ("sample_weight", "column")):
+            if not isinstance(getattr(self, name), str | None):
+                raise InputError(name, f"must be the name of a {what}")
         if self.time_zone is not None:
             zone_of(self.time_zone)
 
@@ -115,6 +119,11 @@ class Forms:
     def plain_numbers(self) -> bool:
         """Whether numbers are written as in a program."""
         return self.decimal == "." and not self.thousands and not self.units
+
+    @property
+    def no_features(self) -> tuple[str, ...]:
+        """Columns that are not read as features, beside id and label."""
+        return self.drop if self.sample_weight is None else (*self.drop, self.sample_weight)
 
     def missing_words(self, column: str) -> frozenset[str]:
         """Return the words for "no value" of a column."""

@@ -83,7 +83,9 @@ def feature_names(origin: str, names: list[str], plan: Plan) -> list[str]:
         if name not in names:
             raise DataError(name, f"no such column; there are {_some(names)}{_other_separator(names, plan.forms)}")
     _check_drop(names, special, plan)
-    features = [name for name in names if name not in special and name not in plan.forms.drop]
+    if plan.forms.sample_weight in special:
+        raise InputError("sample_weight", f"{plan.forms.sample_weight!r} is the id or label column")
+    features = [name for name in names if name not in special and name not in plan.forms.no_features]
     for setting, given in (("kinds", plan.kinds), ("special_values", plan.forms.special_values)):
         known = {one for name in features for one in plan.features_of(name)} if setting == "kinds" else set(features)
         unknown = [name for name in given if name not in known]
@@ -104,7 +106,7 @@ def _other_separator(names: list[str], forms: Forms) -> str:
 
 def _check_drop(names: list[str], special: list[str], plan: Plan) -> None:
     """Refuse columns to drop that are not there; a model, which knows the kind of every feature, reads tables without them too."""
-    of_a_model = bool(plan.kinds) and set(names) - set(special) - set(plan.forms.drop) <= set(plan.kinds)
+    of_a_model = bool(plan.kinds) and set(names) - set(special) - set(plan.forms.no_features) <= set(plan.kinds)
     for name in plan.forms.drop:
         if name not in names and not of_a_model:
             raise InputError("drop", f"{name!r} is no column; there are {_some(names)}")

@@ -16,13 +16,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
-from .columns import KINDS
+from .columns import KINDS, typed_column
 from .files import ColumnSource, open_columns
 from .id_column import read_ids
 from .id_texts import Ids, IdTexts
 from .labels import read_labels
 from .plan import Plan, feature_names, plan_of
-from .rows import row_index
+from .rows import row_index, row_numbers
 from .understanding import Lonely, lonely_values
 
 log = logging.getLogger("vflfast")
@@ -172,6 +172,27 @@ class OpenTable:
         known = cells[np.isfinite(cells)]
         return lonely_values(known) if known.size else None
 
+    def sample_weights(self) -> npt.NDArray[np.float64] | None:
+        """Return the rows' weights, shape (n_rows,), or None where no column is said to have them.
+
+        Raises
+        ------
+        DataError
+            No such column, or a cell that is no number above 0.
+        """
+        name = self._plan.forms.sample_weight
+        if name is None:
+            return None
+        with _named(self._origin):
+            if name not in self._source.names:
+                raise DataError(name, "no such column; sample_weight names it")
+            _, cells = typed_column(name, self._source.fetch(name), "numeric", self._plan.dates, self._plan.forms)
+            weights: npt.NDArray[np.float64] = cells if self._rows is None else cells[self._rows]
+            wrong = np.flatnonzero(~(weights > 0))
+            if wrong.size:
+                raise DataError(name, f"weights must be numbers above 0; leave rows out that count nothing, {row_numbers(wrong)}")
+        return weights
+
     def load(self) -> Table:
         """Return the whole table, in memory."""
         kinds: dict[str, str] = {}
@@ -228,6 +249,8 @@ def read_table(
     DataError
         A file, column, id, label or cell that cannot be read as declared; `argument` is the path or the column.
     """
+    if label_column is not None and forms.get("sample_weight") is not None:
+        raise InputError("sample_weight", "belongs to a job file; in Python give the weights to fit, and the column to drop")
     return open_table(
         path, id_column=id_column, label_column=label_column, kinds=kinds, date_format=date_format,
         observation_date=observation_date, id_format=id_format, **forms,

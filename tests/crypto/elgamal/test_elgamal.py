@@ -136,9 +136,10 @@ def test_keys_are_checked_and_never_pickled(key: PrivateKey) -> None:
     for h in (np.zeros((1, 4), dtype=np.uint64), np.ones((1, 4), dtype=np.uint64), key.public.h[0], key.public.h.astype(np.int64)):
         with pytest.raises(InvalidKeyError):
             PublicKey(h)
-    for dump in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(TypeError, match="not pickled"):
-            dump(key)  # type: ignore[operator]
+    for dump in (pickle.dumps, copy.copy, copy.deepcopy):
+        for kept in (key, key.public):
+            with pytest.raises(TypeError, match="not pickled"):
+                dump(kept)  # type: ignore[operator]
     assert str(key.secret) not in repr(key)
 
 

@@ -12,7 +12,7 @@ from ...errors import CheckError, InputError, InvalidKeyError
 from .. import codec
 from .. import limbs as lm
 from ..context import Vector
-from ..curve import CODE_LIMBS, ORDER, random_scalars
+from ..curve import CODE_LIMBS, HALF, ORDER, random_scalars
 from ..limbs import Limbs
 from ..vector import CipherVector
 from .opening import HolderDigits, Request
@@ -37,7 +37,7 @@ class PrivateKey:
     def __init__(self, secret: int) -> None:
         if isinstance(secret, bool) or not isinstance(secret, int) or not 0 < secret < ORDER:
             raise InvalidKeyError("s", "must be a whole number from 1 to the group order - 1")
-        self._secret = lm.from_ints([secret], CODE_LIMBS)
+        self._secret, self._half = lm.from_ints([secret], CODE_LIMBS), lm.from_ints([secret * HALF % ORDER], CODE_LIMBS)
         self.public = PublicKey(_public_code(self._secret))
 
     def __repr__(self) -> str:
@@ -49,6 +49,7 @@ class PrivateKey:
     def __del__(self) -> None:
         if hasattr(self, "_secret"):
             lm.wipe(self._secret)
+            lm.wipe(self._half)
 
     @property
     def secret(self) -> int:
@@ -88,13 +89,14 @@ class PrivateKey:
             Of the opening's numbers, noise included.
         """
         single = self.public.single
-        opened = single.scale(request.vector, self._secret)
+        halves = single.scale(request.vector, self._half)
+        opened = single.multiply(halves, halves)
         if noise:  # the owner takes what it gets off its second point
             added = self.public.add_numbers(self.public.context.one(len(noise)), -np.array(noise, dtype=np.int64))
             shift = self.public.context.part(added, 1)
             codes = single.store(single.multiply(opened, shift))
             return np.concatenate([codes, np.zeros((PROOF_ROWS, CODE_LIMBS), dtype=np.uint64)])
-        codes = single.store(opened)
+        codes = single.store_double(halves)
         proof = prove_opening(self.public.generator, self._secret, self.public.h, (request.vector, request.limbs), (opened, codes))
         return np.concatenate([codes, proof])
 

@@ -6,28 +6,32 @@ Sources: Schnorr 1991; Chaum and Pedersen 1992, batched by a random linear combi
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...errors import CheckError, InvalidKeyError
 from .. import backend as be
+from .. import engine
 from .. import limbs as lm
+from ..coded import CodedMatrix
 from ..context import BaseTerm, CurveContext, Vector
-from ..curve import CODE_LIMBS, GENERATOR, ORDER, ORDER_BITS, random_scalars
+from ..curve import CODE_LIMBS, GENERATOR, HALF, ORDER, ORDER_BITS, random_scalars
 from ..limbs import Limbs
 
 PROOF_ROWS = 2  # challenge and response, a row of limbs each
-WEIGHT_BITS = 128  # a false batch passes with probability 2^-128
+WEIGHT_BYTES = 16  # a false batch passes with probability 2^-128
 _KEY_DOMAIN, _OPENING_DOMAIN, _WEIGHT_DOMAIN = (b"vflfast elgamal " + name for name in (b"key v1", b"opening v1", b"weights v1"))
 
 
 class Generator:
-    """The group of single points with the generator's table."""
+    """The group of single points with tables of the generator and of half of it."""
 
     def __init__(self, curve: CurveContext, code: Limbs) -> None:
         self.curve = curve
         self.point = curve.load(code)
         self.table = curve.base(self.point)
+        self.half_table = curve.base(self.times(_scalar(HALF)))
 
     @classmethod
     def of_backend(cls) -> Generator:
@@ -83,11 +87,43 @@ def verify_opening(generator: Generator, public: Limbs, points: tuple[Vector, Li
 def _joined(curve: CurveContext, points: Vector, opened: Vector, statement: list[Limbs]) -> tuple[tuple[Vector, Vector], Limbs]:
     """Return Σ w_i·P_i and Σ w_i·D_i with weights that the whole statement decides, and their encodings."""
     seed = hashlib.sha512(_framed(_WEIGHT_DOMAIN, statement)).digest()
-    stream = hashlib.shake_256(seed).digest(WEIGHT_BITS // 8 * len(points))
-    weights = np.zeros((len(points), CODE_LIMBS), dtype=np.uint64)
-    weights[:, : WEIGHT_BITS // 64] = np.frombuffer(stream, dtype="<u8").reshape(len(points), WEIGHT_BITS // 64)
-    sums = [curve.product(curve.power(vector, weights)) for vector in (points, opened)]
+    stream = hashlib.shake_256(seed).digest(WEIGHT_BYTES * len(points))
+    digits = np.ascontiguousarray(np.frombuffer(stream, dtype=np.uint8).reshape(len(points), WEIGHT_BYTES).T)
+    columns = CodedMatrix(digits, np.full(WEIGHT_BYTES, 256))  # a column a byte: weights and points are no secrets
+    with engine.use(None):  # a thousand points are not worth sharing out, and single points have no key that a worker could make
+        sums = [_by_horner(curve, columns.product(_Points(curve, vector))[0].vector) for vector in (points, opened)]
     return (sums[0], sums[1]), curve.store(np.concatenate(sums))
+
+
+def _by_horner(curve: CurveContext, digits: Vector) -> Vector:
+    """Return Σ_k 256^k · digit sum k."""
+    total = digits[-1:]
+    for k in range(len(digits) - 2, -1, -1):
+        total = curve.multiply(curve.power(total, _scalar(256)), digits[k : k + 1])
+    return total
+
+
+@dataclass
+class _Points:
+    """Points as a coded product takes ciphertexts, without bounds: what they hold is a group element."""
+
+    context: CurveContext
+    vector: Vector
+    bound: int = 0
+
+    @property
+    def public(self) -> _Points:
+        return self
+
+    def check_bound(self, bound: int) -> None:
+        """Nothing can wrap around."""
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    def like(self, vector: Vector, bound: int) -> _Points:
+        """Return other points of the group."""
+        return _Points(self.context, vector)
 
 
 def _difference(curve: CurveContext, left: Vector, point: Vector, factor: int) -> Vector:

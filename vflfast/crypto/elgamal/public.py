@@ -71,6 +71,9 @@ class PublicKey:
     def __hash__(self) -> int:
         return hash(self.h.tobytes())
 
+    def __getstate__(self) -> None:
+        raise TypeError("a PublicKey may hold randomness that serves once and is not pickled; send h")
+
     def encrypt(self, values: npt.ArrayLike, *, frac_bits: int | None = None, bound: float | None = None) -> WireVector:
         """Encrypt numbers.
 
@@ -104,17 +107,17 @@ class PublicKey:
         whole = codec.whole_numbers("encoded", encoded)
         if codec.largest_magnitude(whole) > bound:
             raise BoundError("encoded", "some magnitude is above the declared bound")
-        return self._wire(self.add_numbers(self._zeros(len(whole)), whole.astype(np.int64), bound), frac_bits, bound)
+        halves = self._added(self._halves(len(whole)), whole, bound, self.generator.half_table)
+        return WireVector(self, self.context.store_double(halves), frac_bits, bound, self.context.multiply(halves, halves))
 
     def rerandomize(self, vector: CipherVector) -> WireVector:
         """Return the same numbers under fresh randomness, ready to leave; InputError for no vector of this key."""
         if not isinstance(vector, CipherVector):
             raise InputError("vector", "must be a CipherVector")
         vector.require_key(self)
-        return self._wire(self.context.multiply(self._zeros(len(vector)), vector.vector), vector.frac_bits, vector.bound)
-
-    def _wire(self, vector: Vector, frac_bits: int, bound: int) -> WireVector:
-        return WireVector(self, self.context.store(vector), frac_bits, bound, vector)
+        halves = self._halves(len(vector))
+        fresh = self.context.multiply(self.context.multiply(halves, halves), vector.vector)
+        return WireVector(self, self.context.store(fresh), vector.frac_bits, vector.bound, fresh)
 
     def parse(self, limbs: Limbs, *, frac_bits: int, bound: int) -> WireVector:
         """Return received ciphertexts as a vector, after validation (assurance rule 6).
@@ -129,13 +132,16 @@ class PublicKey:
         _check_codes(limbs, 2 * CODE_LIMBS)
         return WireVector(self, limbs, frac_bits, bound, self.context.load(limbs))
 
-    def add_numbers(self, vector: Vector, numbers: npt.NDArray[Any], bound: int | None = None) -> Vector:
-        """Return the ciphertexts of sums with whole numbers, shape (count,), in constant time for a bound of their magnitude."""
-        largest = codec.largest_magnitude(numbers) if bound is None else bound
+    def add_numbers(self, vector: Vector, numbers: npt.NDArray[Any]) -> Vector:
+        """Return the ciphertexts of sums with whole numbers, shape (count,), in constant time for the largest magnitude."""
+        return self._added(vector, numbers, codec.largest_magnitude(numbers), self.generator.table)
+
+    def _added(self, vector: Vector, numbers: npt.NDArray[Any], bound: int, table: Any) -> Vector:
+        """Add m times the base of a table to the second points, in constant time for a bound of |m|."""
         magnitudes = np.abs(numbers.astype(np.int64)).astype(np.uint64)
         scalars = np.zeros((len(numbers), CODE_LIMBS), dtype=np.uint64)
         scalars[:, 0] = magnitudes
-        term = BaseTerm(1, self.generator.table, scalars, max(1, largest.bit_length()), np.where(numbers < 0, ALL_ONES, np.uint64(0)))
+        term = BaseTerm(1, table, scalars, max(1, bound.bit_length()), np.where(numbers < 0, ALL_ONES, np.uint64(0)))
         return self.context.add_terms(vector, len(numbers), [term])
 
     def join_rows(self, vectors: Sequence[CipherVector], slot_bits: int, bound: int) -> CipherVector:
@@ -172,15 +178,18 @@ class PublicKey:
         return self._pool.size(POOLED)
 
     def fresh(self, start: Vector | None, plain: Limbs | None, count: int, bits: int) -> Vector:
-        """Return `start` under fresh randomness; what is added to it is another step here."""
+        """Return halves of fresh encryptions of 0: twice each is one, and twice a point is encoded without a square root.
+
+        What they are added to, and what is added to them, are other steps here: `start` and `plain` are None.
+        """
         r = random_scalars(count)
         terms = [BaseTerm(0, self.generator.table, r, ORDER_BITS), BaseTerm(1, self._table, r, ORDER_BITS)]
-        vector = self.context.add_terms(start, count, terms)
+        vector = self.context.add_terms(None, count, terms)
         lm.wipe(r)
         return vector
 
-    def _zeros(self, count: int) -> Vector:
-        """Return fresh encryptions of 0, from the pool as far as it reaches."""
+    def _halves(self, count: int) -> Vector:
+        """Return halves of fresh encryptions of 0, from the pool as far as it reaches."""
         shared = engine.current()
         if shared is not None and self._pool.size(POOLED) < count:
             made = shared.encrypt(self.context, None, None, count, POOLED)

@@ -10,10 +10,10 @@ import pytest
 from machine import FULL
 
 from vflfast.crypto import backend as be
+from vflfast.crypto.arrays import CipherArray
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.opening import MaskedOpening
 from vflfast.crypto.paillier.private import PrivateKey
-from vflfast.crypto.vector import CipherVector
 
 KeyOf = Callable[[], PrivateKey]
 DISTINCT = 512  # ciphertexts that are encrypted; the others repeat them
@@ -42,9 +42,9 @@ def run(classes: list[int], key: PrivateKey, measure: Any, backend: str, sparse:
     wire = key.public.encrypt(small, bound=bound).limbs[repeat]
     assert matrix.plan.blocks  # made once per training
 
-    def end_to_end() -> tuple[MaskedOpening, CipherVector]:
-        vector = CipherVector(key.public, key.public.context.load(wire), 0, bound)
-        joined = CipherVector.concatenate(matrix.product(vector))
+    def end_to_end() -> tuple[MaskedOpening, CipherArray]:
+        vector = CipherArray(key.public, key.public.context.load(wire), 0, bound)
+        joined = CipherArray.concatenate(matrix.product(vector))
         return MaskedOpening(key.public, joined), joined
 
     opening, joined = measure(end_to_end, items=n_rows * n_features, unit="cell", rounds=ROUNDS[backend])

@@ -11,10 +11,10 @@ import pytest
 from machine import FULL
 
 from vflfast.crypto import backend as be
+from vflfast.crypto.arrays import CipherArray
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.elgamal.private import PrivateKey, generate_keypair
 from vflfast.crypto.paillier.private import PrivateKey as PaillierKey
-from vflfast.crypto.vector import CipherVector
 
 COUNTS = {"ifma": 16_384, "portable": 2048, "gmpy2": 32}
 SIZES = {"ifma": (66_274, 120), "portable": (20_000, 60), "gmpy2": (600, 10)}
@@ -82,9 +82,9 @@ def product(key: Any, matrix: CodedMatrix, small: Any) -> tuple[list[int], float
     """Zᵀ[[g]] and Σg, and the seconds they took; the numbers repeat `small`."""
     repeat = np.arange(matrix.n_rows) % DISTINCT
     encrypted = key.public.encrypt(small, bound=1 << 22)
-    vector = CipherVector(key.public, np.ascontiguousarray(encrypted.vector[repeat]), 0, encrypted.bound)
+    vector = CipherArray(key.public, np.ascontiguousarray(encrypted.vector[repeat]), 0, encrypted.bound)
     start = time.perf_counter()
-    joined = CipherVector.concatenate(matrix.product(vector))
+    joined = CipherArray.concatenate(matrix.product(vector))
     return key.decrypt(joined).tolist(), time.perf_counter() - start
 
 
@@ -95,7 +95,7 @@ def test_five_classes_beside_paillier(backend: str, key: PrivateKey, key_of: Cal
     matrix = CodedMatrix(rng.integers(0, 5, (n_features, n_rows), dtype=np.uint8), np.full(n_features, 5))
     small = rng.integers(-(1 << 20), 1 << 20, DISTINCT)
     assert matrix.plan.blocks  # made once per training
-    repeated = CipherVector(key.public, np.ascontiguousarray(key.public.encrypt(small).vector[np.arange(n_rows) % DISTINCT]), 0, 1 << 22)
+    repeated = CipherArray(key.public, np.ascontiguousarray(key.public.encrypt(small).vector[np.arange(n_rows) % DISTINCT]), 0, 1 << 22)
     paillier, slow = product(key_of(), matrix, small)
     points, _ = product(key, matrix, small)
     assert points == paillier

@@ -39,8 +39,12 @@ def test_every_name_of_a_public_package_is_there(package: Any) -> None:
         package.no_such_name  # noqa: B018
 
 
+EARLIER = {"CipherVector": "CipherArray", "WireVector": "WireArray"}  # names of version 0.1 that go on
+
+
 def is_found(package: Any, name: str) -> None:
     value, place = getattr(package, name), package.__name__ + package._PUBLIC[name]
+    name = EARLIER.get(name, name)
     assert place in (value.__name__, getattr(value, "__module__", None))
     assert value.__name__ in (name, place)
     assert name in dir(package)

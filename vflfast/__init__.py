@@ -12,13 +12,21 @@ from .exports import lazily
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from .binning.binner import Binner as Binner
+    from .crypto.array_files import load_array as load_array
+    from .crypto.array_files import open_array as open_array
+    from .crypto.array_files import save_array as save_array
+    from .crypto.arrays import CipherArray as CipherArray
+    from .crypto.arrays import CipherVector as CipherVector
+    from .crypto.arrays import WireArray as WireArray
+    from .crypto.arrays import WireVector as WireVector
     from .crypto.coded import CodedMatrix as CodedMatrix
+    from .crypto.matrices import PlainMatrix as PlainMatrix
     from .crypto.paillier.private import PrivateKey as PrivateKey
     from .crypto.paillier.public import PublicKey as PublicKey
     from .crypto.schemes import generate_keypair as generate_keypair
-    from .crypto.vector import CipherVector as CipherVector
-    from .crypto.vector import WireVector as WireVector
+    from .crypto.schemes import public_key_from_bytes as public_key_from_bytes
     from .errors import InputError as InputError
+    from .errors import PrecisionWarning as PrecisionWarning
     from .errors import VflError as VflError
     from .estimator.classifier import VerticalLogisticRegression as VerticalLogisticRegression
     from .estimator.frame import VerticalFrame as VerticalFrame
@@ -40,11 +48,14 @@ __version__ = "0.2.0"
 
 _PUBLIC = {
     "Binner": ".binning.binner",
-    "CipherVector": ".crypto.vector",
+    "CipherArray": ".crypto.arrays",
+    "CipherVector": ".crypto.arrays",
     "CodedMatrix": ".crypto.coded",
     "InputError": ".errors",
     "MatchedTables": ".jobs.local",
     "PartyInputs": ".protocol.block",
+    "PlainMatrix": ".crypto.matrices",
+    "PrecisionWarning": ".errors",
     "PrivateKey": ".crypto.paillier.private",
     "PublicKey": ".crypto.paillier.public",
     "Settings": ".protocol.settings",
@@ -53,13 +64,18 @@ _PUBLIC = {
     "VerticalFrame": ".estimator.frame",
     "VerticalLogisticRegression": ".estimator.classifier",
     "VflError": ".errors",
-    "WireVector": ".crypto.vector",
+    "WireArray": ".crypto.arrays",
+    "WireVector": ".crypto.arrays",
     "generate_keypair": ".crypto.schemes",
     "curves": ".learn.curves",
+    "load_array": ".crypto.array_files",
     "load_model": ".jobs.local",
     "match_ids": ".jobs.local",
     "metrics": ".learn.metrics",
+    "open_array": ".crypto.array_files",
+    "public_key_from_bytes": ".crypto.schemes",
     "read_table": ".tables.table",
+    "save_array": ".crypto.array_files",
     "score": ".jobs.local",
     "table_from_frame": ".tables.table",
     "train": ".jobs.local",

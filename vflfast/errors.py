@@ -45,6 +45,10 @@ class InputError(VflError, ValueError):
         self.problem = problem
 
 
+class PrecisionWarning(UserWarning):
+    """Numbers that a fixed-point scale is too coarse for: they lose a part of their value."""
+
+
 class InvalidKeyError(InputError):
     """A public or private key that must not be used."""
 

@@ -12,6 +12,7 @@ PROOF_CHALLENGES = 7  # n-th roots: soundness error 2^(-20 * 7) with the bound a
 MILLER_RABIN_ROUNDS = 64  # random bases: a composite passes with probability below 2^-128, however it was chosen
 CHALLENGE_EXTRA_BITS = 128  # a hash reduced modulo n is within 2^-128 of uniform
 KEY_FILE_VERSION = 1
+PASSPHRASE_VARIABLE = "VFLFAST_KEY_PASSPHRASE"  # noqa: S105 - of the environment: what opens an encrypted key file
 MAX_KEY_FILE_BYTES = 1 << 16
 FULL_ENTROPY_EXTRA_BITS = 64  # alpha towards the key holder has |n| + 64 bits
 SHORT_ALPHA_BITS = (448, 512)  # opt-in; less is refused
@@ -21,6 +22,7 @@ CHECK_WEIGHT_BITS = 64  # rho of the check column
 DEFAULT_FRAC_BITS = 24
 ELGAMAL_FRAC_BITS = 16  # opening costs the root of the magnitude
 MAX_FRAC_BITS = 40
+MAX_SCALE_BITS = 4096  # of an encrypted array, whose scale grows with every float factor; the key's size ends it before
 MAX_GRADIENT_BITS = 128  # of opened sums: the logistic residual of several hosts has ten places more for each
 PREDICTOR_BOUND = 16.0  # B: a party refuses to send a linear predictor above this
 

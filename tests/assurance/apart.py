@@ -17,8 +17,8 @@ from assurance.test_share import AGREED, bank
 from support.simulator import MemoryJournal
 
 from vflfast.crypto import backend as be
+from vflfast.crypto.arrays import CipherArray, WireArray
 from vflfast.crypto.paillier.public import PublicKey
-from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.jobs.progress import StageClock
 from vflfast.net.config import NetConfig
 from vflfast.net.connection import connected
@@ -33,11 +33,11 @@ ROLES = ("guest", "host1", "arbiter")
 with_randomness = PublicKey.rerandomize
 
 
-def returned_as_it_is(public: PublicKey, vector: CipherVector, **options: Any) -> WireVector:
+def returned_as_it_is(public: PublicKey, vector: CipherArray, **options: Any) -> WireArray:
     """[[4g]] without randomness; the masks of an opening keep theirs."""
     if options:
         return with_randomness(public, vector, **options)
-    return WireVector(public, public.context.store(vector.vector), vector.frac_bits, vector.bound, vector.vector)
+    return WireArray(public, public.context.store(vector.vector), vector.frac_bits, vector.bound, vector.vector)
 
 
 def program(role: str, link: Link) -> Any:

@@ -16,10 +16,10 @@ from assurance.figures import Figure
 from support.runs import P, Q, parties, private_key, settings, train
 
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.arrays import CipherArray, WireArray
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.opening import MaskedOpening
 from vflfast.crypto.paillier.public import PublicKey
-from vflfast.crypto.vector import CipherVector, WireVector
 
 N = P * Q
 ROOT = pow(N, -1, (P - 1) * (Q - 1))
@@ -64,13 +64,13 @@ def columns() -> CodedMatrix:
 PLANTED = {("zero", 1, 1), ("equal", 0, 2), ("double", 0, 3), ("double", 2, 3), ("levels", 4, 6)}
 
 
-def residual() -> CipherVector:
+def residual() -> CipherArray:
     return private_key().public.encrypt(np.random.default_rng(3).integers(-(2**28), 2**28, N_ROWS), bound=2**28)
 
 
-def aggregate() -> CipherVector:
+def aggregate() -> CipherArray:
     """[[Zᵀ4g]] and [[Σ4g]], not packed."""
-    return CipherVector.concatenate([*columns().product(residual())])
+    return CipherArray.concatenate([*columns().product(residual())])
 
 
 def test_the_control_shows_every_relation(figure: Figure) -> None:
@@ -100,21 +100,21 @@ def test_fresh_randomness_hides_every_relation(attempt: int, figure: Figure) -> 
 # --- the same on packed, masked requests as the protocol sends them ------------------------------------------------------
 
 
-def pieces() -> tuple[CipherVector, int]:
+def pieces() -> tuple[CipherArray, int]:
     """Values of which whole packed plaintexts repeat: some, the same again, their doubles, zeros; and slots in a plaintext."""
     public = private_key().public
     bound = 2**40
     slots = 510 // (bound.bit_length() + 1)
     feature = aggregate()
-    some = CipherVector.concatenate([feature[i % 8] for i in range(slots)])
-    zeros = CipherVector(public, public.context.one(slots), 0, 0)
-    whole = CipherVector.concatenate([some, some, some + some, zeros])
-    return CipherVector(public, whole.vector, 0, bound), slots
+    some = CipherArray.stack([feature[i % 8] for i in range(slots)])
+    zeros = CipherArray(public, public.context.one(slots), 0, 0)
+    whole = CipherArray.concatenate([some, some, some + some, zeros])
+    return CipherArray(public, whole.vector, 0, bound), slots
 
 
-def without_randomness(self: PublicKey, vector: CipherVector, *, alpha_bits: int | None = None, plus: Any = None) -> WireVector:
+def without_randomness(self: PublicKey, vector: CipherArray, *, alpha_bits: int | None = None, plus: Any = None) -> WireArray:
     start = vector.vector if plus is None else self.context.add_plain(vector.vector, plus)
-    return WireVector(self, self.context.store(start), vector.frac_bits, vector.bound, start)
+    return WireArray(self, self.context.store(start), vector.frac_bits, vector.bound, start)
 
 
 def test_the_control_shows_relations_of_packed_requests(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,9 @@ from support.runs import P, Parties, Q, listen, parties, private_key, settings, 
 from support.simulator import MemoryJournal
 
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.arrays import CipherArray
 from vflfast.crypto.paillier import opening
 from vflfast.crypto.paillier.opening import MaskedOpening
-from vflfast.crypto.vector import CipherVector
 from vflfast.learn.logistic import cross_product, residual_offset
 from vflfast.protocol import messages as ms
 from vflfast.protocol.block import Block
@@ -49,7 +49,7 @@ def opened(request: np.ndarray) -> list[int]:
     return lm.to_ints(private.decrypt_residues(private.public.parse(request, frac_bits=0, bound=N // 2 - 1)))
 
 
-def zeros(count: int = 6000) -> CipherVector:
+def zeros(count: int = 6000) -> CipherArray:
     """The vector with the least to hide behind: nothing but zeros."""
     return private_key().public.encrypt(np.zeros(count, dtype=np.int64), bound=2**35)
 

@@ -15,8 +15,8 @@ from assurance.figures import Figure
 from support.runs import P, Parties, Q, listen, parties, settings, training_programs
 
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.arrays import CipherArray, WireArray
 from vflfast.crypto.paillier.public import PublicKey
-from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.learn.logistic import linear_predictor
 from vflfast.protocol import messages as ms
 from vflfast.protocol.block import Block
@@ -53,10 +53,10 @@ def search(sent: Ints, received: Ints, candidates: Ints) -> list[int | None]:
     return [powers.get(r * pow(s, -1, N * N) % (N * N)) for s, r in zip(sent, received, strict=True)]
 
 
-def only_add(self: PublicKey, vector: CipherVector, *, alpha_bits: int | None = None, plus: Any = None) -> WireVector:
+def only_add(self: PublicKey, vector: CipherArray, *, alpha_bits: int | None = None, plus: Any = None) -> WireArray:
     """The broken control: what `rerandomize` would be without its randomness."""
     start = vector.vector if plus is None else self.context.add_plain(vector.vector, plus)
-    return WireVector(self, self.context.store(start), vector.frac_bits, vector.bound, start)
+    return WireArray(self, self.context.store(start), vector.frac_bits, vector.bound, start)
 
 
 def truth(made: Parties, agreed: Any) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The other scheme from the command line: in one process, in three, with a key file; what it cannot do yet is said."""
+"""The other scheme from the command line: in one process, in three, with a key file; what it cannot do is said."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
 from support.jobs import SMALL_KEY, refused, sections, succeeded, write_job, write_tables
+
+from vflfast.cli import main
+from vflfast.errors import InvalidKeyError
+from vflfast.jobs import job as jobs
+from vflfast.jobs import jobfile
+
+PHRASE = "correct horse battery"
 
 
 def job(folder: Path, **changes: Any) -> Path:
@@ -40,6 +49,31 @@ def test_a_kept_key_is_used_and_belongs_to_its_scheme(tmp_path: Path) -> None:
 
 
 def test_what_it_cannot_do_is_said(tmp_path: Path) -> None:
-    assert "not predicted yet" in refused("plan", "--rows", 1000, "--guest-columns", 3, "--host-columns", 4, "--scheme", "elgamal")
+    assert "row_packing" in refused("train", job(tmp_path), "--scheme", "elgamal", "--set", "row_packing=2")
     assert "belongs to scheme paillier" in refused("train", job(tmp_path), "--scheme", "elgamal", "--key-bits", 3072)
     assert "one size" in refused("keygen", "--out", tmp_path / "k", "--scheme", "elgamal", "--key-bits", 2048)
+
+
+@pytest.mark.parametrize("scheme", ["paillier", "elgamal"])
+def test_an_encrypted_key_file_opens_with_its_passphrase_only(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "kept.key"
+    asked = CliRunner().invoke(main, ["keygen", "--out", str(path), "--scheme", scheme, "--encrypt", "--json"], input=2 * f"{PHRASE}\n")
+    assert asked.exit_code == 0
+    assert PHRASE not in asked.output
+    assert '"sealed"' in path.read_text()
+    write_tables(tmp_path)
+    made = sections(tmp_path, settings={"scheme": scheme, "max_iter": 2})
+    made["arbiter"]["key_file"] = "kept.key"
+    job = jobfile.read_job(write_job(tmp_path, made))
+    for given, said in ((None, "is needed"), (PHRASE[1:], "does not open")):
+        if given:
+            monkeypatch.setenv("VFLFAST_KEY_PASSPHRASE", given)
+        with pytest.raises(InvalidKeyError, match=said):
+            jobs.arbiter_inputs(job)
+    monkeypatch.setenv("VFLFAST_KEY_PASSPHRASE", PHRASE)
+    private = jobs.arbiter_inputs(job).private
+    assert private is not None
+    assert private.public.fingerprint == json.loads(asked.stdout)["fingerprint"]
+    succeeded("keygen", "--out", tmp_path / "second.key", "--scheme", scheme, "--encrypt")  # nothing is asked: the variable has it
+    monkeypatch.setenv("VFLFAST_KEY_PASSPHRASE", "short")
+    assert "8 characters" in refused("keygen", "--out", tmp_path / "third.key", "--scheme", scheme, "--encrypt")

@@ -16,7 +16,7 @@ from support.overflows import overflow_case, prove
 
 from vflfast.crypto import codec
 from vflfast.crypto import limbs as lm
-from vflfast.crypto.codec import SlotPlan
+from vflfast.crypto.slots import SlotPlan
 from vflfast.errors import BoundError, CheckError, InputError
 from vflfast.params import CHECK_WEIGHT_BITS
 

@@ -14,10 +14,10 @@ from support.moduli import each_backend
 from support.tables import dense
 
 from vflfast.crypto import backend as be
+from vflfast.crypto.arrays import CipherArray
 from vflfast.crypto.blocks import BlockPlan
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.private import PrivateKey
-from vflfast.crypto.vector import CipherVector
 from vflfast.errors import BoundError, InputError
 from vflfast.params import MAX_COLUMN_VALUE
 
@@ -94,7 +94,7 @@ def test_products_of_every_shape_on_every_backend_and_thread_count(name: str, ke
         columns, total = matrix.product(key.public.parse(wire, frac_bits=0, bound=1 << 28))
         assert key.decrypt(columns).tolist() == (dense(matrix).T @ g).tolist(), where
         assert key.decrypt(total).tolist() == [g.sum()], where
-        stored[where] = key.public.context.store(CipherVector.concatenate([columns, total]).vector).tobytes()
+        stored[where] = key.public.context.store(CipherArray.concatenate([columns, total]).vector).tobytes()
     assert len(set(stored.values())) == 1  # the ciphertexts themselves agree, bit for bit
 
 
@@ -137,7 +137,7 @@ def test_a_product_that_could_wrap_is_refused(key_of: KeyOf) -> None:
     matrix, n = CodedMatrix.from_integers([[3], [-4]]), key.public.n
     c = key.public.encrypt([1, 1])
     for bound, fits in ((n // 2 // 7, True), (n // 2 // 7 + 1, False)):
-        vector = CipherVector(key.public, c.vector, 0, bound)
+        vector = CipherArray(key.public, c.vector, 0, bound)
         if fits:
             matrix.product(vector)
             continue
@@ -146,7 +146,7 @@ def test_a_product_that_could_wrap_is_refused(key_of: KeyOf) -> None:
         assert caught.value.argument == "bound"
     zeros = CodedMatrix.from_integers(np.zeros((2, 1), dtype=int))
     with pytest.raises(BoundError):  # the columns are zero, but Σg could wrap
-        zeros.product(CipherVector(key.public, c.vector, 0, n // 4 + 1))
+        zeros.product(CipherArray(key.public, c.vector, 0, n // 4 + 1))
 
 
 # --- the matrix ---------------------------------------------------------------------------------------------------------

@@ -160,8 +160,9 @@ class Plain:
     def check_bound(self, bound: int) -> None:
         pass
 
-    def __len__(self) -> int:
-        return len(self.vector)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.vector),)
 
     def like(self, vector: Any, bound: int) -> Plain:
         return Plain(self.context, vector)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.arrays import CipherArray
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.opening import MaskedOpening
 from vflfast.crypto.paillier.private import PrivateKey, generate_keypair
 from vflfast.crypto.paillier.public import PublicKey
-from vflfast.crypto.vector import CipherVector
 from vflfast.errors import BoundError, CiphertextError, InputError, InvalidKeyError
 
 Case = tuple[Callable[[Any], object], str]
@@ -77,10 +77,10 @@ def test_keys(call: Callable[[Any], object], culprit: str, here: SimpleNamespace
 # --- encrypt -----------------------------------------------------------------------------------------------------------
 
 VALUES = [
-    None, "1", "nan", b"1", True, [True], [None], [1, None], ["1"], [1j], [math.nan], [1.0, math.inf], -math.inf, [[1, 2]], [[1], [1, 2]],
+    None, "1", "nan", b"1", True, [True], [None], [1, None], ["1"], [1j], [math.nan], [1.0, math.inf], -math.inf, [[1], [1, 2]],
     {1: 2}, [1.5, None], np.array([1.5], dtype=object), np.array([np.int64(3)], dtype=object), np.array([True]),
     np.array([1], dtype="timedelta64[s]"), np.array(["2020-01-01"], dtype="datetime64[D]"), np.array([(1, 2)], dtype="i4,i4"),
-    np.ma.masked_array([1, 2], mask=[True, False]), np.zeros((0, 3)), np.zeros((1, 1)), object(), np.array([math.nan], dtype=">f4"),
+    np.ma.masked_array([1, 2], mask=[True, False]), object(), np.array([math.nan], dtype=">f4"),
     np.array([1 + 0j]),
 ]  # fmt: skip
 
@@ -92,12 +92,11 @@ def test_values_that_are_no_numbers(values: Any, here: SimpleNamespace) -> None:
 
 
 ENCRYPT: list[Case] = [
-    (lambda h: h.public.encrypt([1.5], frac_bits=41), "frac_bits"),
+    (lambda h: h.public.encrypt([1.5], frac_bits=4097), "frac_bits"),
     (lambda h: h.public.encrypt([1.5], frac_bits=-1), "frac_bits"),
     (lambda h: h.public.encrypt([1.5], frac_bits=8.0), "frac_bits"),
     (lambda h: h.public.encrypt([1.5], frac_bits=True), "frac_bits"),
     (lambda h: h.public.encrypt([1], frac_bits=False), "frac_bits"),
-    (lambda h: h.public.encrypt([1 << 80], frac_bits=3), "frac_bits"),
     (lambda h: h.public.encrypt([1 << 80], frac_bits="3"), "frac_bits"),
     (lambda h: h.public.encrypt([1.5], bound=1.0), "values"),
     (lambda h: h.public.encrypt([-2], bound=1), "values"),
@@ -112,13 +111,13 @@ ENCRYPT: list[Case] = [
     (lambda h: h.public.encrypt([1], bound=True), "bound"),
     (lambda h: h.public.encrypt([1], bound=h.n), "bound"),
     (lambda h: h.public.encrypt([h.n // 2 + 1]), "bound"),
-    (lambda h: h.public.encrypt([1e30]), "bound"),
+    (lambda h: h.public.encrypt([1e80]), "bound"),
     (lambda h: h.public.encrypt_encoded(np.array([1.0]), frac_bits=0, bound=5), "encoded"),
     (lambda h: h.public.encrypt_encoded(np.array([[1]]), frac_bits=0, bound=5), "encoded"),
     (lambda h: h.public.encrypt_encoded(np.array([True]), frac_bits=0, bound=5), "encoded"),
     (lambda h: h.public.encrypt_encoded(np.array([6]), frac_bits=0, bound=5), "encoded"),
     (lambda h: h.public.encrypt_encoded(np.array([-6], dtype=np.int8), frac_bits=0, bound=5), "encoded"),
-    (lambda h: h.public.encrypt_encoded(np.array([1]), frac_bits=99, bound=5), "frac_bits"),
+    (lambda h: h.public.encrypt_encoded(np.array([1]), frac_bits=4097, bound=5), "frac_bits"),
     (lambda h: h.public.encrypt_encoded(np.array([1]), frac_bits=0, bound=5.0), "bound"),
     (lambda h: h.public.rerandomize(None), "vector"),
     (lambda h: h.public.rerandomize(h.c.limbs), "vector"),
@@ -149,55 +148,72 @@ def test_short_and_odd_exponents_are_refused(alpha_bits: Any, key_of: Callable[[
 # --- arithmetic --------------------------------------------------------------------------------------------------------
 
 ARITHMETIC: list[Case] = [
-    (lambda h: h.c * 1.5, "factor"),
-    (lambda h: 2.0 * h.c, "factor"),
-    (lambda h: h.c * np.float64(2), "factor"),
-    (lambda h: np.float32(2) * h.c, "factor"),
     (lambda h: h.c * True, "factor"),
     (lambda h: h.c * None, "factor"),
     (lambda h: h.c * "2", "factor"),
     (lambda h: h.c * [1, 2], "factor"),
-    (lambda h: h.c * np.ones((3, 1), dtype=int), "factor"),
-    (lambda h: h.c * [1.0, 2.0, 3.0], "factor"),
     (lambda h: h.c * [1, 2, None], "factor"),
     (lambda h: h.c * np.ma.masked_array([1, 2, 3], mask=[0, 1, 0]), "factor"),
     (lambda h: h.c * h.n, "bound"),
     (lambda h: h.c * (h.n // 6 + 1), "bound"),
-    (lambda h: h.c + 0.5, "other"),
     (lambda h: h.c + True, "other"),
     (lambda h: h.c + None, "other"),
     (lambda h: h.c + np.arange(2), "other"),
-    (lambda h: h.c - np.ones((3, 3), dtype=int), "other"),
     (lambda h: h.c + [h.n // 2] * 3, "bound"),
     (lambda h: h.real + np.ones(2), "other"),
     (lambda h: h.real + math.nan, "other"),
     (lambda h: h.real - math.inf, "other"),
     (lambda h: h.real + np.array([1.0, None, 2.0]), "other"),
-    (lambda h: h.real + 1e30, "other"),
     (lambda h: h.real + True, "other"),
     (lambda h: h.real + "1", "other"),
     (lambda h: h.real + np.ma.masked_array([1.0, 2.0, 3.0], mask=[0, 1, 0]), "other"),
-    (lambda h: h.c + h.real, "vector"),  # scales differ
     (lambda h: h.c + h.foreign, "vector"),
     (lambda h: h.c - h.foreign, "vector"),
     (lambda h: h.c + h.c[:2], "other"),
-    (lambda h: h.c[:1] + h.c, "other"),
-    (lambda h: CipherVector.concatenate([h.c, h.real]), "vector"),
-    (lambda h: CipherVector.concatenate([h.c, h.foreign]), "vector"),
-    (lambda h: CipherVector.concatenate([]), "vectors"),
-    (lambda h: h.c[:0].sum(), "vector"),
-    (lambda h: np.ones((2, 3)) @ h.c, "matrix"),
-    (lambda h: np.ones((2, 4), dtype=int) @ h.c, "vector"),
-    (lambda h: np.array([[0, 1, 300]]) @ h.c, "matrix"),
+    (lambda h: CipherArray.concatenate([h.c, h.foreign]), "vector"),
+    (lambda h: CipherArray.concatenate([]), "arrays"),
+    (lambda h: CipherArray.concatenate([h.c, h.c.reshape(1, 3)]), "arrays"),
+    (lambda h: CipherArray.concatenate([h.c, [1, 2, 3]]), "arrays"),
+    (lambda h: CipherArray.stack([h.c, h.c[:2]]), "arrays"),
+    (lambda h: CipherArray.stack([h.c, h.c], axis=5), "axis"),
+    (lambda h: np.concatenate([h.c, h.foreign]), "vector"),
+    (lambda h: h.c.sum(axis=1), "axis"),
+    (lambda h: h.c.sum(axis=(0, 0)), "axis"),
+    (lambda h: h.c.sum(axis="0"), "axis"),
+    (lambda h: h.c.reshape(2, 2), "shape"),
+    (lambda h: h.c.reshape("3"), "shape"),
+    (lambda h: h.c.transpose(1), "axes"),
+    (lambda h: h.c.squeeze(0), "axis"),
+    (lambda h: np.tile(h.c, "2"), "array"),
+    (lambda h: h.c / 0, "divisor"),
+    (lambda h: h.c / [1, 0, 2], "divisor"),
+    (lambda h: h.c / None, "divisor"),
+    (lambda h: h.c / True, "divisor"),
+    (lambda h: h.c * 1e-9, "factor"),
+    (lambda h: h.c + 1e-9, "other"),
+    (lambda h: h.c.multiply(0.5, frac_bits=-1), "frac_bits"),
+    (lambda h: h.real.at_scale(3), "frac_bits"),
+    (lambda h: h.c * 1e80, "bound"),
+    (lambda h: h.public.encrypt([1e-9]), "values"),
+    (lambda h: h.public.encrypt([0.0, -5e-324]), "values"),
+    (lambda h: np.full((2, 3), 1e-9) @ h.c, "matrix"),
+    (lambda h: np.full((2, 3), math.nan) @ h.c, "matrix"),
+    (lambda h: np.ones((2, 2, 3)) @ h.c, "matrix"),
+    (lambda h: h.c @ np.ones((2, 3)), "array"),
+    (lambda h: h.c @ np.zeros((3, 0)), "matrix"),
+    (lambda h: np.eye(3) @ h.c.reshape(3, 1, 1), "array"),
+    (lambda h: h.c[:0].sum(), "array"),
+    (lambda h: h.c.reshape(1, 3)[:0].sum(axis=0), "array"),
+    (lambda h: np.ones((2, 4), dtype=int) @ h.c, "array"),
     (lambda h: np.zeros((0, 3), dtype=int) @ h.c, "matrix"),
     (lambda h: [[1, 2, 3], [1, 2]] @ h.c, "matrix"),
     (lambda h: CodedMatrix(np.zeros((1, 4), dtype=np.uint8)).T @ h.c, "vector"),
     (lambda h: CodedMatrix(np.zeros((1, 3), dtype=np.uint8)).T @ np.ones(3), "vector"),
-    (lambda h: CipherVector(h.public, h.c.vector, 0, h.n), "bound"),
-    (lambda h: CipherVector(h.public, h.c.vector, 0, -1), "bound"),
-    (lambda h: CipherVector(h.public, h.c.vector, 0, 1.0), "bound"),  # type: ignore[arg-type]
-    (lambda h: CipherVector(h.public, h.c.vector, 0, h.n // 2).sum(), "bound"),
-    (lambda h: CipherVector(h.public, h.c.vector, 0, h.n // 2) + h.c, "bound"),
+    (lambda h: CipherArray(h.public, h.c.vector, 0, h.n), "bound"),
+    (lambda h: CipherArray(h.public, h.c.vector, 0, -1), "bound"),
+    (lambda h: CipherArray(h.public, h.c.vector, 0, 1.0), "bound"),  # type: ignore[arg-type]
+    (lambda h: CipherArray(h.public, h.c.vector, 0, h.n // 2).sum(), "bound"),
+    (lambda h: CipherArray(h.public, h.c.vector, 0, h.n // 2) + h.c, "bound"),
 ]
 
 
@@ -217,8 +233,14 @@ NO_SUCH_OPERATION: list[Callable[[Any], object]] = [
     lambda h: float(h.c[0]),
     lambda h: int(h.c[0]),
     lambda h: h.c @ h.c,
-    lambda h: h.c @ np.eye(3, dtype=int),
-    lambda h: h.c / 2,
+    lambda h: h.c / h.c,
+    lambda h: 1 / h.c,
+    lambda h: h.c // 2,
+    lambda h: h.c % 2,
+    lambda h: len(h.c[0]),
+    lambda h: list(h.c[0]),
+    lambda h: np.cumsum(h.c),
+    lambda h: np.matmul(h.c, [1, 2, 3]),
     lambda h: h.c**2,
     lambda h: hash(h.c),
     lambda h: {h.c},
@@ -286,7 +308,7 @@ def test_what_is_declared_is_examined_before_the_ciphertexts(here: SimpleNamespa
     """No work is done for a vector that is refused in any case."""
     bad = np.zeros_like(here.c.limbs)
     refused(lambda h: h.public.parse(bad, frac_bits=0, bound=-1), "bound", here)
-    refused(lambda h: h.public.parse(bad, frac_bits=41, bound=1), "frac_bits", here)
+    refused(lambda h: h.public.parse(bad, frac_bits=4097, bound=1), "frac_bits", here)
     refused(lambda h: h.public.parse(bad, frac_bits=0, bound=1), "ciphertexts", here, CiphertextError)
 
 
@@ -333,7 +355,7 @@ def test_received_arrays_of_any_layout_are_read_right(layout: str, here: SimpleN
 
 @pytest.mark.parametrize(
     ("frac_bits", "bound", "culprit"),
-    [(-1, 1, "frac_bits"), (41, 1, "frac_bits"), (True, 1, "frac_bits"), (None, 1, "frac_bits"), (0, -1, "bound"), (0, None, "bound"),
+    [(-1, 1, "frac_bits"), (4097, 1, "frac_bits"), (True, 1, "frac_bits"), (None, 1, "frac_bits"), (0, -1, "bound"), (0, None, "bound"),
      (0, 1.0, "bound"), (0, True, "bound"), (0, 1 << 255, "bound")],
 )  # fmt: skip
 def test_what_is_declared_of_received_ciphertexts(frac_bits: Any, bound: Any, culprit: str, here: SimpleNamespace) -> None:

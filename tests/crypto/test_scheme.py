@@ -11,9 +11,9 @@ import pytest
 
 from vflfast.crypto import backend as be
 from vflfast.crypto import scheme as interface
+from vflfast.crypto.arrays import CipherArray, WireArray
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.schemes import SCHEMES, scheme
-from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.errors import CheckError, InputError, VflError
 
 BITS = {"paillier": 512, "elgamal": 256}
@@ -27,7 +27,7 @@ def private(request: pytest.FixtureRequest) -> interface.Private:
 
 
 @pytest.fixture
-def encrypted(private: interface.Private) -> WireVector:
+def encrypted(private: interface.Private) -> WireArray:
     return private.public.encrypt_encoded(np.array(VALUES), frac_bits=0, bound=BOUND)
 
 
@@ -50,7 +50,7 @@ def test_a_key_has_everything_that_the_interface_names(private: interface.Privat
 # --- opening of sums ------------------------------------------------------------------------------------------------
 
 
-def opened(private: interface.Private, values: CipherVector) -> list[int]:
+def opened(private: interface.Private, values: CipherArray) -> list[int]:
     """What the owner of the values gets, over the wire and back."""
     opening = private.public.opening(values)
     assert len(opening.request) == private.public.opening_size(len(values), values.bound)
@@ -58,14 +58,14 @@ def opened(private: interface.Private, values: CipherVector) -> list[int]:
     return opening.open(private.answer(request))
 
 
-def test_sums_are_opened(private: interface.Private, encrypted: WireVector) -> None:
+def test_sums_are_opened(private: interface.Private, encrypted: WireArray) -> None:
     assert opened(private, encrypted) == VALUES
     matrix = CodedMatrix(np.arange(8, dtype=np.uint8).reshape(1, 8) % 3, [3])
-    sums = CipherVector.concatenate(matrix.product(encrypted))
+    sums = CipherArray.concatenate(matrix.product(encrypted))
     assert opened(private, sums) == [sum(v * (i % 3) for i, v in enumerate(VALUES)), sum(VALUES)]
 
 
-def test_an_answer_serves_once_and_to_its_own_request(private: interface.Private, encrypted: WireVector) -> None:
+def test_an_answer_serves_once_and_to_its_own_request(private: interface.Private, encrypted: WireArray) -> None:
     first, second = private.public.opening(encrypted), private.public.opening(encrypted)
     answer = private.answer(private.public.parse_request(first.request.limbs))
     with pytest.raises(CheckError):
@@ -75,12 +75,12 @@ def test_an_answer_serves_once_and_to_its_own_request(private: interface.Private
         first.open(answer)
 
 
-def test_the_request_tells_the_holder_nothing(private: interface.Private, encrypted: WireVector) -> None:
+def test_the_request_tells_the_holder_nothing(private: interface.Private, encrypted: WireArray) -> None:
     answers = [private.answer(private.public.parse_request(private.public.opening(encrypted).request.limbs)).tobytes() for _ in range(20)]
     assert len(set(answers)) == 20
 
 
-def test_another_owner_opens_what_it_was_handed(private: interface.Private, encrypted: WireVector) -> None:
+def test_another_owner_opens_what_it_was_handed(private: interface.Private, encrypted: WireArray) -> None:
     secret = b"s" * 32
     handed = private.public.hand_over(encrypted, BOUND, secret)
     opening = private.public.opening_of(handed.limbs, len(VALUES), BOUND, secret)
@@ -137,7 +137,7 @@ def test_an_announced_key_is_the_public_half(private: interface.Private) -> None
             one.receive(*wrong, test_sizes=True)
 
 
-def test_rows_are_joined(private: interface.Private, encrypted: WireVector) -> None:
+def test_rows_are_joined(private: interface.Private, encrypted: WireArray) -> None:
     if private.public.key_bits == BITS["elgamal"]:
         with pytest.raises(InputError, match="small numbers only"):
             private.public.join_rows([encrypted, encrypted], 30, BOUND << 31)

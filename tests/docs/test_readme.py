@@ -74,8 +74,9 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
 def test_the_library_snippet(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(blocks("python")[0], "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == str(2 * np.array([0.5, -1.25, 3.0, 2.0]) + np.array([1.0, 1.0, 1.0, -4.0]))
-    assert printed[1] == printed[2] == str(np.array([14.75, 8.0, 1.25]))
+    x, matrix = np.array([[0.5, -1.25], [3.0, 2.0]]), np.array([[0.25, 2.0], [-1.5, 0.0], [4.0, 1.0]])
+    shown = [*str(x * 0.5 + 1).splitlines(), str(x.mean(axis=0)), *2 * str(matrix @ x).splitlines()]
+    assert printed == shown
 
 
 def test_the_training_snippet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,7 +202,7 @@ def test_what_the_readme_imports_is_public() -> None:
     used = set(re.findall(r"vflfast\.([A-Za-z_]+)", "".join(blocks("python"))))
     assert used
     assert used <= set(vflfast.__all__)
-    for name in ("table_from_frame", "WireVector"):
+    for name in ("table_from_frame", "WireArray"):
         assert name in README
         assert name in vflfast.__all__
 

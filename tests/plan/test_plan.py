@@ -19,10 +19,11 @@ from vflfast.jobs import job as jobs
 from vflfast.jobs import jobfile
 from vflfast.jobs.progress import StageClock
 from vflfast.plan.apart import Link
+from vflfast.plan.forms import form_of
 from vflfast.plan.predict import Prediction, expected_rounds, packings, predict
 from vflfast.plan.run import read_shape, side_by_side
 from vflfast.plan.shape import flat_shape, job_shape
-from vflfast.plan.wire import opening_plan, traffic
+from vflfast.plan.wire import gradient_opening, traffic
 from vflfast.plan.work import Work
 from vflfast.protocol.gradient import gradient_bound
 from vflfast.protocol.settings import Settings
@@ -99,7 +100,7 @@ def test_openings_have_the_size_that_the_protocol_gives_them(folder: Path) -> No
     for party, inputs in zip(shape.parties, ready.inputs, strict=True):
         bound = gradient_bound(job.settings, inputs.matrix.n_rows, inputs.matrix.largest, 3)
         size = arbiter.public.opening_size(inputs.matrix.n_columns + 1, bound)
-        assert opening_plan(shape, party).n_plaintexts == size
+        assert form_of(job.settings).opening(*gradient_opening(shape, party)) == (size, 128, size, 64)
         assert party.n_columns == inputs.matrix.n_columns
         assert party.class_counts.tolist() == (inputs.matrix.codes.max(axis=1) + 1).tolist()
         assert party.modal_shares == pytest.approx(inputs.matrix.class_rows.max(axis=1) / inputs.matrix.n_rows)

@@ -12,8 +12,8 @@ from support.runs import Change, Parties, listen, parties, private_key, replace,
 from support.simulator import MemoryJournal
 
 from vflfast.binning.woe import LARGEST_WOE, weight_of_evidence
+from vflfast.crypto.arrays import CipherArray
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.crypto.vector import CipherVector
 from vflfast.errors import InputError, LeakageGuardError, ProtocolError
 from vflfast.protocol import messages as ms
 from vflfast.protocol import woe
@@ -217,8 +217,8 @@ def test_sums_of_other_labels_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> 
     """A host that puts the first customer's label in everybody's place: each sum fits its class."""
     honest = woe._class_sums
 
-    def lying(matrix: CodedMatrix, rows: np.ndarray, labels: CipherVector) -> CipherVector:
-        return honest(matrix, rows, CipherVector(labels.public, labels.vector[np.zeros(len(labels), dtype=int)], 0, 1))
+    def lying(matrix: CodedMatrix, rows: np.ndarray, labels: CipherArray) -> CipherArray:
+        return honest(matrix, rows, CipherArray(labels.public, labels.vector[np.zeros(len(labels), dtype=int)], 0, 1))
 
     monkeypatch.setattr(woe, "_class_sums", lying)
     with pytest.raises(ProtocolError, match="do not add up to all positives") as caught:

@@ -9,7 +9,7 @@ import pytest
 from support.runs import private_key, settings
 
 from vflfast.crypto import limbs as lm
-from vflfast.crypto.codec import SlotPlan
+from vflfast.crypto.slots import SlotPlan
 from vflfast.errors import InputError
 from vflfast.learn.scoring import Norm, calibrate, classify, combine
 from vflfast.protocol import messages as ms

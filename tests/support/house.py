@@ -18,7 +18,7 @@ UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marsha
 LINE_CAP = 400
 VECTOR_KERNELS = {"csrc/paillier/pair_ifma.cpp"}  # one formula over registers after the other: nothing to cut at
 # Above crypto/ a scheme is named where a person chooses a key file, and where its costs are predicted.
-NAMES_A_SCHEME = {"__init__.py", "cli/tools.py", "plan/work.py", "plan/wire.py"}
+NAMES_A_SCHEME = {"__init__.py", "cli/tools.py", "plan/forms.py", "plan/points.py", "plan/work.py"}
 
 Rule = Callable[[Path], Iterator[str]]
 

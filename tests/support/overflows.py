@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 
-from vflfast.crypto.codec import SlotPlan
+from vflfast.crypto.slots import SlotPlan
 from vflfast.errors import CheckError
 from vflfast.params import CHECK_WEIGHT_BITS
 

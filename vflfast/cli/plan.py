@@ -86,12 +86,17 @@ def parse_link(text: str) -> Link:
     return Link(float(match[1]) * UNITS[match[2]] / 8, delay)
 
 
+def _key(shape: RunShape) -> str:
+    settings = shape.settings
+    return "ElGamal over ristretto255" if settings.scheme == "elgamal" else f"{settings.key_bits}-bit key"
+
+
 def print_prediction(shape: RunShape, prediction: Prediction) -> None:
     """Show a prediction, for people."""
     from ..jobs.progress import duration
 
     columns = " + ".join(f"{party.n_columns:,}" for party in shape.parties)
-    click.echo(f"{shape.n_rows:,} rows × {columns} columns, {shape.settings.key_bits}-bit key, "
+    click.echo(f"{shape.n_rows:,} rows × {columns} columns, {_key(shape)}, "
                f"{prediction.kernel} arithmetic on {prediction.threads} threads")  # fmt: skip
     click.echo(f"rounds    {prediction.rounds} expected ({prediction.least_rounds} at least, {shape.settings.last_round} at most)")
     click.echo(f"time      {duration(prediction.seconds)} in one process here, {prediction.round_seconds:.2f} s a round")

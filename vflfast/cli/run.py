@@ -147,8 +147,7 @@ def train(
     finally:
         progress.close()
     summary = evaluation.summary(trained, evaluated, progress)
-    if prediction is not None:
-        summary["plan"] = planned.side_by_side(prediction, summary)
+    summary["plan"] = planned.side_by_side(prediction, summary)
     if report:
         page.write(report, data.run_report(summary, trained))
     if as_json:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 
 from .. import __version__
 from ..errors import InputError
+from ..params import PASSPHRASE_VARIABLE
 from .common import json_option, reports_errors
 
 
@@ -18,20 +20,28 @@ from .common import json_option, reports_errors
     "--scheme", "name", type=click.Choice(["paillier", "elgamal"]), default="paillier", show_default=True, help="Encryption of the runs."
 )
 @click.option("--key-bits", type=int, help="Of paillier: 2048 (default), 3072 or 4096.")
+@click.option("--encrypt", is_flag=True, help="Encrypt the file under a passphrase: asked for, or of VFLFAST_KEY_PASSPHRASE.")
 @json_option
 @reports_errors
-def keygen(out: Path, name: str, key_bits: int | None, as_json: bool) -> None:
+def keygen(out: Path, name: str, key_bits: int | None, encrypt: bool, as_json: bool) -> None:
     """Make the arbiter's key. Without one, every session makes its own, which is safer.
 
     \b
     vflfast keygen --out arbiter.key --key-bits 3072
+
+    A run reads the passphrase of an encrypted file from VFLFAST_KEY_PASSPHRASE.
     """  # noqa: D301
     from ..crypto.schemes import SCHEMES, generate_keypair
 
     key = generate_keypair(key_bits, scheme=name)  # type: ignore[call-overload]
-    SCHEMES[name].save(out, key)
+    SCHEMES[name].save(out, key, passphrase=_passphrase() if encrypt else None)
     facts = {"file": str(out), "scheme": name, "key_bits": key.public.key_bits, "fingerprint": key.public.fingerprint}
     click.echo(json.dumps(facts) if as_json else f"{facts['key_bits']}-bit key {facts['fingerprint']} written to {out}")
+
+
+def _passphrase() -> str:
+    given = os.environ.get(PASSPHRASE_VARIABLE)
+    return given or str(click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True))
 
 
 @click.command()

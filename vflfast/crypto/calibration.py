@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 import gmpy2
 import numpy as np
@@ -23,9 +24,9 @@ from .. import __version__
 from . import backend as be
 from . import limbs as lm
 from .blocks import BlockCosts
-from .context import Block, PublicContext, Seconds, Vector
+from .context import Block, Context, PublicContext, Seconds, Vector
 
-RATES_VERSION = 2
+RATES_VERSION = 3
 MOST_MICROSECONDS = 1e12  # of any step: no machine takes longer
 SAMPLE_SECONDS = 0.02  # of one sample of one kernel
 PRIMES_BELOW = {2048: (105, 1397), 3072: (3453, 4977), 4096: (1557, 7437)}  # 2^(bits/2) minus each is a prime that is 3 modulo 4
@@ -88,17 +89,26 @@ class Rates:
         )
 
 
+Kind = TypeVar("Kind", bound=Rates)
+
+
 def rates(key_bits: int) -> Rates:
     """Return this machine's rates for the kernel in use: from the cache folder, else measured now and kept there.
 
     A file that cannot be read or is not of this kernel, processor, thread count and version counts as none, and so do rates of a time
     when the machine was faster or slower than it is now, as it is when other work shares it.
     """
-    path = _cache_file(key_bits)
-    found = _read(path, key_bits)
-    if found is None or abs(math.log(_insertion(key_bits) / found.insert_near)) > DRIFT:
-        found = measure(key_bits)
-        _write(path, found)
+    return kept(key_bits, "paillier", Rates, lambda: measure(key_bits), lambda: _insertion(key_bits))
+
+
+def kept(key_bits: int, scheme: str, kind: type[Kind], measured: Callable[[], Kind], insertion: Callable[[], float]) -> Kind:
+    """Return the rates of a scheme that are kept, or measured now and kept: `rates` says when; `insertion` is the step that is compared."""
+    machine = _machine(key_bits, scheme)
+    path = _cache_file(machine)
+    found = _read(path, machine, kind)
+    if found is None or abs(math.log(insertion() / found.insert_near)) > DRIFT:
+        found = measured()
+        _write(path, machine, found)
     return found
 
 
@@ -122,22 +132,22 @@ def measure(key_bits: int) -> Rates:
     message = bytes(1 << 20)
     return Rates(
         backend.name, key_bits, be.threads(), backend.lanes, entry, bit,
-        load=_each(lambda: context.load(wire), len(wire)),
-        store=_each(lambda: context.store(rows), len(rows)),
-        add_plain=_each(lambda: context.add_plain(rows, plain), len(rows)),
-        multiply=_each(lambda: context.multiply(rows, rows), len(rows)),
+        load=each(lambda: context.load(wire), len(wire)),
+        store=each(lambda: context.store(rows), len(rows)),
+        add_plain=each(lambda: context.add_plain(rows, plain), len(rows)),
+        multiply=each(lambda: context.multiply(rows, rows), len(rows)),
         logarithm=logarithm, insert_near=insert_near, insert_far=insert_far, collapse=collapse,
-        decrypt=_each(lambda: private.decrypt(few), len(few)),
-        digest=_each(lambda: hashlib.sha256(bytearray(message)).digest(), len(message)),
-        flop=_each(lambda: block @ block.T, 2048 * 512**2),
+        decrypt=each(lambda: private.decrypt(few), len(few)),
+        digest=each(lambda: hashlib.sha256(bytearray(message)).digest(), len(message)),
+        flop=each(lambda: block @ block.T, 2048 * 512**2),
     )  # fmt: skip
 
 
-def _each(call: Callable[[], object], items: int) -> float:
-    """Least microseconds an item, over samples of `SAMPLE_SECONDS` each."""
+def each(call: Callable[[], object], items: int, repeats: int | None = None) -> float:
+    """Return the least microseconds an item, over samples of `SAMPLE_SECONDS` each, or of so many calls."""
     start = time.perf_counter()
     call()
-    repeats = max(1, math.ceil(SAMPLE_SECONDS / max(time.perf_counter() - start, 1e-7)))
+    repeats = repeats or max(1, math.ceil(SAMPLE_SECONDS / max(time.perf_counter() - start, 1e-7)))
     samples = []
     for _ in range(SAMPLES):
         start = time.perf_counter()
@@ -156,13 +166,13 @@ def _encryption_rates(context: PublicContext, rows: Vector) -> tuple[float, floa
     entry = (time.perf_counter() - start) / (TABLE_BITS // TABLE_WINDOW * ((1 << TABLE_WINDOW) - 1)) * 1e6
     some = rows[: ROWS // 2 if tabled else ROWS // 16]
     exponents = lm.random_limbs(len(some), TABLE_BITS)
-    return entry if tabled else 0.0, _each(lambda: table.encrypt(some, None, exponents), len(some)) / TABLE_BITS
+    return entry if tabled else 0.0, each(lambda: table.encrypt(some, None, exponents), len(some)) / TABLE_BITS
 
 
 def _insertion(key_bits: int) -> float:
     """Microseconds of an insertion, as `Rates.insert_near`."""
     context, wire = _random_ciphertexts(key_bits)
-    return _one_product(context, context.load(wire), NEAR_CLASSES, be.current().lanes)[1]
+    return one_product(context, context.load(wire), NEAR_CLASSES, be.current().lanes)[1]
 
 
 def _random_ciphertexts(key_bits: int) -> tuple[PublicContext, lm.Limbs]:
@@ -174,13 +184,13 @@ def _random_ciphertexts(key_bits: int) -> tuple[PublicContext, lm.Limbs]:
 
 def _product_rates(context: PublicContext, rows: Vector, lanes: int) -> tuple[float, float, float, float]:
     """A logarithm, an insertion near and far, a used bucket's collapse."""
-    logarithm, near, collapse = _one_product(context, rows, NEAR_CLASSES, lanes)
-    _, far, _ = _one_product(context, rows, FAR_CLASSES, lanes)
+    logarithm, near, collapse = one_product(context, rows, NEAR_CLASSES, lanes)
+    _, far, _ = one_product(context, rows, FAR_CLASSES, lanes)
     return logarithm, near, far, collapse
 
 
-def _one_product(context: PublicContext, rows: Vector, classes: tuple[int, ...], lanes: int) -> tuple[float, float, float]:
-    """Logarithm, insertion and collapse in products of as many dense blocks as keep every thread and lane busy."""
+def one_product(context: Context, rows: Vector, classes: tuple[int, ...], lanes: int) -> tuple[float, float, float]:
+    """Return the logarithm, insertion and collapse in products of as many dense blocks as keep every thread and lane busy."""
     buckets = math.prod(classes)
     n_rows = buckets * ROWS_A_BUCKET
     n_blocks = lanes * be.threads() if be.current().name != "gmpy2" else 1
@@ -213,7 +223,7 @@ def _primes(key_bits: int) -> tuple[int, int]:
     return first, int(gmpy2.next_prime(first))
 
 
-def _machine(key_bits: int) -> dict[str, object]:
+def _machine(key_bits: int, scheme: str) -> dict[str, object]:
     """What rates hold for; a file about anything else is none."""
     return {
         "format": "vflfast rates",
@@ -222,6 +232,7 @@ def _machine(key_bits: int) -> dict[str, object]:
         "processor": _processor(),
         "kernel": be.current().name,
         "threads": be.threads(),
+        "scheme": scheme,
         "key_bits": key_bits,
     }
 
@@ -235,38 +246,38 @@ def _processor() -> str:
     return f"{platform.machine()} {names[0] if names else platform.processor()}"
 
 
-def _cache_file(key_bits: int) -> Path:
-    digest = hashlib.sha256(json.dumps(_machine(key_bits), sort_keys=True).encode()).hexdigest()[:16]
-    return cache_folder() / f"rates-{be.current().name}-{key_bits}-{digest}.json"
+def _cache_file(machine: dict[str, object]) -> Path:
+    digest = hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:16]
+    return cache_folder() / f"rates-{machine['kernel']}-{machine['key_bits']}-{digest}.json"
 
 
-def _read(path: Path, key_bits: int) -> Rates | None:
+def _read(path: Path, machine: dict[str, object], kind: type[Kind]) -> Kind | None:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-        if saved["machine"] != _machine(key_bits) or set(saved["rates"]) != {field.name for field in fields(Rates)}:
+        if saved["machine"] != machine or set(saved["rates"]) != {field.name for field in fields(kind)}:
             return None
-        found = Rates(**saved["rates"])
+        found = kind(**saved["rates"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return found if _plausible(found, key_bits) else None
+    return found if _plausible(found, machine["key_bits"]) else None
 
 
-def _plausible(found: Rates, key_bits: int) -> bool:
+def _plausible(found: Rates, key_bits: object) -> bool:
     known = (found.kernel, found.key_bits, found.threads, found.lanes)
     if known != (be.current().name, key_bits, be.threads(), be.current().lanes):
         return False
-    measured = [getattr(found, field.name) for field in fields(Rates)][len(known) :]
+    measured = [getattr(found, field.name) for field in fields(found)][len(known) :]
     if any(isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < MOST_MICROSECONDS for rate in measured):
         return False
     return min(found.insert_near, found.insert_far, found.multiply, found.decrypt) > 0
 
 
-def _write(path: Path, found: Rates) -> None:
+def _write(path: Path, machine: dict[str, object], found: Rates) -> None:
     """Keep the rates, whole or not at all; a folder that cannot be written only means measuring again."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"machine": _machine(found.key_bits), "rates": asdict(found)}, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps({"machine": machine, "rates": asdict(found)}, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError:
         return

@@ -1,4 +1,4 @@
-"""Fixed point and packing: the one place where floats become integers, and where slots are proved wide enough.
+"""Fixed point: the one place where floats become integers.
 
 Source: crypto-core §5. A float x is encoded as round(x·2^frac_bits); a negative integer v stands in Z_n as n + v.
 """
@@ -6,19 +6,23 @@ Source: crypto-core §5. A float x is encoded as round(x·2^frac_bits); a negati
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import sys
+import warnings
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BoundError, CheckError, InputError
-from ..params import MAX_FRAC_BITS
+from ..errors import BoundError, CheckError, InputError, PrecisionWarning
+from ..params import MAX_FRAC_BITS, MAX_SCALE_BITS
 from . import limbs as lm
 from .limbs import Limbs
 
 Ints = npt.NDArray[np.int64]
 INT64_BOUND = (1 << 63) - 1
+LOSSLESS_BITS = 9  # a number of at least 2^9 units of its scale is rounded by at most a thousandth of its value
+MAX_RELATIVE_LOSS = 2.0**-10  # of a number's value before it is warned about: "0.1 %"
 
 
 def encode(values: npt.ArrayLike, frac_bits: int, bound: float, name: str = "values") -> Ints:
@@ -31,7 +35,7 @@ def encode(values: npt.ArrayLike, frac_bits: int, bound: float, name: str = "val
     BoundError
         Some |x| is above `bound`, or the scaled bound does not fit int64.
     """
-    check_frac_bits(frac_bits)
+    check_frac_bits(frac_bits, MAX_FRAC_BITS)
     array = as_array(name, values)
     if array.dtype.kind not in "fiu":
         raise InputError(name, f"must hold real numbers, not {array.dtype}")
@@ -49,49 +53,120 @@ def encode(values: npt.ArrayLike, frac_bits: int, bound: float, name: str = "val
     return np.rint(array * 2.0**frac_bits).astype(np.int64)
 
 
+def numbers(name: str, values: npt.ArrayLike, frac_bits: int | None, default_bits: int) -> tuple[npt.NDArray[Any], int]:
+    """Return real numbers as whole numbers, shape as given, and their fraction bits.
+
+    Integers are exact and have no fraction bits unless `frac_bits` is given; floats have `default_bits` if none are given.
+
+    Raises
+    ------
+    InputError
+        Not real numbers, NaN or infinite, or nonzero numbers that would all become 0.
+
+    Warns
+    -----
+    PrecisionWarning
+        Some number loses more than `MAX_RELATIVE_LOSS` of its value.
+    """
+    array = as_array(name, values)
+    if array.dtype.kind not in "fiuO":
+        raise InputError(name, f"must hold real numbers, not {array.dtype}")
+    bits = frac_bits if frac_bits is not None else (default_bits if array.dtype.kind == "f" else 0)
+    check_frac_bits(bits)
+    if array.dtype.kind == "f":
+        return _fixed_point(name, array.astype(np.float64), bits), bits
+    return shifted(whole_numbers(name, array), bits), bits
+
+
 def encodable(
     values: npt.ArrayLike, frac_bits: int | None, bound: float | None, default_bits: int
 ) -> tuple[npt.NDArray[Any], int, int]:
-    """Return numbers to encrypt as whole numbers, shape (count,), their fraction bits, and a bound of their magnitude.
+    """Return numbers to encrypt as whole numbers, shape as given, their fraction bits, and a bound of their magnitude.
 
-    Integers are exact unless `frac_bits` is given; other numbers have `default_bits` fraction bits if none are given. Without `bound` it is
-    the largest magnitude present.
+    As `numbers`; without `bound` it is the largest magnitude present.
 
     Raises
     ------
     InputError, BoundError
-        Not numbers, NaN, infinite, or above the bound.
+        As `numbers`; a number above the bound.
     """
-    array = np.atleast_1d(as_array("values", values))
-    if array.ndim > 1:
-        raise InputError("values", f"must have one dimension, not {array.ndim}")
-    if array.dtype.kind not in "fiuO":
-        raise InputError("values", f"must hold real numbers, not {array.dtype}")
-    if array.dtype == object or (array.dtype.kind in "iu" and not frac_bits):
-        return _whole(array, frac_bits, bound)
-    bits = default_bits if frac_bits is None else frac_bits
-    largest = np.abs(array[np.isfinite(array)]).max(initial=0).item()
-    limit = real_number("bound", bound) if bound is not None else largest or 1
-    return encode(array, bits, limit), bits, math.ceil(limit * (1 << bits))
+    array = as_array("values", values)
+    encoded, bits = numbers("values", array, frac_bits, default_bits)
+    if bound is None:
+        return encoded, bits, largest_magnitude(encoded) or 1 << bits
+    limit = real_number("bound", bound)
+    if limit < 0 or (limit == 0 and array.dtype.kind == "f"):
+        raise InputError("bound", "must be positive, or 0 for integers")
+    if array.size and max(array.max(), -array.min() if array.dtype.kind != "u" else 0) > limit:
+        raise BoundError("values", f"some magnitude is above the bound {bound}")
+    return encoded, bits, math.ceil(Fraction(limit) * (1 << bits))
 
 
-def _whole(array: npt.NDArray[Any], frac_bits: int | None, bound: float | None) -> tuple[npt.NDArray[Any], int, int]:
-    whole = whole_numbers("values", array)
-    if frac_bits is not None:
-        check_frac_bits(frac_bits)
-    if frac_bits:
-        raise InputError("frac_bits", "integers of arbitrary size are encrypted at 0 fraction bits")
-    largest = largest_magnitude(whole)
-    limit = max(largest, 1) if bound is None else int(real_number("bound", bound))
-    if limit < 0:
-        raise InputError("bound", "must be a non-negative whole number")
-    if largest > limit:
-        raise BoundError("values", f"some magnitude is above the bound {limit}")
-    return whole, 0, limit
+def declared(name: str, encoded: npt.NDArray[Any], frac_bits: int, bound: int) -> npt.NDArray[Any]:
+    """Return whole numbers at a declared scale, shape (count,), each |v| ≤ bound; InputError or BoundError otherwise."""
+    check_frac_bits(frac_bits)
+    whole = whole_numbers(name, encoded)
+    if whole.ndim != 1:
+        raise InputError(name, f"must have one dimension, not {whole.ndim}")
+    if largest_magnitude(whole) > bound:
+        raise BoundError(name, "some magnitude is above the declared bound")
+    return whole
+
+
+def _fixed_point(name: str, array: npt.NDArray[np.float64], frac_bits: int) -> npt.NDArray[Any]:
+    """Return round(x·2^frac_bits), half to even: int64 where all fit 62 bits, else Python integers."""
+    if not np.isfinite(array).all():
+        raise InputError(name, "holds NaN or infinity; missing values are a class of their own, not a number")
+    exponent = int(np.frexp(np.abs(array).max(initial=0.0))[1])  # the largest is below 2^exponent
+    if exponent + frac_bits <= 62:
+        encoded = np.rint(np.ldexp(array, frac_bits)).astype(np.int64)
+    else:
+        encoded = np.empty(array.shape, dtype=object)
+        encoded.ravel()[:] = [round(Fraction(x) * (1 << frac_bits)) for x in array.ravel().tolist()]
+    _check_loss(name, array, encoded, frac_bits)
+    return encoded
+
+
+def _check_loss(name: str, array: npt.NDArray[np.float64], encoded: npt.NDArray[Any], frac_bits: int) -> None:
+    """Say which numbers the scale is too coarse for."""
+    magnitudes = np.abs(array)
+    few = (magnitudes > 0) & (magnitudes < np.ldexp(1.0, LOSSLESS_BITS - frac_bits))  # others lose at most 2^-LOSSLESS_BITS / 2
+    if not few.any():
+        return
+    exact = np.ldexp(magnitudes[few], frac_bits)  # below 2^LOSSLESS_BITS, as what it is rounded to
+    lost = np.abs(np.abs(encoded[few].astype(np.float64)) - exact) > MAX_RELATIVE_LOSS * exact
+    if not lost.any():
+        return
+    wanted = LOSSLESS_BITS + 1 - int(np.frexp(magnitudes[few][lost].min())[1])
+    if not encoded.any():
+        raise InputError(name, f"all would become 0 at {frac_bits} fraction bits; frac_bits={wanted} keeps them to 0.1 %")
+    warnings.warn(
+        f"{name}: {int(lost.sum()):,} of {array.size:,} numbers lose more than 0.1 % of their value at {frac_bits} fraction bits; "
+        f"frac_bits={wanted} keeps them",
+        PrecisionWarning, stacklevel=find_caller(),
+    )  # fmt: skip
+
+
+def find_caller() -> int:
+    """Return the `stacklevel` of the first caller outside this package, for a warning that the calling function gives."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "vflfast":
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def shifted(whole: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
+    """Return whole numbers times 2^bits: int64 where they fit, else Python integers."""
+    if bits == 0 or (whole.dtype == np.int64 and largest_magnitude(whole) <= INT64_BOUND >> bits):
+        return whole << bits if bits else whole
+    return np.asarray(whole.astype(object) * (1 << bits), dtype=object)
 
 
 def decode(values: npt.NDArray[Any], frac_bits: int) -> npt.NDArray[np.float64]:
-    """Return integers over 2^frac_bits as float64."""
+    """Return integers over 2^frac_bits as float64, each the nearest."""
+    if values.dtype == object or frac_bits > 62:
+        wide = [int(v) / (1 << frac_bits) for v in values.ravel().tolist()]
+        return np.array(wide, dtype=np.float64).reshape(values.shape)
     return np.asarray(values / (1 << frac_bits), dtype=np.float64)
 
 
@@ -112,18 +187,16 @@ def as_array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def whole_numbers(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return whole numbers, shape (count,): int64 where all magnitudes are below 2^63, else Python integers.
+    """Return whole numbers, shape as given: int64 where all magnitudes are below 2^63, else Python integers.
 
     Raises
     ------
     InputError
         For anything else.
     """
-    array = np.atleast_1d(as_array(name, value))
-    if array.ndim != 1:
-        raise InputError(name, f"must have one dimension, not {array.ndim}")
+    array = as_array(name, value)
     if array.dtype == object:
-        if not all(isinstance(v, int) and not isinstance(v, bool) for v in array):
+        if not all(isinstance(v, int) and not isinstance(v, bool) for v in array.ravel().tolist()):
             raise InputError(name, "an object array must hold Python integers")
         return array
     if array.dtype.kind not in "iu":
@@ -135,7 +208,7 @@ def whole_numbers(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
 
 def largest_magnitude(array: npt.NDArray[Any]) -> int:
     """Return the largest |v| of whole numbers, 0 for none."""
-    return int(np.abs(array).max(initial=0))
+    return int(np.abs(array).max(initial=0)) if array.ndim else abs(int(array))
 
 
 def real_number(name: str, value: object) -> int | float:
@@ -147,10 +220,10 @@ def real_number(name: str, value: object) -> int | float:
     return float(value)
 
 
-def check_frac_bits(frac_bits: int) -> None:
-    """Refuse a fraction width that is no whole number in 0..MAX_FRAC_BITS; InputError otherwise."""
-    if isinstance(frac_bits, bool) or not isinstance(frac_bits, int) or not 0 <= frac_bits <= MAX_FRAC_BITS:
-        raise InputError("frac_bits", f"must be a whole number from 0 to {MAX_FRAC_BITS}")
+def check_frac_bits(frac_bits: int, most: int = MAX_SCALE_BITS) -> None:
+    """Refuse a fraction width that is no whole number in 0..most; InputError otherwise."""
+    if isinstance(frac_bits, bool) or not isinstance(frac_bits, int) or not 0 <= frac_bits <= most:
+        raise InputError("frac_bits", f"must be a whole number from 0 to {most}")
 
 
 def to_residues(values: npt.NDArray[Any], n: int) -> Limbs:
@@ -199,113 +272,3 @@ def _n_minus(limbs: Limbs, n: int) -> Limbs:
         result[:, i] = digit - subtrahend
         borrow = ((subtrahend > digit) | wrapped).astype(np.uint64)
     return result
-
-
-@dataclass(frozen=True)
-class SlotPlan:
-    """Proof that `n_values` integers and one check value fit the slots of packed plaintexts without overflow.
-
-    Made by `prove` only. Value j sits in slot j, offset by 2^(slot_bits − 1); the check value takes `check_slots` slots of its
-    own at slot `check_at`, in one plaintext.
-
-    Attributes
-    ----------
-    n_values, slot_bits, slots
-        Number of values, bits of a slot, slots in a plaintext.
-    check_at, check_slots
-        First slot of the check value and how many it takes.
-    """
-
-    n_values: int
-    slot_bits: int
-    slots: int
-    check_at: int
-    check_slots: int
-
-    @classmethod
-    def prove(cls, n_values: int, bound: int, check_bound: int, n_bits: int) -> SlotPlan:
-        """Return the narrowest plan for |value| ≤ bound and |check| ≤ check_bound in plaintexts modulo an n of `n_bits` bits.
-
-        2^(slot_bits−1) > bound, 2^(slot_bits·check_slots−1) > check_bound and slots·slot_bits ≤ n_bits − 2.
-
-        Raises
-        ------
-        BoundError
-            No such plan exists.
-        """
-        for name, value in (("n_values", n_values), ("bound", bound), ("check_bound", check_bound), ("n_bits", n_bits)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise InputError(name, "must be a non-negative whole number")
-        if n_values < 1:
-            raise InputError("n_values", "needs at least one value")
-        slot_bits = int(bound).bit_length() + 1
-        slots = (n_bits - 2) // slot_bits
-        check_slots = -(-(int(check_bound).bit_length() + 1) // slot_bits)
-        if slots < 1 or check_slots > slots:
-            raise BoundError("bound", f"slots of {slot_bits} bits and a check of {check_slots} slots do not fit {n_bits} bits")
-        free = -n_values % slots
-        check_at = n_values if check_slots <= free else n_values + free
-        return cls(n_values, slot_bits, slots, check_at, check_slots)
-
-    @property
-    def n_slots(self) -> int:
-        """Slots in use, the gap before the check value included."""
-        return self.check_at + self.check_slots
-
-    @property
-    def n_plaintexts(self) -> int:
-        """Packed plaintexts."""
-        return -(-self.n_slots // self.slots)
-
-    def offsets(self) -> list[int]:
-        """Return, for each packed plaintext, the sum of its slots' offsets."""
-        totals = [0] * self.n_plaintexts
-        for j in range(self.n_values):
-            totals[j // self.slots] += 1 << (self.slot_bits * (j % self.slots) + self.slot_bits - 1)
-        check_shift = self.slot_bits * (self.check_at % self.slots)
-        totals[self.check_at // self.slots] += 1 << (check_shift + self.slot_bits * self.check_slots - 1)
-        return totals
-
-    def shifted(self, values: list[int]) -> list[int]:
-        """Return, for each packed plaintext, Σ v_j·2^(shift of slot j): what adds v_j to every value, nothing to the check value."""
-        totals = [0] * self.n_plaintexts
-        for j, value in enumerate(values):
-            totals[j // self.slots] += value << (self.slot_bits * (j % self.slots))
-        return totals
-
-    def pack(self, values: list[int], check: int) -> list[int]:
-        """Return packed plaintexts, offsets included, of values their owner knows in the clear.
-
-        Raises
-        ------
-        BoundError
-            A value outside its slot.
-        """
-        half, check_half = 1 << (self.slot_bits - 1), 1 << (self.slot_bits * self.check_slots - 1)
-        if len(values) != self.n_values:
-            raise InputError("values", f"{len(values)} values for a plan of {self.n_values}")
-        if any(not -half < v < half for v in values) or not -check_half < check < check_half:
-            raise BoundError("values", "one is outside its slot")
-        packed = [offset + own for offset, own in zip(self.offsets(), self.shifted(values), strict=True)]
-        packed[self.check_at // self.slots] += check << (self.slot_bits * (self.check_at % self.slots))
-        return packed
-
-    def unpack(self, packed: list[int]) -> tuple[list[int], int]:
-        """Return (values, check) from packed plaintexts that carry their offsets.
-
-        Raises
-        ------
-        CheckError
-            A plaintext has bits above its slots, or in slots that nothing is put into: overflow or tampering.
-        """
-        if len(packed) != self.n_plaintexts:
-            raise CheckError(f"unpack: {len(packed)} plaintexts where the plan has {self.n_plaintexts}")
-        if any(p < 0 or p >> (self.slots * self.slot_bits) for p in packed):
-            raise CheckError("unpack: a plaintext has bits above its slots")
-        half, mask = 1 << (self.slot_bits - 1), (1 << self.slot_bits) - 1
-        taken = [(packed[j // self.slots] >> (self.slot_bits * (j % self.slots))) & mask for j in range(self.check_at)]
-        bits = self.slot_bits * self.check_slots
-        check = packed[self.check_at // self.slots] >> (self.slot_bits * (self.check_at % self.slots))
-        if any(taken[self.n_values :]) or check >> bits:
-            raise CheckError("unpack: slots that nothing is put into are not empty")
-        return [slot - half for slot in taken[: self.n_values]], check - (1 << (bits - 1))

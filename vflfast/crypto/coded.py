@@ -42,10 +42,12 @@ class Encrypted(Protocol[Made_co]):
     bound: int
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(count,) of one column."""
+
+    @property
     def public(self) -> Holder:
         """The key."""
-
-    def __len__(self) -> int: ...
 
     def like(self, vector: Vector, bound: int) -> Made_co:
         """Return a vector under the same key and scale."""
@@ -233,9 +235,9 @@ class CodedMatrix:
             As `product`.
         """
         if not isinstance(vector, Encrypted):
-            raise InputError("vector", "must be a CipherVector")
-        if len(vector) != self.n_rows:
-            raise InputError("vector", f"has length {len(vector)}, the matrix {self.n_rows} rows")
+            raise InputError("vector", "must be a CipherArray")
+        if vector.shape != (self.n_rows,):
+            raise InputError("vector", f"has shape {vector.shape}, the matrix {self.n_rows} rows")
         bound = vector.bound * max(int(self.absolute_sums.max()), 1)
         total_bound = vector.bound * self.n_rows
         vector.public.check_bound(max(bound, total_bound))
@@ -291,7 +293,11 @@ class TransposedCodes:
         return self.matrix.n_columns, self.matrix.n_rows
 
     def __matmul__(self, vector: Encrypted[Made]) -> Made:
-        """Return [[Zᵀg]], shape (n_columns,)."""
+        """Return [[Zᵀg]], shape (n_columns,), or (n_columns, k) for k encrypted columns; errors as `CodedMatrix.product`."""
+        if len(getattr(vector, "shape", ())) == 2:
+            columns: Any = vector
+            made: Made = columns.each_column(lambda column: self.matrix.product(column)[0])
+            return made
         return self.matrix.product(vector)[0]
 
 

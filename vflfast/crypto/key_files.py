@@ -12,9 +12,11 @@ from typing import Any
 
 from ..errors import InvalidKeyError
 from ..params import KEY_FILE_VERSION, MAX_KEY_FILE_BYTES
+from .passphrase import FIELDS, seal, unseal
 
 PathLike = str | os.PathLike[str]
 
+HEAD = ("format", "version", "fingerprint")
 _HEX = re.compile(r"[1-9a-f][0-9a-f]*")
 
 
@@ -37,6 +39,14 @@ def _file_name(path: object) -> str:
     if not isinstance(name, str) or not name or "\0" in name:
         raise InvalidKeyError("path", "must be a non-empty text path")
     return name
+
+
+def write_private_file(
+    path: PathLike, first: dict[str, object], secret: dict[str, str], *, overwrite: bool, passphrase: str | None
+) -> None:  # fmt: skip
+    """Write a private key's `head` and secret fields, encrypted under a passphrase if there is one; InvalidKeyError."""
+    fields = secret if passphrase is None else seal(secret, first, passphrase)
+    write_key_file(path, first | fields, mode=0o600, overwrite=overwrite)
 
 
 def write_key_file(path: PathLike, document: dict[str, object], *, mode: int, overwrite: bool) -> None:
@@ -77,13 +87,13 @@ def _write_new(name: str, data: bytes, mode: int) -> None:
         raise
 
 
-def read_key_file(path: PathLike, kind: str, fields: set[str], *, private: bool) -> dict[str, Any]:
+def read_key_file(path: PathLike, kind: str, fields: set[str], *, private: bool, passphrase: str | None = None) -> dict[str, Any]:
     """Return the document of a key file that has the head of its kind and these fields.
 
     Raises
     ------
     InvalidKeyError
-        Missing, a link, damaged, of another kind or version; a private one that others can read.
+        Missing, a link, damaged, of another kind or version; a private one that others can read, or whose passphrase is another.
     """
     try:
         data = _read_bytes(_file_name(path), private=private)
@@ -92,9 +102,11 @@ def read_key_file(path: PathLike, kind: str, fields: set[str], *, private: bool)
     document = _parse(data)
     if document is None:
         raise InvalidKeyError("path", "is not a complete key file")
-    expected = fields | {"format", "version", "fingerprint"}
+    expected = fields | set(HEAD)
     if document.get("format", kind) != kind:  # first: another scheme's fields would only be said to be missing
         raise InvalidKeyError("format", f"must be '{kind}': a key of the scheme that the settings name")
+    if private and "sealed" in document:
+        return _unsealed(document, fields, passphrase)
     for field in sorted(expected - document.keys()):
         raise InvalidKeyError(field, "is missing in the key file")
     if document.keys() != expected:
@@ -102,6 +114,17 @@ def read_key_file(path: PathLike, kind: str, fields: set[str], *, private: bool)
     if type(document["version"]) is not int or document["version"] != KEY_FILE_VERSION:
         raise InvalidKeyError("version", f"must be {KEY_FILE_VERSION}")
     return document
+
+
+def _unsealed(document: dict[str, Any], fields: set[str], passphrase: str | None) -> dict[str, Any]:
+    """Return the document of an encrypted private key file, opened."""
+    first = {name: document[name] for name in HEAD if name in document}
+    if first.keys() != set(HEAD) or document.keys() != set(HEAD) | FIELDS or first["version"] != KEY_FILE_VERSION:
+        raise InvalidKeyError("path", "is not a complete encrypted key file of this version")
+    secret = unseal(document, first, passphrase)
+    if secret.keys() != fields:
+        raise InvalidKeyError("sealed", "holds other fields than the key")
+    return first | secret
 
 
 def _read_bytes(name: str, *, private: bool) -> bytes:

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
+from .arrays import CipherArray, Key, WireArray
 from .context import Vector
 from .limbs import Limbs
-from .vector import CipherVector, Key, WireVector
 
 
 class Opening(Protocol):
@@ -36,16 +36,16 @@ class Public(Key, Protocol):
 
     # --- vectors -------------------------------------------------------------------------------------------------
 
-    def encrypt_encoded(self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int) -> WireVector:
+    def encrypt_encoded(self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int) -> WireArray:
         """Encrypt whole numbers at scale 2^frac_bits, each |v| ≤ bound, shape (count,); BoundError above it."""
 
-    def rerandomize(self, vector: CipherVector) -> WireVector:
+    def rerandomize(self, vector: CipherArray) -> WireArray:
         """Return the same numbers under fresh randomness, ready to leave."""
 
-    def parse(self, limbs: Limbs, *, frac_bits: int, bound: int) -> WireVector:
+    def parse(self, limbs: Limbs, *, frac_bits: int, bound: int) -> WireArray:
         """Return received ciphertexts after validation; CiphertextError."""
 
-    def join_rows(self, vectors: Sequence[CipherVector], slot_bits: int, bound: int) -> CipherVector:
+    def join_rows(self, vectors: Sequence[CipherArray], slot_bits: int, bound: int) -> CipherArray:
         """Return Σ_j 2^(slot_bits·j)·v_j of vectors of one length; InputError where the scheme holds small numbers only."""
 
     # --- randomness ahead of need --------------------------------------------------------------------------------
@@ -64,13 +64,13 @@ class Public(Key, Protocol):
 
     # --- opening of sums -----------------------------------------------------------------------------------------
 
-    def opening(self, values: CipherVector) -> Opening:
+    def opening(self, values: CipherArray) -> Opening:
         """Return an opening of the values for their owner."""
 
     def opening_size(self, n_values: int, bound: int) -> int:
         """Return how many ciphertexts the request for `n_values` numbers of magnitude ≤ bound has; all parties can compute it."""
 
-    def hand_over(self, values: CipherVector, bound: int, secret: bytes) -> WireVector:
+    def hand_over(self, values: CipherArray, bound: int, secret: bytes) -> WireArray:
         """Return values for another owner, who asks for their opening; both know the secret, the key holder does not."""
 
     def opening_of(self, limbs: Limbs, n_values: int, bound: int, secret: bytes) -> Opening:
@@ -81,13 +81,13 @@ class Public(Key, Protocol):
 
     # --- opening towards the holder ------------------------------------------------------------------------------
 
-    def parse_to_holder(self, limbs: Limbs) -> WireVector:
+    def parse_to_holder(self, limbs: Limbs) -> WireArray:
         """Return what `encrypt_to_holder` or `pack_to_holder` made after validation; CiphertextError."""
 
-    def encrypt_to_holder(self, numbers: npt.NDArray[Any], bound: int) -> WireVector:
+    def encrypt_to_holder(self, numbers: npt.NDArray[Any], bound: int) -> WireArray:
         """Encrypt numbers from 0 to bound that the holder is to read, a ciphertext each."""
 
-    def pack_to_holder(self, numbers: list[int], bound: int) -> WireVector:
+    def pack_to_holder(self, numbers: list[int], bound: int) -> WireArray:
         """Encrypt numbers of magnitude ≤ bound that the holder is to read, in as few ciphertexts as the scheme can."""
 
 
@@ -104,10 +104,10 @@ class Private(Protocol):
     def answer(self, request: Any, noise: Sequence[int] = (), bound: int = 0) -> Limbs:
         """Open a request, with `noise` added to its numbers, whose bound then holds it; CheckError on a fault."""
 
-    def read(self, vector: WireVector, bound: int) -> list[int]:
+    def read(self, vector: WireArray, bound: int) -> list[int]:
         """Return the numbers of `encrypt_to_holder`; CheckError for one outside 0 … bound."""
 
-    def read_packed(self, vector: WireVector, n_values: int, bound: int) -> list[int]:
+    def read_packed(self, vector: WireArray, n_values: int, bound: int) -> list[int]:
         """Return the numbers of `pack_to_holder`; CheckError for what cannot be its output."""
 
     def encryptions_to_open(self, count: int) -> int:
@@ -128,11 +128,11 @@ class Scheme(Protocol):
     def generate(self, key_bits: int, *, test_sizes: bool = False) -> Private:
         """Return a fresh key."""
 
-    def load(self, path: str | PathLike[str], *, test_sizes: bool = False) -> Private:
+    def load(self, path: str | PathLike[str], *, test_sizes: bool = False, passphrase: str | None = None) -> Private:
         """Return the private key of a file; InputError."""
 
-    def save(self, path: str | PathLike[str], key: Any) -> None:
-        """Write a private key of this scheme to a new file of mode 0600; InputError."""
+    def save(self, path: str | PathLike[str], key: Any, *, passphrase: str | None = None) -> None:
+        """Write a private key of this scheme to a new file of mode 0600, encrypted if there is a passphrase; InputError."""
 
     def receive(self, key: Limbs, proof: Limbs, key_bits: int, context: bytes, *, test_sizes: bool = False) -> Public:
         """Return an announced key after its validation; InputError."""

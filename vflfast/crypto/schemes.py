@@ -6,13 +6,33 @@ from typing import Literal, cast, overload
 
 from ..errors import InputError
 from .elgamal.private import PrivateKey as ElGamalKey
+from .elgamal.public import PublicKey as ElGamalPublic
 from .elgamal.scheme import ElGamal
 from .paillier.private import PrivateKey as PaillierKey
+from .paillier.public import PublicKey as PaillierPublic
 from .paillier.scheme import Paillier
 from .scheme import Scheme
+from .serial import unsealed
 
 DEFAULT = "paillier"
 SCHEMES: dict[str, Scheme] = {"paillier": Paillier(), "elgamal": ElGamal()}
+
+
+def public_key_from_bytes(data: bytes) -> PaillierPublic | ElGamalPublic:
+    """Return the public key of either scheme that `PublicKey.to_bytes` gave, validated; what else it needs it makes itself.
+
+    Parameters
+    ----------
+    data
+        The bytes.
+
+    Raises
+    ------
+    CiphertextError, InvalidKeyError
+        Damaged or another format; a key that must not be used.
+    """
+    header, _ = unsealed(data)
+    return ElGamalPublic.from_bytes(data) if header.get("scheme") == "elgamal" else PaillierPublic.from_bytes(data)
 
 
 def scheme(name: str = DEFAULT) -> Scheme:

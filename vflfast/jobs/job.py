@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from ..mart.table import rows_of
 from ..matching import ids
 from ..matching.match import match_parties
 from ..net.journal import ID_KEY, FileJournal, begin_anew, journals_of
-from ..params import KEY_BITS
+from ..params import KEY_BITS, PASSPHRASE_VARIABLE
 from ..protocol import inline
 from ..protocol.arbiter import ArbiterInputs, ArbiterModel
 from ..protocol.block import PartyInputs
@@ -376,7 +377,8 @@ def arbiter_inputs(job: Job | Part) -> ArbiterInputs:
     if job.key_file is None:
         return ArbiterInputs(job.arbiter)
     test = job.settings.key_bits not in KEY_BITS
-    return ArbiterInputs(job.arbiter, scheme(job.settings.scheme).load(job.key_file, test_sizes=test))
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE)
+    return ArbiterInputs(job.arbiter, scheme(job.settings.scheme).load(job.key_file, test_sizes=test, passphrase=passphrase))
 
 
 def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from .work import Step
 
-GRADIENT = {"logarithms", "bucket", "collapse", "combine", "pack and mask", "update", "prepare"}  # all data parties at the same time
+# All data parties at the same time.
+GRADIENT = {"logarithms", "bucket", "collapse", "combine", "pack and mask", "unmask", "update", "prepare"}
 FORWARD = {"encrypt", "check ciphertexts", "residual", "rerandomize", "serialize", "parse"}  # a pipeline of pieces
 POOLED = {"encrypt", "rerandomize"}  # done ahead, as far as a party waits for others
 TURNS = 6  # Predictor, Residual, MaskedGradient, OpenedGradient, Vote, Verdict follow one another

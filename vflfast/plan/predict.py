@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..crypto import calibration
+from ..crypto import calibration, calibration_curve
 from ..crypto.calibration import Rates
+from ..crypto.calibration_curve import PointRates
 from ..errors import InputError, LeakageGuardError
 from ..learn.penalty import MOST_ROUNDS
 from ..params import MAX_GRAM_COLUMNS, RELAXATION, ROW_PACKINGS
 from ..protocol.leakage import guard_batches
 from ..protocol.settings import Settings
 from .apart import Link, apart_seconds
+from .forms import form_of
+from .points import PointWork
 from .shape import RunShape
 from .wire import traffic
 from .work import Work
@@ -89,6 +92,16 @@ def expected_rounds(settings: Settings, n_parties: int) -> int:
     return min(settings.max_iter, first + settings.n_iter_no_change - 1)
 
 
+def rates_of(settings: Settings) -> Rates:
+    """Return this machine's rates for the scheme of a run."""
+    return calibration_curve.rates() if settings.scheme == "elgamal" else calibration.rates(settings.key_bits)
+
+
+def work_of(shape: RunShape, rates: Rates) -> Work:
+    """Return the work of a run with the scheme that the rates are of."""
+    return PointWork(shape, rates) if isinstance(rates, PointRates) else Work(shape, rates)
+
+
 def predict(
     shape: RunShape, rates: Rates | None = None, *, rounds: int | None = None, link: Link | None = None, workers: Sequence[int] = ()
 ) -> Prediction:
@@ -97,7 +110,7 @@ def predict(
     Parameters
     ----------
     rates
-        Measured rates; default: this machine's (calibration.rates).
+        Measured rates; default: this machine's (`rates_of`).
     rounds
         Number of rounds; default: `expected_rounds`.
     link
@@ -108,14 +121,12 @@ def predict(
     Raises
     ------
     InputError
-        A run of another scheme than paillier.
+        Fewer than one worker.
     """
     settings = shape.settings
-    if settings.scheme != "paillier":
-        raise InputError("scheme", "runs of elgamal are not predicted yet; a prediction for paillier is an upper bound")
-    rates = rates or calibration.rates(settings.key_bits)
+    rates = rates or rates_of(settings)
     count = rounds or expected_rounds(settings, len(shape.parties))
-    work = Work(shape, rates)
+    work = work_of(shape, rates)
     work.setup()
     before = 0
     for number in range(count):
@@ -142,9 +153,9 @@ def predict(
 def packings(shape: RunShape, rates: Rates, link: Link) -> list[dict[str, float]]:
     """Return seconds of a round apart, and its bytes, for every `row_packing` that the key and the leakage guard allow."""
     found: list[dict[str, float]] = []
-    for rows in ROW_PACKINGS:
+    for rows in ROW_PACKINGS if shape.settings.scheme == "paillier" else ():
         packed = replace(shape, settings=shape.settings.changed(row_packing=rows))
-        work = Work(packed, rates)
+        work = work_of(packed, rates)
         try:
             guard_batches(shape.n_rows, max(p.n_columns for p in shape.parties), shape.settings.n_batches, rows)
             sizes = traffic(packed, 1)
@@ -176,7 +187,7 @@ def _with_workers(
         raise InputError("workers", "must be 1 or more")
     shared = sum(by_stage.get(stage, 0.0) for stage in SHARED)
     vectors = rounds * (4 * (len(shape.parties) - 1) + 1)
-    ciphertext = shape.settings.key_bits / 4 / WORKER_BYTES_PER_SECOND + (rates.load + rates.store) / 2e6
+    ciphertext = form_of(shape.settings).width / WORKER_BYTES_PER_SECOND + (rates.load + rates.store) / 2e6
     moved = 0.0 if k == 1 else vectors * -(-shape.n_rows // shape.settings.row_packing) * ciphertext
     total = seconds - shared + shared / k + moved
     return {"workers": k, "seconds": total, "speed_up": seconds / total, "shared_part": shared / seconds}

@@ -6,28 +6,22 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from ..crypto import calibration, storage
+from ..crypto import storage
 from ..crypto.blocks import use_costs
 from ..jobs import job as jobs
 from ..jobs.jobfile import Job
 from ..jobs.progress import StageClock
 from ..protocol.resume import Journal
-from .predict import Prediction, predict
+from .predict import Prediction, predict, rates_of
 from .shape import RunShape, job_shape
 
 
 def train(
     job: Job, observer: StageClock, *, verify: bool = False, journals: Mapping[str, Journal] | None = None
-) -> tuple[jobs.TrainedJob, Prediction | None]:
-    """Train as `job.train` does; return also what the run should have taken, from its shape and the rates of this machine.
-
-    Runs of scheme elgamal are not predicted yet: None.
-    """
-    if job.settings.scheme != "paillier":
-        with job.resources.in_use():
-            return jobs.train_prepared(jobs.prepare(job, observer), job, observer, verify=verify, journals=journals), None
+) -> tuple[jobs.TrainedJob, Prediction]:
+    """Train as `job.train` does; return also what the run should have taken, from its shape and the rates of this machine."""
     with observer.stage("measure rates"):
-        rates = calibration.rates(job.settings.key_bits)
+        rates = rates_of(job.settings)
     with job.resources.in_use(), use_costs(rates.block_costs()):
         ready = jobs.prepare(job, observer)
         with observer.stage("predict"):

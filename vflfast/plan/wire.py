@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ..crypto.codec import SlotPlan
-from ..crypto.paillier.opening import holder_plan, plan_opening
 from ..learn.residual import tables
 from ..learn.sines import Waves
 from ..protocol import messages as ms
@@ -13,6 +11,7 @@ from ..protocol.joint import MASKED_BOUND
 from ..protocol.packing import agreed_packing
 from ..protocol.scores import SCORE_BOUND
 from ..protocol.woe import SEED_BYTES
+from .forms import form_of
 from .shape import PartyShape, RunShape
 
 USUAL_RANGE = 0.0, 1.0  # centre and deviation of a half
@@ -20,15 +19,10 @@ USUAL_REACH = 4.5  # deviations of such a half
 FRAME_BYTES = ms.HEADER.size + ms.DIGEST_BYTES
 
 
-def opening_plan(shape: RunShape, party: PartyShape) -> SlotPlan:
-    """Return how a party's gradient is packed for the arbiter."""
+def gradient_opening(shape: RunShape, party: PartyShape) -> tuple[int, int]:
+    """Return how many numbers of a party's gradient are opened in a round, and their bound."""
     bound = opened_bound(shape.settings, party.name, shape.n_rows, party.largest, len(shape.parties))
-    return plan_opening(opened_values(shape.settings, party.name, party.n_columns), bound, shape.settings.key_bits)
-
-
-def sums_plan(shape: RunShape, host: PartyShape) -> SlotPlan:
-    """Return how the encrypted label sums of a host's classes are packed (host_woe)."""
-    return plan_opening(host.used_classes, shape.n_rows, shape.settings.key_bits)
+    return opened_values(shape.settings, party.name, party.n_columns), bound
 
 
 def score_bound(shape: RunShape) -> int:
@@ -52,7 +46,8 @@ def columns_sent(shape: RunShape) -> int:
 
 def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
     """Return the bytes of every large or repeated message of a training run; a Hello and its like are left out."""
-    width = shape.settings.key_bits // 4
+    form = form_of(shape.settings)
+    width = form.width
     guest, *hosts = (party.name for party in shape.parties)
     cut, columns = pieces(-(-shape.n_rows // shape.settings.row_packing)), columns_sent(shape)
     vector, wide = (rounds * sum(_limbs(k * (piece.stop - piece.start), width) for piece in cut) for k in (1, columns))
@@ -60,11 +55,11 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
     sizes = {f"{host} → {to}: Predictor": wide for host, to in zip(hosts, chain, strict=True)}
     sizes |= {f"{guest} → {host}: Residual": vector for host in hosts}
     jointly = shape.settings.scoring == "joint"
-    scores = holder_plan(shape.n_rows, score_bound(shape), shape.settings.key_bits).n_plaintexts
+    scores = form.to_holder(shape.n_rows, score_bound(shape))
     for party in shape.parties:
-        count = opening_plan(shape, party).n_plaintexts
-        sizes[f"{party.name} → arbiter: MaskedGradient"] = rounds * _limbs(count, width)
-        sizes[f"arbiter → {party.name}: OpenedGradient"] = rounds * _limbs(count, width // 2)
+        asked, asked_bytes, answered, answered_bytes = form.opening(*gradient_opening(shape, party))
+        sizes[f"{party.name} → arbiter: MaskedGradient"] = rounds * _limbs(asked, asked_bytes)
+        sizes[f"arbiter → {party.name}: OpenedGradient"] = rounds * _limbs(answered, answered_bytes)
         sizes[f"{party.name} → arbiter: Vote"] = rounds * (_limbs(1, width) + 8 + ms.DIGEST_BYTES * len(shape.parties))
         sizes[f"arbiter → {party.name}: Verdict"] = rounds * (FRAME_BYTES + 16)
         sizes[f"{party.name} → arbiter: {'JointShare' if jointly else 'ScoreShare'}"] = _limbs(scores, width) + 8 * (1 if jointly else 6)
@@ -77,17 +72,17 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
 
 def _evidence_traffic(shape: RunShape) -> dict[str, int]:
     """Bytes of the messages that give the hosts the WOE values of their classes, before the first round."""
-    width = shape.settings.key_bits // 4
+    form = form_of(shape.settings)
     guest, *hosts = shape.parties
-    counts = {host.name: sums_plan(shape, host).n_plaintexts for host in hosts}
+    openings = {host.name: form.opening(host.used_classes, shape.n_rows) for host in hosts}
     sizes = {
-        f"{guest.name} → arbiter: MaskedSums": sum(_limbs(count, width) for count in counts.values()),
-        f"arbiter → {guest.name}: OpenedSums": sum(_limbs(count, width // 2) for count in counts.values()),
+        f"{guest.name} → arbiter: MaskedSums": sum(_limbs(count, width) for count, width, _, _ in openings.values()),
+        f"arbiter → {guest.name}: OpenedSums": sum(_limbs(count, width) for _, _, count, width in openings.values()),
     }
     for host in hosts:
         classes = 16 + 8 * len(host.class_counts) * host.class_width
-        sizes[f"{guest.name} → {host.name}: EncryptedLabels"] = _limbs(shape.n_rows, width)
-        sizes[f"{host.name} → {guest.name}: ClassSums"] = classes + 8 + SEED_BYTES + _limbs(counts[host.name], width)
+        sizes[f"{guest.name} → {host.name}: EncryptedLabels"] = _limbs(shape.n_rows, form.width)
+        sizes[f"{host.name} → {guest.name}: ClassSums"] = classes + 8 + SEED_BYTES + _limbs(openings[host.name][0], form.width)
         sizes[f"{host.name} → arbiter: SumsQuota"] = FRAME_BYTES + 8
         sizes[f"{guest.name} → {host.name}: ClassEvidence"] = FRAME_BYTES + classes
     return sizes

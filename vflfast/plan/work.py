@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 from ..crypto.blocks import BlockWork, expected_work, row_segments
 from ..crypto.calibration import TABLE_WINDOW, Rates
-from ..crypto.codec import SlotPlan
 from ..crypto.paillier.base_table import BaseTable, n_entries
-from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, holder_plan
+from ..crypto.paillier.opening import WEIGHT_DIGIT_BITS, plan_opening
 from ..crypto.paillier.private import blinding_factors
+from ..crypto.slots import SlotPlan
 from ..learn.leverage import EXACT_COLUMNS, SKETCH
 from ..params import CHECK_WEIGHT_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_GRAM_COLUMNS, PROOF_CHALLENGES, ROWS_PER_PASS
+from .forms import form_of
 from .shape import PartyShape, RunShape
-from .wire import columns_sent, opening_plan, row_slots, score_bound, sums_plan
+from .wire import columns_sent, gradient_opening, row_slots, score_bound
 
 # What is no ciphertext arithmetic, in microseconds on a current core: of a run's seconds it is a few in a hundred.
 # Reading is that of CSV (Parquet takes a hundredth), matching that of ecdh (hmac takes a hundredth).
@@ -86,7 +87,7 @@ class Work:
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bits = self.rates.key_bits
+        self.bits, self.form = self.rates.key_bits, form_of(self.shape.settings)
         self.full = self.bits + FULL_ENTROPY_EXTRA_BITS
         self.guest, *self.hosts = self.shape.parties
         self.packed = self.shape.settings.row_packing
@@ -99,7 +100,16 @@ class Work:
     def new_key(self) -> None:
         """Every session has its own key, and every party its own tables under it."""
         self.most_entries = max(self.most_entries, self.n_entries())
-        self.tables = {name: Encryptor(self.rates) for name in ("arbiter", *(p.name for p in self.shape.parties))}
+        self.tables = {name: self.encryptor() for name in ("arbiter", *(p.name for p in self.shape.parties))}
+
+    def encryptor(self) -> Encryptor:
+        """Return one party's encryptions."""
+        return Encryptor(self.rates)
+
+    @property
+    def held_bytes(self) -> float:
+        """Bytes of a ciphertext in memory."""
+        return self.bits / 4
 
     def n_entries(self) -> int:
         """Entries of the tables of all parties."""
@@ -109,7 +119,8 @@ class Work:
         """Tell every party's tables of the encryptions of all rounds to come, as the parties do."""
         settings = self.shape.settings
         per_round = {"guest": self.groups * len(self.hosts), **{host.name: self.groups for host in self.hosts}}
-        per_round["arbiter"] = sum(blinding_factors(opening_plan(self.shape, p).n_plaintexts) + 1 for p in self.shape.parties)
+        openings = (self.form.opening(*gradient_opening(self.shape, party)) for party in self.shape.parties)
+        per_round["arbiter"] = sum(blinding_factors(count) + 1 for count, *_ in openings)
         for name, count in per_round.items():
             self.tables[name].expect(count * settings.last_round)
 
@@ -176,15 +187,14 @@ class Work:
             self.add("guest", "woe: encrypt labels", self.tables["guest"].cost(n, self.bits // 2))
             self.carry("guest", host.name, n)
             self.check(host.name, n)
-            plan = sums_plan(self.shape, host)
-            count = plan.n_plaintexts
+            count, *_ = self.form.opening(host.used_classes, n)
             product = expected_work(host.class_counts, host.modal_shares, n, rates.lanes)
-            sums = sum(self.product(host.class_counts, product, n, host.used_classes).values()) + self.pack(plan)
+            sums = sum(self.product(host.class_counts, product, n, host.used_classes).values()) + self.packing(host.used_classes, n)
             self.add(host.name, "woe: class sums", sums + self.tables[host.name].cost(count, self.bits // 2))
             self.carry(host.name, "guest", count)
             self.check("guest", count)
             self.add("guest", "woe: mask and open", self.tables["guest"].cost(count, self.full))
-            self.open("guest", count)
+            self.open("guest", count, n)
 
     def round(self) -> None:
         """One round [0101]–[0135]."""
@@ -197,7 +207,7 @@ class Work:
         for party in self.shape.parties:
             self.gradient(party)
             self.add(party.name, "vote", self.tables[party.name].cost(1, self.full))
-            self.open("arbiter", 1)
+            self.read(1, 1)
 
     def predictors(self, n: int) -> None:
         """[[u″]] of every host to the guest, which adds them up and u′ − 2y."""
@@ -220,9 +230,10 @@ class Work:
         """The coded product, its opening, and the step."""
         for stage, micros in self.product(party.class_counts, self.products[party.name], self.groups, party.n_columns, self.packed).items():
             self.add(party.name, stage, micros)
-        plan = opening_plan(self.shape, party)
-        self.mask(party.name, plan)
-        self.open(party.name, plan.n_plaintexts)
+        n_values, bound = gradient_opening(self.shape, party)
+        count, *_ = self.form.opening(n_values, bound)
+        self.add(party.name, "pack and mask", self.packing(n_values, bound) + self.tables[party.name].cost(count, self.full))
+        self.open(party.name, count, bound)
         predict = self.shape.n_rows * (PREDICT_ROW + PREDICT_CELL * len(party.class_counts))
         self.add(party.name, "update", predict + self.newton(party))
 
@@ -247,9 +258,9 @@ class Work:
             "combine": n_columns * multiplications * rates.multiply + parts * PER_PRODUCT,
         }
 
-    def mask(self, party: str, plan: SlotPlan) -> None:
-        """Pack, with the check column's digits, and mask."""
-        self.add(party, "pack and mask", self.pack(plan) + self.tables[party].cost(plan.n_plaintexts, self.full))
+    def packing(self, n_values: int, bound: int) -> float:
+        """Microseconds of packing the numbers of an opening."""
+        return self.pack(plan_opening(n_values, bound, self.bits))
 
     def pack(self, plan: SlotPlan) -> float:
         """Microseconds of packing, with the check value: a coded product with the digits of the weights, packed itself."""
@@ -261,16 +272,20 @@ class Work:
         packed = squared + whole(1, rates) * digits * (WEIGHT_DIGIT_BITS + 1)
         return check + packed * rates.multiply
 
-    def open(self, party: str, count: int) -> None:
-        """The arbiter's decryptions: blinded, and one more for the check."""
+    def open(self, party: str, count: int, bound: int) -> None:
+        """The arbiter's decryptions of what a party owns, there and back."""
+        self.read(count, bound)
+        self.carry(party, "arbiter", 2 * count)
+
+    def read(self, count: int, bound: int) -> None:
+        """Decryptions: blinded, and one more for the check."""
         hiding = count * (2 * self.rates.multiply + self.rates.add_plain + self.rates.store)
         blinding = self.tables["arbiter"].cost(blinding_factors(count), self.bits // 2)
         self.add("arbiter", "decrypt", whole(count + 1, self.rates) * self.rates.decrypt + hiding + blinding)
-        self.carry(party, "arbiter", 2 * count)
 
     def carry(self, sender: str, recipient: str, count: int) -> None:
         """Hash and copy ciphertexts at both ends."""
-        micros = count * self.bits / 4 * self.rates.digest + PER_MESSAGE
+        micros = count * self.form.width * self.rates.digest + PER_MESSAGE
         self.add(sender, "serialize", micros)
         self.add(recipient, "parse", micros)
 
@@ -285,10 +300,12 @@ class Work:
 
     def scores(self, n: int, stage: str) -> None:
         """Every party's packed scores of `n` rows to the arbiter."""
-        plan = holder_plan(n, score_bound(self.shape), self.bits)
+        bound = score_bound(self.shape)
+        count = self.form.to_holder(n, bound)
         for party in self.shape.parties:
-            self.add(party.name, stage, self.tables[party.name].cost(plan.n_plaintexts, self.full))
-            self.open(party.name, plan.n_plaintexts)
+            self.add(party.name, stage, self.tables[party.name].cost(count, self.full))
+            self.carry(party.name, "arbiter", count)
+            self.read(count, bound)
 
     def evaluation(self) -> None:
         """A scoring session of the rows kept out."""
@@ -298,14 +315,17 @@ class Work:
 
     def memory(self) -> int:
         """Peak bytes: codes, patterns, vectors of ciphertexts, tables, bucket tensors, Gram matrices."""
-        shape, rates, width = self.shape, self.rates, self.bits / 4
+        shape, rates, width = self.shape, self.rates, self.held_bytes
         features = sum(len(p.class_counts) for p in shape.parties)
         codes = (shape.n_rows + shape.n_test) * features + 2 * shape.n_rows * sum(work.n_blocks for work in self.products.values())
         raw = min(8 * shape.n_raw * features, READ_BYTES)
-        tables = max(self.most_entries, self.n_entries()) * 2 * width
         tensors = rates.threads * rates.lanes * 1.25 * width * max(work.buckets / work.n_blocks for work in self.products.values())
         factored = [p.n_columns for p in shape.parties if p.n_columns <= MAX_GRAM_COLUMNS]
         grams = 8 * sum(d**2 for d in factored)
         vectors = (VECTORS_ALIVE * self.groups + 2 * min(self.groups, ROWS_PER_PASS)) * width
-        working = codes + vectors + (tables if rates.table_entry else 0) + tensors + grams
+        working = codes + vectors + self.table_bytes() + tensors + grams
         return int(BASE_MEMORY + max(working, raw + codes))
+
+    def table_bytes(self) -> float:
+        """Bytes of the tables of powers."""
+        return max(self.most_entries, self.n_entries()) * self.bits / 2 if self.rates.table_entry else 0.0

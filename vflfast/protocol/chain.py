@@ -13,8 +13,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from ..crypto.arrays import CipherArray
 from ..crypto.scheme import Public
-from ..crypto.vector import CipherVector
 from ..errors import ProtocolError
 from ..learn import sines
 from ..learn.sines import Waves, agreed_reach, is_reach
@@ -65,7 +65,7 @@ async def pass_on(link: Link, public: Public, half: Floats, bound: float | None 
     for piece in pieces(half.size):
         came = await arrival.receive(link, 2 * agreed.terms * (piece.stop - piece.start))
         link.stage("encrypt")
-        turned = CipherVector(public, _turned(came, cosines[:, piece], sine[:, piece]).vector, 0, columns_bound(place))
+        turned = CipherArray(public, _turned(came, cosines[:, piece], sine[:, piece]).vector, 0, columns_bound(place))
         await link.send(to, ms.Predictor(public.rerandomize(turned).limbs))
     return trusted
 
@@ -137,9 +137,9 @@ def plain_products(half: Floats, others: list[Floats], labels: npt.NDArray[np.in
     return Products(offset + (multipliers.astype(exact) * columns).sum(axis=0), loss, list(agreed.ranges) == told)
 
 
-def _turned(columns: CipherVector, cosines: Ints, sine: Ints) -> CipherVector:
+def _turned(columns: CipherArray, cosines: Ints, sine: Ints) -> CipherArray:
     """[[cos(α + β)]], then [[sin(α + β)]], from those of α and the plain ones of β."""
     half = cosines.size
     cos, sin = columns[:half], columns[half:]
     c, s = cosines.ravel(), sine.ravel()
-    return CipherVector.concatenate([cos * c - sin * s, sin * c + cos * s])
+    return CipherArray.concatenate([cos * c - sin * s, sin * c + cos * s])

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..crypto.arrays import CipherArray
 from ..crypto.codec import encode
 from ..crypto.scheme import Public
-from ..crypto.vector import CipherVector
 from ..errors import InputError, ProtocolError
 from ..learn import residual, sines
 from ..params import MAX_EARLY_MESSAGES, ROWS_PER_MESSAGE
@@ -86,7 +86,7 @@ class Arrival:
         self._public, self._party, self._kind, self._bound = public, party, kind, bound
         self._seen = np.empty((0, 2), dtype=np.uint64)
 
-    async def receive(self, link: Link, count: int) -> CipherVector:
+    async def receive(self, link: Link, count: int) -> CipherArray:
         """Return the next piece, of `count` ciphertexts; ProtocolError."""
         limbs = (await link.receive(self._party, self._kind)).ciphertexts
         link.stage("check ciphertexts")
@@ -102,7 +102,7 @@ def _repeats(pairs: npt.NDArray[np.uint64]) -> bool:
     return len(np.unique(pairs[:, 0])) < len(pairs) and len(np.unique(pairs, axis=0)) < len(pairs)
 
 
-def parse_vector(public: Public, limbs: npt.NDArray[np.uint64], count: int, bound: int, party: str, step: str) -> CipherVector:
+def parse_vector(public: Public, limbs: npt.NDArray[np.uint64], count: int, bound: int, party: str, step: str) -> CipherArray:
     """Return received ciphertexts, exactly `count` of them; anything wrong is the sender's fault; ProtocolError."""
     if len(limbs) != count:
         raise ProtocolError(party, step, f"sent {len(limbs)} ciphertexts, {count} are due")
@@ -131,7 +131,7 @@ async def return_residual(
     settings: Settings,
     packing: RowPacking,
     row_weights: npt.NDArray[np.int64] | None = None,
-) -> CipherVector:
+) -> CipherArray:
     """Guest: return [[4g]] = Σ_hosts [[u″]] + `offset`, times the rows' weights; every host gets it re-randomised [0102], [0103]."""
     packed = packing.pack(offset)
     # the bound that all parties can compute, instead of the one this batch happens to have
@@ -142,27 +142,27 @@ async def return_residual(
         link.stage("residual")
         summed = total + packed[piece]
         weighed = summed if row_weights is None else summed * row_weights[piece]
-        part = CipherVector(public, weighed.vector, 0, bound)
+        part = CipherArray(public, weighed.vector, 0, bound)
         for host in hosts:
             link.stage("rerandomize")
             await link.send(host, ms.Residual(public.rerandomize(part).limbs))
         parts.append(part)
-    return CipherVector.concatenate(parts)
+    return CipherArray.concatenate(parts)
 
 
 async def receive_residual(
     link: Link, public: Public, n_rows: int, settings: Settings, n_parties: int, packing: RowPacking
-) -> CipherVector:
+) -> CipherArray:
     """Host: return [[4g]] as the guest sends it [0103]."""
     arrival = Arrival(public, "guest", ms.Residual, packing.bound(residual_bound(settings, n_parties)))
-    return CipherVector.concatenate([await arrival.receive(link, p.stop - p.start) for p in pieces(packing.groups(n_rows))])
+    return CipherArray.concatenate([await arrival.receive(link, p.stop - p.start) for p in pieces(packing.groups(n_rows))])
 
 
 def _arrivals(hosts: Sequence[str], public: Public, settings: Settings, packing: RowPacking) -> list[Arrival]:
     return [Arrival(public, host, ms.Predictor, packing.bound(predictor_bound(settings))) for host in hosts]
 
 
-async def _sum_piece(link: Link, arrivals: list[Arrival], piece: slice) -> CipherVector:
+async def _sum_piece(link: Link, arrivals: list[Arrival], piece: slice) -> CipherArray:
     first, *others = [await arrival.receive(link, piece.stop - piece.start) for arrival in arrivals]
     for other in others:
         first = first + other

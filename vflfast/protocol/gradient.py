@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..crypto.arrays import CipherArray
 from ..crypto.scheme import Public
-from ..crypto.vector import CipherVector
 from ..errors import CheckError, ProtocolError
 from ..learn.leverage import Leverage
 from ..learn.residual import LARGEST_LOSS
@@ -56,8 +56,8 @@ async def announce_quota(link: Link, block: Block) -> None:
 
 
 async def open_gradient(
-    link: Link, public: Public, block: Block, residual: CipherVector, ledger: LeakLedger, rows: Leverage | None,
-    loss: CipherVector | None = None,
+    link: Link, public: Public, block: Block, residual: CipherArray, ledger: LeakLedger, rows: Leverage | None,
+    loss: CipherArray | None = None,
 ) -> tuple[list[int], int, int]:
     """Return (Zᵀ(4g), Σ4g, loss) of this round's rows as integers, opened by the arbiter under masks, with its noise if that is agreed.
 
@@ -71,7 +71,7 @@ async def open_gradient(
     columns = packing.combine(public, parts, sums)
     noise = Noise.agreed(block.settings, block.matrix.n_rows, block.n_parties)
     if opened_values(block.settings, link.name, block.matrix.n_columns) > len(columns):
-        columns = CipherVector.concatenate([columns, columns.like(public.context.one(1), 0) if loss is None else loss])
+        columns = CipherArray.concatenate([columns, columns.like(public.context.one(1), 0) if loss is None else loss])
     bound = opened_bound(block.settings, link.name, block.matrix.n_rows, block.matrix.largest, block.n_parties)
     agreed = columns.like(columns.vector, bound)
     opened = packing.middle(await open_sums(link, public, agreed, ms.MaskedGradient, ms.OpenedGradient, noise.bound))
@@ -85,7 +85,7 @@ async def open_gradient(
 async def open_sums(
     link: Link,
     public: Public,
-    values: CipherVector,
+    values: CipherArray,
     request: type[ms.MaskedGradient],
     answer: type[ms.OpenedGradient],
     noise: int = 0,

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..crypto.arrays import CipherArray
 from ..crypto.scheme import Public
-from ..crypto.vector import CipherVector
 from . import messages as ms
 from .forward import Arrival, pieces
 from .link import Link
@@ -79,18 +79,18 @@ async def return_products(
         part = weighed(columns, own.factors[:, piece]) + own.constant[piece]
         if own.weights is not None:
             part = part * own.weights[piece]
-        bounded = CipherVector(public, part.vector, 0, own.bound)
+        bounded = CipherArray(public, part.vector, 0, own.bound)
         if own.judged is not None:
             losses += _loss(columns, own.judged, piece)
         for host in hosts:
             link.stage("rerandomize")
             await link.send(host, ms.Residual(public.rerandomize(bounded).limbs))
         parts.append(bounded)
-    loss = CipherVector.concatenate(losses).sum() if losses else None
-    return Products(CipherVector.concatenate(parts), loss)
+    loss = CipherArray.concatenate(losses).sum(keepdims=True) if losses else None
+    return Products(CipherArray.concatenate(parts), loss)
 
 
-def weighed(columns: CipherVector, factors: Ints) -> CipherVector:
+def weighed(columns: CipherArray, factors: Ints) -> CipherArray:
     """Return [[Σ_k c_k·φ_k]] of the rows of a piece, which holds column after column; factors of shape (K, n_rows)."""
     products = columns * factors.ravel()
     n_rows = factors.shape[1]
@@ -100,7 +100,7 @@ def weighed(columns: CipherVector, factors: Ints) -> CipherVector:
     return total
 
 
-def _loss(columns: CipherVector, judged: Judged, piece: slice) -> list[CipherVector]:
+def _loss(columns: CipherArray, judged: Judged, piece: slice) -> list[CipherArray]:
     """The summed loss of a piece's judged rows, one ciphertext; none without such rows."""
     weights = judged.weights[piece]
     rows = np.flatnonzero(weights)
@@ -108,7 +108,7 @@ def _loss(columns: CipherVector, judged: Judged, piece: slice) -> list[CipherVec
         return []
     factors = judged.factors[:, piece][:, rows] * weights[rows]
     places = np.arange(len(factors))[:, None] * weights.size + rows
-    return [(columns[places.ravel()] * factors.ravel()).sum() + _whole_sum(judged.constant[piece][rows], weights[rows])]
+    return [(columns[places.ravel()] * factors.ravel()).sum(keepdims=True) + _whole_sum(judged.constant[piece][rows], weights[rows])]
 
 
 def _whole_sum(constant: npt.NDArray[np.generic], weights: Ints) -> npt.NDArray[np.object_]:

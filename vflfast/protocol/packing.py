@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..crypto.arrays import CipherArray
 from ..crypto.coded import ClassSums, CodedMatrix
 from ..crypto.scheme import Public
-from ..crypto.vector import CipherVector
 from ..errors import InputError
 from ..params import MAX_COLUMN_VALUE
 from .settings import Settings
@@ -99,13 +99,13 @@ class RowPacking:
         outside = matrix.class_counts.astype(np.uint8)[:, None]
         return np.where(inside, matrix.codes[:, np.where(inside, source, 0)], outside)
 
-    def sums(self, parts: Sequence[CodedMatrix], vector: CipherVector) -> list[ClassSums[CipherVector]]:
+    def sums(self, parts: Sequence[CodedMatrix], vector: CipherArray) -> list[ClassSums[CipherArray]]:
         """Return the class sums of every part with the packed vector."""
         return [part.class_sums(vector[: part.n_rows]) for part in parts]
 
-    def combine(self, public: Public, parts: Sequence[CodedMatrix], sums: Sequence[ClassSums[CipherVector]]) -> CipherVector:
+    def combine(self, public: Public, parts: Sequence[CodedMatrix], sums: Sequence[ClassSums[CipherArray]]) -> CipherArray:
         """Return the packed products of all columns, and last that of a column of ones, shape (n_columns + 1,)."""
-        products = [CipherVector.concatenate(part.combine(s)) for part, s in zip(parts, sums, strict=True)]
+        products = [CipherArray.concatenate(part.combine(s)) for part, s in zip(parts, sums, strict=True)]
         if self.rows == 1:
             return products[0]
         zeros = products[0].like(public.context.one(len(products[0])), 0)

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..binning.woe import LARGEST_WOE, weight_of_evidence
+from ..crypto.arrays import CipherArray
 from ..crypto.coded import CodedMatrix
 from ..crypto.scheme import Public
-from ..crypto.vector import CipherVector
 from ..errors import CheckError, InputError, LeakageGuardError, ProtocolError
 from ..learn.leverage import Leverage
 from ..params import MAX_CLASSES, MIN_WOE_CLASS
@@ -201,7 +201,7 @@ def _classes_of(matrix: CodedMatrix) -> Ints:
     return rows
 
 
-def _class_sums(matrix: CodedMatrix, rows: Ints, labels: CipherVector) -> CipherVector:
+def _class_sums(matrix: CodedMatrix, rows: Ints, labels: CipherArray) -> CipherArray:
     """Return [[Σ y]] of every class that has rows, features in order."""
     features, classes = np.nonzero(rows)
     indicators = np.zeros((len(features), rows.shape[1]), dtype=np.int64)

@@ -64,8 +64,7 @@ def run(
     trained, prediction = planned.train(job, clock, verify=verify)
     paths = jobs.save_models(trained, folder / "models")
     summary = evaluation.summary(trained, evaluation.evaluate(trained, job, clock), clock)
-    if prediction is not None:
-        summary["plan"] = planned.side_by_side(prediction, summary)
+    summary["plan"] = planned.side_by_side(prediction, summary)
     if report:
         page.write(report, data.run_report(summary, trained))
     return {"summary": summary, "models": [str(path) for path in paths]}

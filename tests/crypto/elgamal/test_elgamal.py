@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import vflfast
 from vflfast.crypto import backend as be
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.arrays import CipherArray
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.curve import CODE_LIMBS, ORDER
 from vflfast.crypto.elgamal import keyfile
@@ -23,7 +24,6 @@ from vflfast.crypto.elgamal.private import PrivateKey, generate_keypair
 from vflfast.crypto.elgamal.proofs import prove_key, verify_key
 from vflfast.crypto.elgamal.public import PublicKey
 from vflfast.crypto.paillier import keyfile as paillier_files
-from vflfast.crypto.vector import CipherVector
 from vflfast.errors import BoundError, CheckError, CiphertextError, InputError, InvalidKeyError
 
 VALUES = np.array([0, 1, -1, 77, -1234, 1 << 20, -(1 << 20)])
@@ -35,7 +35,7 @@ def key(request: pytest.FixtureRequest) -> Any:
         yield generate_keypair()
 
 
-def received(key: PrivateKey, vector: CipherVector) -> CipherVector:
+def received(key: PrivateKey, vector: CipherArray) -> CipherArray:
     """What another party makes of the re-randomised vector's bytes."""
     public = PublicKey(key.public.h)
     return public.parse(public.rerandomize(vector).limbs, frac_bits=vector.frac_bits, bound=vector.bound)
@@ -50,7 +50,7 @@ def test_arithmetic_is_that_of_whole_numbers(key: PrivateKey) -> None:
     for made, expected in (
         (c, VALUES), (c + other, VALUES + VALUES[::-1]), (c - other, VALUES - VALUES[::-1]), (-c, -VALUES), (3 * c, 3 * VALUES),
         (c * weights, VALUES * weights), (c + 10, VALUES + 10), (10 - c, 10 - VALUES), (c + VALUES, 2 * VALUES), (c.sum(), [VALUES.sum()]),
-        (c[2:5], VALUES[2:5]), (CipherVector.concatenate([c, other]), [*VALUES, *VALUES[::-1]]),
+        (c[2:5], VALUES[2:5]), (CipherArray.concatenate([c, other]), [*VALUES, *VALUES[::-1]]),
     ):  # fmt: skip
         assert key.decrypt(received(key, made)).tolist() == list(expected)
 
@@ -137,9 +137,12 @@ def test_keys_are_checked_and_never_pickled(key: PrivateKey) -> None:
         with pytest.raises(InvalidKeyError):
             PublicKey(h)
     for dump in (pickle.dumps, copy.copy, copy.deepcopy):
-        for kept in (key, key.public):
-            with pytest.raises(TypeError, match="not pickled"):
-                dump(kept)  # type: ignore[operator]
+        with pytest.raises(TypeError, match="not pickled"):
+            dump(key)  # type: ignore[operator]
+    key.public.precompute(2)
+    other = pickle.loads(pickle.dumps(key.public))
+    assert other == key.public
+    assert (other.precomputed(), key.public.precomputed()) == (0, 2)
     assert str(key.secret) not in repr(key)
 
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.arrays import CipherArray, WireArray
 from vflfast.crypto.coded import CodedMatrix
 from vflfast.crypto.paillier.opening import MaskedOpening, plan_opening
 from vflfast.crypto.paillier.private import PrivateKey
-from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.errors import BoundError, CheckError, InputError
 
 KeyOf = Callable[[int], PrivateKey]
@@ -65,7 +65,7 @@ def test_a_gradient_from_product_to_opening(backend: str, key_of: KeyOf) -> None
     key, rng = key_of(1024), np.random.default_rng(2)
     z, g = rng.integers(0, 5, (80, 30)), rng.integers(-(1 << 28), 1 << 28, 80)
     columns, total = CodedMatrix.from_integers(z).product(key.public.encrypt(g, bound=1 << 28))
-    opening = MaskedOpening(key.public, CipherVector.concatenate([columns, total]))
+    opening = MaskedOpening(key.public, CipherArray.concatenate([columns, total]))
     assert opening.open(answer(key, opening)) == [*(z.T @ g).tolist(), g.sum()]
     assert len(opening.request) == plan_opening(31, columns.bound, 1024).n_plaintexts < 31  # packed
 
@@ -74,7 +74,7 @@ def test_both_sides_compute_the_same_plan(key: PrivateKey) -> None:
     vector = key.public.encrypt([1, 2, 3], bound=1000)
     opening = MaskedOpening(key.public, vector)
     assert opening.plan == plan_opening(3, 1000, key.public.key_bits)
-    assert isinstance(opening.request, WireVector)
+    assert isinstance(opening.request, WireArray)
     assert len(opening.request) == opening.plan.n_plaintexts
 
 
@@ -200,7 +200,7 @@ def test_nothing_to_open_is_refused(key: PrivateKey) -> None:
 def test_numbers_too_wide_for_a_checked_opening_are_refused(key: PrivateKey) -> None:
     vector = key.public.encrypt([1])
     with pytest.raises(BoundError):
-        MaskedOpening(key.public, CipherVector(key.public, vector.vector, 0, key.public.n // 2))
+        MaskedOpening(key.public, CipherArray(key.public, vector.vector, 0, key.public.n // 2))
 
 
 # --- overflow past the planner (assurance C8), encrypted ------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def overflowing(plan_bits: int) -> list[int]:
 def opened_wrong(key: PrivateKey, values: npt.NDArray[Any], bound: int) -> list[int]:
     """Opens numbers whose vector declares a bound that they break."""
     honest = key.public.encrypt(values)
-    opening = MaskedOpening(key.public, CipherVector(key.public, honest.vector, 0, bound))
+    opening = MaskedOpening(key.public, CipherArray(key.public, honest.vector, 0, bound))
     return opening.open(answer(key, opening))
 
 

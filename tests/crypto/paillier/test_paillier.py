@@ -18,10 +18,10 @@ from support.encrypted import KeyOf
 from vflfast.crypto import backend as be
 from vflfast.crypto import fallback
 from vflfast.crypto import limbs as lm
+from vflfast.crypto.arrays import CipherArray, WireArray
 from vflfast.crypto.codec import encode
 from vflfast.crypto.paillier.private import PrivateKey, blinding_factors, generate_keypair
 from vflfast.crypto.paillier.public import PublicKey
-from vflfast.crypto.vector import CipherVector, WireVector
 from vflfast.errors import BoundError, CheckError, CiphertextError, InputError
 
 MANY = settings(max_examples=200, deadline=None)
@@ -67,24 +67,24 @@ def test_arithmetic_of_integers(key_of: KeyOf, values: list[int], other: list[in
     v, w = objects(values), objects(other)
     for got, expected in [
         (c + d, v + w), (c - d, v - w), (-c, -v), (c + w, v + w), (w + c, v + w), (c - w, v - w), (w - c, w - v), (c * factor, v * factor),
-        (factor * c, v * factor), (c * w, v * w), (w * c, v * w), (c.sum(), objects([sum(values)])), (c[::-1], v[::-1]),
-        (CipherVector.concatenate([c, d]), objects(values + other)), (c + 7, v + 7), (7 - c, 7 - v), (c * 0, v * 0),
+        (factor * c, v * factor), (c * w, v * w), (w * c, v * w), (c.sum(), objects([sum(values)])[0]), (c[::-1], v[::-1]),
+        (CipherArray.concatenate([c, d]), objects(values + other)), (c + 7, v + 7), (7 - c, 7 - v), (c * 0, v * 0),
     ]:  # fmt: skip
-        assert key.decrypt(got).tolist() == expected.tolist()
-        assert got.bound >= max(abs(e) for e in expected)
+        assert np.array_equal(key.decrypt(got), expected)
+        assert got.bound >= np.abs(expected).max()
 
 
 @MANY
 @given(x=st.lists(st.floats(-1000, 1000), min_size=1, max_size=5), frac_bits=st.integers(1, 40))
 def test_arithmetic_of_fixed_point_numbers(key_of: KeyOf, x: list[float], frac_bits: int) -> None:
-    key = key_of(256)
+    key, x = key_of(256), [1.0, *x]
     c, fixed, scale = key.public.encrypt(x, frac_bits=frac_bits), encode(x, frac_bits, 1000.0), 1 << frac_bits
     assert c.frac_bits == frac_bits
     assert np.array_equal(key.decrypt(c), fixed / scale)
     assert np.array_equal(key.decrypt(c + x), (2 * fixed) / scale)
     assert np.array_equal(key.decrypt(c - np.array(x)), 0 * fixed)
     assert np.array_equal(key.decrypt(3 * c - 1), (3 * fixed - scale) / scale)
-    assert np.array_equal(key.decrypt(c.sum()), [sum(fixed.tolist()) / scale])
+    assert key.decrypt(c.sum()) == sum(fixed.tolist()) / scale
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,11 @@ def test_slices(key: PrivateKey) -> None:
         assert key.decrypt(c[index] + 1).tolist() == (values[index] + 1).tolist()  # a view computes like its copy
         assert key.decrypt(-c[index]).tolist() == (-values[index]).tolist()
     for one in (0, 10, -1, -11, np.int64(4)):
-        assert key.decrypt(c[one]).tolist() == [values[one]]
-    assert [key.decrypt(item).item() for item in c] == values.tolist()
-    for bad in (11, -12, (0, 1), None, True, 1.0, [[0, 1]], np.zeros(3, dtype=bool), [11], "a", ...):
+        assert key.decrypt(c[one]) == values[one]
+    assert [key.decrypt(item) for item in c] == values.tolist()
+    for shaped in (None, ..., [[0, 1]], True):
+        assert np.array_equal(key.decrypt(c[shaped]), values[shaped])
+    for bad in (11, -12, (0, 1), 1.0, np.zeros(3, dtype=bool), [11], "a"):
         with pytest.raises(IndexError):
             c[bad]
 
@@ -144,11 +146,11 @@ def test_lengths_of_one_go_with_any_length(key: PrivateKey) -> None:
 
 def test_vectors_of_nothing(key: PrivateKey) -> None:
     none = key.public.encrypt(np.zeros(0, dtype=np.int64))
-    joined = CipherVector.concatenate([none, none])
+    joined = CipherArray.concatenate([none, none])
     for vector in (none, none * 2, -none, none + 1, 1 - none, none + none, key.public.rerandomize(none), joined):
         assert key.decrypt(vector).tolist() == []
     assert key.public.parse(none.limbs, frac_bits=0, bound=1).shape == (0,)
-    assert key.decrypt(CipherVector.concatenate([none, key.public.encrypt([5])])).tolist() == [5]
+    assert key.decrypt(CipherArray.concatenate([none, key.public.encrypt([5])])).tolist() == [5]
 
 
 def test_vectors_across_threads_are_the_same(key: PrivateKey) -> None:
@@ -168,21 +170,21 @@ def test_results_of_arithmetic_cannot_leave(key: PrivateKey) -> None:
     wire = key.public.encrypt([1, 2, 3])
     assert wire.fresh
     assert wire.limbs.shape == (3, 2 * key.public.context.limbs)
-    joined, product = CipherVector.concatenate([wire]), np.eye(3, dtype=int) @ wire
+    joined, product = CipherArray.concatenate([wire]), np.eye(3, dtype=int) @ wire
     for result in (wire + 1, wire + wire, wire * 2, -wire, wire[:], wire[0], wire.sum(), joined, product):
-        assert type(result) is CipherVector
+        assert type(result) is CipherArray
         assert not result.fresh
         assert not hasattr(result, "limbs")
         for name in ("to_bytes", "tobytes", "tolist", "save", "dump", "__bytes__", "__buffer__", "__array_interface__"):
             assert not hasattr(result, name)
-        for leave in (bytes, memoryview, np.asarray, np.array, float, bool, int, copy.deepcopy, pickle.dumps):
+        for leave in (bytes, memoryview, np.asarray, np.array, float, bool, int, pickle.dumps):
             with pytest.raises(TypeError):
                 leave(result)
-        for leave in (pickle.dumps, copy.deepcopy, np.asarray):
-            with pytest.raises(TypeError):
-                leave(wire)
+        assert copy.deepcopy(result) is result
+        with pytest.raises(TypeError):
+            np.asarray(wire)
         fresh = key.public.rerandomize(result)
-        assert type(fresh) is WireVector
+        assert type(fresh) is WireArray
         assert np.array_equal(key.decrypt(fresh), key.decrypt(result))
         assert lm.to_ints(fresh.limbs) == lm.to_ints(key.public.context.store(fresh.vector))
 
@@ -190,7 +192,7 @@ def test_results_of_arithmetic_cannot_leave(key: PrivateKey) -> None:
 def test_what_leaves_comes_back(key: PrivateKey) -> None:
     sent = key.public.encrypt([0.5, -0.25], bound=16.0)
     received = PublicKey(key.public.n, test_sizes=True).parse(sent.limbs, frac_bits=24, bound=sent.bound)
-    assert type(received) is WireVector
+    assert type(received) is WireArray
     assert key.decrypt(received).tolist() == [0.5, -0.25]
     assert received.bound == 16 << 24
 
@@ -208,12 +210,6 @@ def test_repr_shows_shape_and_key_but_no_digits(key: PrivateKey) -> None:
             for form in (str(secret), f"{secret:x}"):
                 assert form[:8] not in text
                 assert form[-8:] not in text
-
-
-def test_keys_are_not_pickled(key: PrivateKey) -> None:
-    for held in (key, key.public):
-        with pytest.raises(TypeError):
-            pickle.dumps(held)
 
 
 # --- decryption: blinded, checked ------------------------------------------------------------------------------------------
@@ -312,10 +308,10 @@ def test_a_fault_in_one_branch_gives_no_plaintext(
 
 def test_a_number_above_its_declared_bound_is_caught(key: PrivateKey) -> None:
     c = key.public.encrypt([100, -100])
-    assert key.decrypt(CipherVector(key.public, c.vector, 0, 100)).tolist() == [100, -100]
+    assert key.decrypt(CipherArray(key.public, c.vector, 0, 100)).tolist() == [100, -100]
     for frac_bits in (0, 4):
         with pytest.raises(CheckError):
-            key.decrypt(CipherVector(key.public, c.vector, frac_bits, 99))
+            key.decrypt(CipherArray(key.public, c.vector, frac_bits, 99))
 
 
 # --- what is declared, and what is refused --------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ...errors import CheckError, CiphertextError, InputError
+from ..arrays import CipherArray
 from ..context import CurveContext, Logarithms, Vector
 from ..curve import CODE_LIMBS
 from ..limbs import Limbs
-from ..vector import CipherVector
 from .proofs import PROOF_ROWS, Generator, verify_opening
 
 TABLE_BITS = (10, 14, 18, 22)  # of tables of logarithms: from a millisecond to a second each, 8 kB to 64 MB
@@ -39,7 +39,7 @@ class Key(Protocol):
     single: CurveContext
     generator: Generator
 
-    def rerandomize(self, vector: CipherVector) -> CipherVector:
+    def rerandomize(self, vector: CipherArray) -> CipherArray:
         """Return the same numbers under fresh randomness."""
 
     def read(self, points: Vector, bound: int) -> tuple[Any, Any]:
@@ -55,9 +55,9 @@ class Opening:
         `Request` of as many points as values.
     """
 
-    def __init__(self, public: Key, values: CipherVector) -> None:
-        if not isinstance(values, CipherVector):
-            raise InputError("values", "must be a CipherVector")
+    def __init__(self, public: Key, values: CipherArray) -> None:
+        if not isinstance(values, CipherArray):
+            raise InputError("values", "must be a CipherArray")
         fresh = public.rerandomize(values).vector
         self._public, self._bound = public, values.bound
         self._second: Vector | None = public.context.part(fresh, 1)

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from ...errors import CheckError, InputError, InvalidKeyError
 from .. import codec
 from .. import limbs as lm
+from ..arrays import CipherArray
 from ..context import Vector
 from ..curve import CODE_LIMBS, HALF, ORDER, random_scalars
 from ..limbs import Limbs
-from ..vector import CipherVector
 from .opening import HolderDigits, Request
 from .proofs import PROOF_ROWS, Generator, prove_key, prove_opening
 from .public import PublicKey
@@ -56,8 +56,8 @@ class PrivateKey:
         """The number s, for a key file."""
         return lm.to_ints(self._secret)[0]
 
-    def decrypt(self, vector: CipherVector) -> npt.NDArray[Any]:
-        """Return the numbers, shape (count,): float64 at frac_bits > 0, else int64.
+    def decrypt(self, vector: CipherArray) -> npt.NDArray[Any]:
+        """Return the numbers, in the array's shape: float64 at frac_bits > 0, else int64.
 
         Raises
         ------
@@ -66,13 +66,14 @@ class PrivateKey:
         InputError
             For no vector of this key.
         """
-        if not isinstance(vector, CipherVector):
-            raise InputError("vector", "must be a CipherVector")
+        if not isinstance(vector, CipherArray):
+            raise InputError("vector", "must be a CipherArray")
         vector.require_key(self.public)
         values, found = self.public.read(self._opened(vector), vector.bound)
         if not found.all():
             raise CheckError(f"number {int(np.flatnonzero(~found)[0])} is above the declared bound")
-        return codec.decode(values, vector.frac_bits) if vector.frac_bits else values
+        opened = (codec.decode(values, vector.frac_bits) if vector.frac_bits else values).reshape(vector.shape)
+        return opened[()]
 
     def announce(self, context: bytes) -> tuple[Limbs, Limbs]:
         """Return H and the proof that s is known, bound to `context`, shapes (1, 4) and (2, 4)."""
@@ -100,7 +101,7 @@ class PrivateKey:
         proof = prove_opening(self.public.generator, self._secret, self.public.h, (request.vector, request.limbs), (opened, codes))
         return np.concatenate([codes, proof])
 
-    def read(self, vector: CipherVector, bound: int) -> list[int]:
+    def read(self, vector: CipherArray, bound: int) -> list[int]:
         """Return the numbers of `encrypt_to_holder`; CheckError for one outside 0 … bound."""
         values, found = self.public.read(self._opened(vector), bound)
         if not found.all() or (values < 0).any():
@@ -108,7 +109,7 @@ class PrivateKey:
         result: list[int] = values.tolist()
         return result
 
-    def read_packed(self, vector: CipherVector, n_values: int, bound: int) -> list[int]:
+    def read_packed(self, vector: CipherArray, n_values: int, bound: int) -> list[int]:
         """Return the numbers of `pack_to_holder`; CheckError for another number of them, or one above the bound."""
         digits = HolderDigits.of(bound)
         if len(vector) != n_values * digits.places:
@@ -122,7 +123,7 @@ class PrivateKey:
         """Return 0: nothing hides points while they are multiplied, which is constant time."""
         return 0
 
-    def _opened(self, vector: CipherVector) -> Vector:
+    def _opened(self, vector: CipherArray) -> Vector:
         """Return m·G of every ciphertext."""
         context, single = self.public.context, self.public.single
         shared = single.scale(context.part(vector.vector, 0), self._secret)

@@ -118,8 +118,10 @@ class _Points:
     def check_bound(self, bound: int) -> None:
         """Nothing can wrap around."""
 
-    def __len__(self) -> int:
-        return len(self.vector)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(count,)."""
+        return (len(self.vector),)
 
     def like(self, vector: Vector, bound: int) -> _Points:
         """Return other points of the group."""

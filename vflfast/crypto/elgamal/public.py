@@ -16,13 +16,14 @@ import numpy.typing as npt
 from ...errors import BoundError, CiphertextError, InputError, InvalidKeyError
 from ...params import ELGAMAL_FRAC_BITS, MAX_COUNT
 from .. import backend as be
-from .. import codec, engine
+from .. import codec, engine, serial
 from .. import limbs as lm
+from ..arrays import CipherArray, WireArray
 from ..context import BaseTerm, Vector
 from ..curve import CODE_BITS, CODE_LIMBS, MAX_LOGARITHM_BITS, ORDER_BITS, random_scalars
+from ..key_files import hex_number
 from ..limbs import Limbs
 from ..pool import Pool
-from ..vector import CipherVector, WireVector
 from .opening import HolderDigits, Opening, Request, logarithms
 from .proofs import Generator
 
@@ -46,6 +47,7 @@ class PublicKey:
     """
 
     key_bits = CODE_BITS
+    default_frac_bits = ELGAMAL_FRAC_BITS
 
     def __init__(self, h: Limbs) -> None:
         if not isinstance(h, np.ndarray) or h.dtype != np.uint64 or h.shape != (1, CODE_LIMBS):
@@ -72,9 +74,30 @@ class PublicKey:
         return hash(self.h.tobytes())
 
     def __getstate__(self) -> None:
-        raise TypeError("a PublicKey may hold randomness that serves once and is not pickled; send h")
+        raise TypeError("a PublicKey's randomness stays in its process")
 
-    def encrypt(self, values: npt.ArrayLike, *, frac_bits: int | None = None, bound: float | None = None) -> WireVector:
+    def __reduce__(self) -> Any:
+        return PublicKey.from_bytes, (self.to_bytes(),)
+
+    def to_bytes(self) -> bytes:
+        """Return the key as bytes: scheme, h, checksum."""
+        return serial.sealed({"kind": "public key", "scheme": "elgamal", "h": f"{lm.to_ints(self.h)[0]:x}"})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> PublicKey:
+        """Return the key that `to_bytes` gave, with randomness of its own.
+
+        Raises
+        ------
+        CiphertextError, InvalidKeyError
+            Damaged, another format or scheme; no group element.
+        """
+        h = hex_number("h", serial.public_key_header(data, "elgamal", {"h"})["h"])
+        if h.bit_length() > CODE_BITS:
+            raise InvalidKeyError("h", "must be one encoded group element")
+        return cls(lm.from_ints([h], CODE_LIMBS))
+
+    def encrypt(self, values: npt.ArrayLike, *, frac_bits: int | None = None, bound: float | None = None) -> WireArray:
         """Encrypt numbers.
 
         Parameters
@@ -89,7 +112,7 @@ class PublicKey:
 
         Returns
         -------
-        WireVector
+        WireArray
             shape (count,).
 
         Raises
@@ -97,29 +120,27 @@ class PublicKey:
         InputError, BoundError
             Not numbers, NaN, infinite, or above the bound.
         """
-        encoded, bits, limit = codec.encodable(values, frac_bits, bound, ELGAMAL_FRAC_BITS)
-        return self.encrypt_encoded(encoded, frac_bits=bits, bound=limit)
+        encoded, bits, limit = codec.encodable(values, frac_bits, bound, self.default_frac_bits)
+        return self.encrypt_encoded(encoded.ravel(), frac_bits=bits, bound=limit).with_shape(encoded.shape, bits or None)
 
-    def encrypt_encoded(self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int) -> WireVector:
+    def encrypt_encoded(self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int) -> WireArray:
         """Encrypt integers that are already at scale 2^frac_bits, each |v| ≤ bound ≤ 2^61; BoundError above it."""
         self.check_bound(bound)
-        codec.check_frac_bits(frac_bits)
-        whole = codec.whole_numbers("encoded", encoded)
-        if codec.largest_magnitude(whole) > bound:
-            raise BoundError("encoded", "some magnitude is above the declared bound")
+        whole = codec.declared("encoded", encoded, frac_bits, bound)
         halves = self._added(self._halves(len(whole)), whole, bound, self.generator.half_table)
-        return WireVector(self, self.context.store_double(halves), frac_bits, bound, self.context.multiply(halves, halves))
+        return WireArray(self, self.context.store_double(halves), frac_bits, bound, self.context.multiply(halves, halves))
 
-    def rerandomize(self, vector: CipherVector) -> WireVector:
+    def rerandomize(self, vector: CipherArray) -> WireArray:
         """Return the same numbers under fresh randomness, ready to leave; InputError for no vector of this key."""
-        if not isinstance(vector, CipherVector):
-            raise InputError("vector", "must be a CipherVector")
+        if not isinstance(vector, CipherArray):
+            raise InputError("vector", "must be a CipherArray")
         vector.require_key(self)
-        halves = self._halves(len(vector))
+        halves = self._halves(vector.size)
         fresh = self.context.multiply(self.context.multiply(halves, halves), vector.vector)
-        return WireVector(self, self.context.store(fresh), vector.frac_bits, vector.bound, fresh)
+        wire = WireArray(self, self.context.store(fresh), vector.frac_bits, vector.bound, fresh)
+        return wire.with_shape(vector.shape, vector.precision)
 
-    def parse(self, limbs: Limbs, *, frac_bits: int, bound: int) -> WireVector:
+    def parse(self, limbs: Limbs, *, frac_bits: int, bound: int) -> WireArray:
         """Return received ciphertexts as a vector, after validation (assurance rule 6).
 
         Raises
@@ -130,7 +151,7 @@ class PublicKey:
         self.check_bound(bound)
         codec.check_frac_bits(frac_bits)
         _check_codes(limbs, 2 * CODE_LIMBS)
-        return WireVector(self, limbs, frac_bits, bound, self.context.load(limbs))
+        return WireArray(self, limbs, frac_bits, bound, self.context.load(limbs))
 
     def add_numbers(self, vector: Vector, numbers: npt.NDArray[Any]) -> Vector:
         """Return the ciphertexts of sums with whole numbers, shape (count,), in constant time for the largest magnitude."""
@@ -144,7 +165,7 @@ class PublicKey:
         term = BaseTerm(1, table, scalars, max(1, bound.bit_length()), np.where(numbers < 0, ALL_ONES, np.uint64(0)))
         return self.context.add_terms(vector, len(numbers), [term])
 
-    def join_rows(self, vectors: Sequence[CipherVector], slot_bits: int, bound: int) -> CipherVector:
+    def join_rows(self, vectors: Sequence[CipherArray], slot_bits: int, bound: int) -> CipherArray:
         """Refuse: the scheme holds small numbers only; InputError."""
         raise InputError("scheme", "elgamal holds small numbers only: several rows do not fit one; take paillier")
 
@@ -202,7 +223,7 @@ class PublicKey:
 
     # --- opening of sums, and towards the holder (scheme.py) ------------------------------------------------------
 
-    def opening(self, values: CipherVector) -> Opening:
+    def opening(self, values: CipherArray) -> Opening:
         """Return an opening: its request is uniformly random, whatever the numbers; InputError for no vector."""
         return Opening(self, values)
 
@@ -210,7 +231,7 @@ class PublicKey:
         """Return how many points the request for `n_values` numbers has."""
         return n_values
 
-    def hand_over(self, values: CipherVector, bound: int, secret: bytes) -> WireVector:
+    def hand_over(self, values: CipherArray, bound: int, secret: bytes) -> WireArray:
         """Return values for another owner, who asks for their opening."""
         return self.rerandomize(values)
 
@@ -225,15 +246,15 @@ class PublicKey:
         _check_codes(limbs, CODE_LIMBS)
         return Request(limbs, self.single.load(limbs))
 
-    def parse_to_holder(self, limbs: Limbs) -> WireVector:
+    def parse_to_holder(self, limbs: Limbs) -> WireArray:
         """Return ciphertexts of small numbers after validation; CiphertextError."""
         return self.parse(limbs, frac_bits=0, bound=MAX_BOUND)
 
-    def encrypt_to_holder(self, numbers: npt.NDArray[Any], bound: int) -> WireVector:
+    def encrypt_to_holder(self, numbers: npt.NDArray[Any], bound: int) -> WireArray:
         """Encrypt numbers from 0 to bound that the key holder is to read, a ciphertext each."""
         return self.encrypt_encoded(numbers, frac_bits=0, bound=bound)
 
-    def pack_to_holder(self, numbers: list[int], bound: int) -> WireVector:
+    def pack_to_holder(self, numbers: list[int], bound: int) -> WireArray:
         """Encrypt numbers of magnitude ≤ bound that the key holder is to read, as digits that are small enough (`HolderDigits`)."""
         digits = HolderDigits.of(bound)
         return self.encrypt_encoded(digits.split(numbers), frac_bits=0, bound=digits.base - 1)

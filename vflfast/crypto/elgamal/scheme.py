@@ -24,13 +24,13 @@ class ElGamal:
         """Return a fresh key."""
         return generate_keypair()
 
-    def load(self, path: str | PathLike[str], *, test_sizes: bool = False) -> PrivateKey:
+    def load(self, path: str | PathLike[str], *, test_sizes: bool = False, passphrase: str | None = None) -> PrivateKey:
         """Return the private key of a file; InputError."""
-        return load_private_key(path)
+        return load_private_key(path, passphrase=passphrase)
 
-    def save(self, path: str | PathLike[str], key: PrivateKey) -> None:
+    def save(self, path: str | PathLike[str], key: PrivateKey, *, passphrase: str | None = None) -> None:
         """Write a private key to a new file of mode 0600; InputError."""
-        save_private_key(path, key)
+        save_private_key(path, key, passphrase=passphrase)
 
     def receive(self, key: Limbs, proof: Limbs, key_bits: int, context: bytes, *, test_sizes: bool = False) -> PublicKey:
         """Return an announced group element as a key (assurance rule 6).

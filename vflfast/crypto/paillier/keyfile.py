@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import InvalidKeyError
-from ..key_files import PathLike, head, hex_number, read_key_file, write_key_file
+from ..key_files import PathLike, head, hex_number, read_key_file, write_key_file, write_private_file
 from .keys import check_modulus, check_primes, fingerprint, verify_square_free
 
 _PRIVATE = "vflfast private key"
@@ -13,8 +13,9 @@ _PUBLIC = "vflfast public key"
 
 
 def save_private_key(
-    path: PathLike, p: int, q: int, *, overwrite: bool = False, subgroup: bool = True, test_sizes: bool = False
-) -> None:
+    path: PathLike, p: int, q: int, *, overwrite: bool = False, subgroup: bool = True, test_sizes: bool = False,
+    passphrase: str | None = None,
+) -> None:  # fmt: skip
     """Write the primes (p, q) to a new file of mode 0600.
 
     Parameters
@@ -23,17 +24,22 @@ def save_private_key(
         The file; an existing one is refused unless `overwrite`.
     p, q, subgroup, test_sizes
         As in :func:`vflfast.crypto.paillier.keys.check_primes`, which is run first.
+    passphrase
+        Encrypts the primes (`vflfast.crypto.passphrase`); at least 8 characters.
 
     Raises
     ------
     InvalidKeyError
-        Names ``path``, ``p`` or ``q``. Source: assurance.md rule 7.
+        Names ``path``, ``p``, ``q`` or ``passphrase``. Source: assurance.md rule 7.
     """
     check_primes(p, q, subgroup=subgroup, test_sizes=test_sizes)
-    write_key_file(path, head(_PRIVATE, fingerprint(p * q)) | {"p": f"{p:x}", "q": f"{q:x}"}, mode=0o600, overwrite=overwrite)
+    secret = {"p": f"{p:x}", "q": f"{q:x}"}
+    write_private_file(path, head(_PRIVATE, fingerprint(p * q)), secret, overwrite=overwrite, passphrase=passphrase)
 
 
-def load_private_key(path: PathLike, *, subgroup: bool = True, test_sizes: bool = False) -> tuple[int, int]:
+def load_private_key(
+    path: PathLike, *, subgroup: bool = True, test_sizes: bool = False, passphrase: str | None = None
+) -> tuple[int, int]:  # fmt: skip
     """Return the primes (p, q) of a private key file after checking the file and the key.
 
     Parameters
@@ -42,13 +48,15 @@ def load_private_key(path: PathLike, *, subgroup: bool = True, test_sizes: bool 
         A regular file, not a symbolic link, readable and writable by its owner only.
     subgroup, test_sizes
         As in :func:`vflfast.crypto.paillier.keys.check_primes`.
+    passphrase
+        Of an encrypted file.
 
     Raises
     ------
     InvalidKeyError
-        Names ``path`` (missing, link, readable by others, damaged) or the field at fault. Source: assurance.md §4.
+        Names ``passphrase``, ``path`` (missing, link, readable by others, damaged) or the field at fault. Source: assurance.md §4.
     """
-    document = read_key_file(path, _PRIVATE, {"p", "q"}, private=True)
+    document = read_key_file(path, _PRIVATE, {"p", "q"}, private=True, passphrase=passphrase)
     p, q = hex_number("p", document["p"]), hex_number("q", document["q"])
     _check_fingerprint(document, p * q)
     check_primes(p, q, subgroup=subgroup, test_sizes=test_sizes)

@@ -14,12 +14,12 @@ import numpy as np
 
 from ...errors import CheckError, InputError
 from ...params import CHECK_WEIGHT_BITS
-from .. import codec
 from .. import limbs as lm
+from ..arrays import CipherArray, WireArray
 from ..coded import CodedMatrix
 from ..context import PublicContext
 from ..limbs import Limbs
-from ..vector import CipherVector, WireVector
+from ..slots import SlotPlan
 
 WEIGHT_DIGIT_BITS = 4  # the weights ρ are split into base-16 digits: a coded matrix of 16 classes
 
@@ -34,18 +34,18 @@ class Modulus(Protocol):
     def full_alpha_bits(self) -> int:
         """Bits of randomness towards the key holder."""
 
-    def rerandomize(self, vector: CipherVector, *, alpha_bits: int | None = None, plus: Limbs | None = None) -> WireVector:
+    def rerandomize(self, vector: CipherArray, *, alpha_bits: int | None = None, plus: Limbs | None = None) -> WireArray:
         """Return the numbers plus residues under fresh randomness."""
 
 
-def plan_opening(n_values: int, bound: int, n_bits: int) -> codec.SlotPlan:
+def plan_opening(n_values: int, bound: int, n_bits: int) -> SlotPlan:
     """Return the slot plan for `n_values` numbers of magnitude ≤ `bound`; both sides can compute it."""
-    return codec.SlotPlan.prove(n_values, bound, bound * n_values << CHECK_WEIGHT_BITS, n_bits)
+    return SlotPlan.prove(n_values, bound, bound * n_values << CHECK_WEIGHT_BITS, n_bits)
 
 
-def holder_plan(n_values: int, bound: int, n_bits: int) -> codec.SlotPlan:
+def holder_plan(n_values: int, bound: int, n_bits: int) -> SlotPlan:
     """Return the slot plan for `n_values` numbers that the key holder reads; their check value is their sum."""
-    return codec.SlotPlan.prove(n_values, bound, bound * n_values, n_bits)
+    return SlotPlan.prove(n_values, bound, bound * n_values, n_bits)
 
 
 def check_weights(secret: bytes, count: int) -> list[int]:
@@ -55,7 +55,7 @@ def check_weights(secret: bytes, count: int) -> list[int]:
     return [int.from_bytes(stream[k * size : (k + 1) * size], "little") | 1 for k in range(count)]
 
 
-def pack_checked(values: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> np.ndarray:
+def pack_checked(values: CipherArray, plan: SlotPlan, weights: list[int]) -> np.ndarray:
     """Return the values and their check value [[Σ_j ρ_j·v_j]] packed by `plan`, without its offsets."""
     context = _context_of(values)
     gap = context.one(plan.check_at - plan.n_values)
@@ -64,7 +64,7 @@ def pack_checked(values: CipherVector, plan: codec.SlotPlan, weights: list[int])
     return context.pack(rows, plan.slots, plan.slot_bits)
 
 
-def _check(values: CipherVector, weights: list[int]) -> np.ndarray:
+def _check(values: CipherArray, weights: list[int]) -> np.ndarray:
     """[[Σ_j ρ_j·v_j]]: one coded column per base-16 digit of ρ, then Horner's rule over the digits."""
     digits = CHECK_WEIGHT_BITS // WEIGHT_DIGIT_BITS
     base = (1 << WEIGHT_DIGIT_BITS) - 1
@@ -73,7 +73,7 @@ def _check(values: CipherVector, weights: list[int]) -> np.ndarray:
     return _context_of(values).pack(columns.vector, digits, WEIGHT_DIGIT_BITS)
 
 
-def _context_of(values: CipherVector) -> PublicContext:
+def _context_of(values: CipherArray) -> PublicContext:
     return cast(PublicContext, values.public.context)  # vectors of this scheme
 
 
@@ -83,30 +83,30 @@ class MaskedOpening:
     Attributes
     ----------
     request
-        WireVector of packed, masked, freshly randomised plaintexts.
+        WireArray of packed, masked, freshly randomised plaintexts.
     """
 
-    def __init__(self, public: Modulus, values: CipherVector) -> None:
-        if not isinstance(values, CipherVector):
-            raise InputError("values", "must be a CipherVector")
-        plan = plan_opening(len(values), values.bound, public.n.bit_length())
-        weights = [secrets.randbits(CHECK_WEIGHT_BITS) | 1 for _ in range(len(values))]
+    def __init__(self, public: Modulus, values: CipherArray) -> None:
+        if not isinstance(values, CipherArray):
+            raise InputError("values", "must be a CipherArray")
+        plan = plan_opening(values.size, values.bound, public.n.bit_length())
+        weights = [secrets.randbits(CHECK_WEIGHT_BITS) | 1 for _ in range(values.size)]
         self._mask(public, values.like(pack_checked(values, plan, weights), public.n // 2 - 1), plan, weights)
 
     @classmethod
-    def of_packed(cls, public: Modulus, packed: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> MaskedOpening:
+    def of_packed(cls, public: Modulus, packed: CipherArray, plan: SlotPlan, weights: list[int]) -> MaskedOpening:
         """Return an opening of what another party packed by `pack_checked` with the same plan and weights; InputError for a wrong count."""
-        if not isinstance(packed, CipherVector) or len(packed) != plan.n_plaintexts:
-            raise InputError("packed", f"must be a CipherVector of {plan.n_plaintexts} packed plaintexts")
+        if not isinstance(packed, CipherArray) or len(packed) != plan.n_plaintexts:
+            raise InputError("packed", f"must be a CipherArray of {plan.n_plaintexts} packed plaintexts")
         opening = cls.__new__(cls)
         opening._mask(public, packed, plan, weights)
         return opening
 
-    def _mask(self, public: Modulus, packed: CipherVector, plan: codec.SlotPlan, weights: list[int]) -> None:
+    def _mask(self, public: Modulus, packed: CipherArray, plan: SlotPlan, weights: list[int]) -> None:
         self._n, self.plan, self._weights = public.n, plan, weights
         self._masks: list[int] | None = lm.random_below(public.n, len(packed))
         plus = [(mask + offset) % public.n for mask, offset in zip(self._masks, plan.offsets(), strict=True)]
-        self.request: WireVector = public.rerandomize(
+        self.request: WireArray = public.rerandomize(
             packed, alpha_bits=public.full_alpha_bits, plus=lm.from_ints(plus, public.context.limbs)
         )
 

@@ -13,9 +13,9 @@ from ...params import DEFAULT_KEY_BITS
 from .. import backend as be
 from .. import codec
 from .. import limbs as lm
+from ..arrays import CipherArray
 from ..context import Vector
 from ..limbs import Limbs
-from ..vector import CipherVector
 from . import keys
 from .opening import holder_plan, plan_opening
 from .public import PublicKey
@@ -53,8 +53,8 @@ class PrivateKey:
     def __getstate__(self) -> None:
         raise TypeError("a PrivateKey is not pickled; use keyfile.save_private_key")
 
-    def decrypt(self, vector: CipherVector) -> npt.NDArray[Any]:
-        """Return the numbers, shape (count,): float64 at frac_bits > 0; int64, or Python integers when the bound needs them.
+    def decrypt(self, vector: CipherArray) -> npt.NDArray[Any]:
+        """Return the numbers, in the array's shape: float64 at frac_bits > 0; int64, or Python integers when the bound needs them.
 
         Raises
         ------
@@ -62,9 +62,10 @@ class PrivateKey:
             A CRT branch failed, or a number is above the vector's declared bound.
         """
         values = codec.from_residues(self.decrypt_residues(vector), self.public.n, vector.bound)
-        return codec.decode(values, vector.frac_bits) if vector.frac_bits else values
+        opened = (codec.decode(values, vector.frac_bits) if vector.frac_bits else values).reshape(vector.shape)
+        return opened[()]
 
-    def decrypt_residues(self, vector: CipherVector) -> Limbs:
+    def decrypt_residues(self, vector: CipherArray) -> Limbs:
         """Return the plaintexts in [0, n) as limbs, shape (count, limbs): what the arbiter returns of masked numbers.
 
         Raises
@@ -72,8 +73,8 @@ class PrivateKey:
         InputError
             For no vector of this key.
         """
-        if not isinstance(vector, CipherVector):
-            raise InputError("vector", "must be a CipherVector")
+        if not isinstance(vector, CipherArray):
+            raise InputError("vector", "must be a CipherArray")
         vector.require_key(self.public)
         return self._open(vector.vector)
 
@@ -83,7 +84,7 @@ class PrivateKey:
         size = lm.limb_count(n.bit_length())
         return lm.from_ints([n], size), lm.from_ints(keys.prove_square_free(*self.primes, context), size)
 
-    def answer(self, request: CipherVector, noise: Sequence[int] = (), bound: int = 0) -> Limbs:
+    def answer(self, request: CipherArray, noise: Sequence[int] = (), bound: int = 0) -> Limbs:
         """Open the request of an opening: masked numbers in [0, n).
 
         Parameters
@@ -100,14 +101,14 @@ class PrivateKey:
         n = self.public.n
         return lm.from_ints([(m + e) % n for m, e in zip(lm.to_ints(opened), added, strict=True)], self.public.context.limbs)
 
-    def read(self, vector: CipherVector, bound: int) -> list[int]:
+    def read(self, vector: CipherArray, bound: int) -> list[int]:
         """Return the numbers of `encrypt_to_holder`; CheckError for one outside 0 … bound."""
         values = lm.to_ints(self.decrypt_residues(vector))
         if any(value > bound for value in values):
             raise CheckError(f"a number is not from 0 to {bound}")
         return values
 
-    def read_packed(self, vector: CipherVector, n_values: int, bound: int) -> list[int]:
+    def read_packed(self, vector: CipherArray, n_values: int, bound: int) -> list[int]:
         """Return the numbers of `pack_to_holder`.
 
         Raises

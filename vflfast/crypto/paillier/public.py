@@ -15,12 +15,13 @@ import numpy.typing as npt
 from ...errors import BoundError, CiphertextError, InputError, InvalidKeyError
 from ...params import DEFAULT_FRAC_BITS, FULL_ENTROPY_EXTRA_BITS, MAX_COUNT, SHORT_ALPHA_BITS
 from .. import backend as be
-from .. import codec, engine
+from .. import codec, engine, serial
 from .. import limbs as lm
+from ..arrays import CipherArray, WireArray
 from ..context import SMALL_SUM_BITS, FixedBase, Vector
+from ..key_files import hex_number
 from ..limbs import Limbs
 from ..pool import Pool
-from ..vector import CipherVector, WireVector
 from . import keys
 from .base_table import BaseTable
 from .opening import MaskedOpening, check_weights, holder_plan, pack_checked, plan_opening
@@ -45,6 +46,8 @@ class PublicKey:
         n cannot be a sound modulus.
     """
 
+    default_frac_bits = DEFAULT_FRAC_BITS
+
     def __init__(self, n: int, *, subgroup: bool = True, test_sizes: bool = False) -> None:
         keys.check_modulus(n, subgroup=subgroup, test_sizes=test_sizes)
         self.n = int(n)
@@ -66,7 +69,28 @@ class PublicKey:
         return hash(self.n)
 
     def __getstate__(self) -> None:
-        raise TypeError("a PublicKey holds a secret base and is not pickled; send n")
+        raise TypeError("a PublicKey's secret base and randomness stay in its process")
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (self.to_bytes(),)
+
+    def to_bytes(self) -> bytes:
+        """Return the key as bytes: scheme, n, checksum. What else this object holds is secret and stays."""
+        return serial.sealed({"kind": "public key", "scheme": "paillier", "n": f"{self.n:x}", "subgroup": self.subgroup})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, test_sizes: bool = False) -> PublicKey:
+        """Return the key that `to_bytes` gave, with secrets of its own; it is validated as any other, which is no proof of its shape.
+
+        Raises
+        ------
+        CiphertextError, InvalidKeyError
+            Damaged, another format or scheme; n cannot be a sound modulus.
+        """
+        header = serial.public_key_header(data, "paillier", {"n", "subgroup"})
+        if not isinstance(header["subgroup"], bool):
+            raise InvalidKeyError("subgroup", "must be true or false")
+        return cls(hex_number("n", header["n"]), subgroup=header["subgroup"], test_sizes=test_sizes)
 
     @property
     def full_alpha_bits(self) -> int:
@@ -75,13 +99,13 @@ class PublicKey:
 
     def encrypt(
         self, values: npt.ArrayLike, *, frac_bits: int | None = None, bound: float | None = None, alpha_bits: int | None = None
-    ) -> WireVector:
+    ) -> WireArray:
         """Encrypt numbers.
 
         Parameters
         ----------
         values
-            Real numbers, shape (count,) or a scalar. Integers are encrypted exactly unless `frac_bits` is given.
+            Real numbers of any shape. Integers are encrypted exactly unless `frac_bits` is given.
         frac_bits
             Fraction bits of the fixed point; default 24 for floats, 0 for integers.
         bound
@@ -92,29 +116,32 @@ class PublicKey:
 
         Returns
         -------
-        WireVector
-            shape (count,).
+        WireArray
+            The shape of `values`.
 
         Raises
         ------
         InputError, BoundError
-            Not numbers, NaN, infinite, or above the bound.
+            Not numbers, NaN, infinite, above the bound, or nonzero and all 0 at this scale.
+
+        Warns
+        -----
+        PrecisionWarning
+            Some number loses more than 0.1 % of its value at this scale.
         """
-        encoded, bits, limit = codec.encodable(values, frac_bits, bound, DEFAULT_FRAC_BITS)
-        return self.encrypt_encoded(encoded, frac_bits=bits, bound=limit, alpha_bits=alpha_bits)
+        encoded, bits, limit = codec.encodable(values, frac_bits, bound, self.default_frac_bits)
+        wire = self.encrypt_encoded(encoded.ravel(), frac_bits=bits, bound=limit, alpha_bits=alpha_bits)
+        return wire.with_shape(encoded.shape, bits or None)
 
     def encrypt_encoded(
         self, encoded: npt.NDArray[Any], *, frac_bits: int, bound: int, alpha_bits: int | None = None
-    ) -> WireVector:
+    ) -> WireArray:
         """Encrypt integers that are already at scale 2^frac_bits, each |v| ≤ bound < n/2; BoundError above it."""
         self.check_bound(bound)
-        codec.check_frac_bits(frac_bits)
-        whole = codec.whole_numbers("encoded", encoded)
-        if codec.largest_magnitude(whole) > bound:
-            raise BoundError("encoded", "some magnitude is above the declared bound")
+        whole = codec.declared("encoded", encoded, frac_bits, bound)
         return self._wire(None, codec.to_residues(whole, self.n), len(whole), frac_bits, bound, alpha_bits)
 
-    def rerandomize(self, vector: CipherVector, *, alpha_bits: int | None = None, plus: Limbs | None = None) -> WireVector:
+    def rerandomize(self, vector: CipherArray, *, alpha_bits: int | None = None, plus: Limbs | None = None) -> WireArray:
         """Return the same numbers (plus the residues `plus`, shape (count, limbs)) under fresh randomness, ready to leave.
 
         Raises
@@ -122,22 +149,23 @@ class PublicKey:
         InputError
             For no vector of this key.
         """
-        if not isinstance(vector, CipherVector):
-            raise InputError("vector", "must be a CipherVector")
+        if not isinstance(vector, CipherArray):
+            raise InputError("vector", "must be a CipherArray")
         vector.require_key(self)
-        return self._wire(vector.vector, plus, len(vector), vector.frac_bits, vector.bound, alpha_bits)
+        wire = self._wire(vector.vector, plus, vector.size, vector.frac_bits, vector.bound, alpha_bits)
+        return wire.with_shape(vector.shape, vector.precision)
 
     def _wire(
         self, start: Vector | None, plain: Limbs | None, count: int, frac_bits: int, bound: int, alpha_bits: int | None
-    ) -> WireVector:
+    ) -> WireArray:
         if not self.subgroup:
             raise InvalidKeyError("n", "is a plain Paillier key, which subgroup encryption refuses; use encrypt_with")
         vector = self._shared(start, plain, count, alpha_bits)
         if vector is None:
             vector = self._masked(start, plain, count, alpha_bits)
-        return WireVector(self, self.context.store(vector), frac_bits, bound, vector)
+        return WireArray(self, self.context.store(vector), frac_bits, bound, vector)
 
-    def encrypt_with(self, messages: Sequence[int], randomness: Sequence[int]) -> WireVector:
+    def encrypt_with(self, messages: Sequence[int], randomness: Sequence[int]) -> WireArray:
         """Return (1 + n)^m · r^n mod n² for given r: plain Paillier, for known answers and for keys that are no Blum integers.
 
         Raises
@@ -154,9 +182,9 @@ class PublicKey:
         limbs = self.context.limbs
         powers = self.context.power(self.context.load(lm.from_ints(randomness, 2 * limbs)), lm.from_ints([self.n], limbs))
         vector = self.context.add_plain(powers, lm.from_ints(messages, limbs))
-        return WireVector(self, self.context.store(vector), 0, self.n // 2, vector)
+        return WireArray(self, self.context.store(vector), 0, self.n // 2, vector)
 
-    def parse(self, limbs: Limbs, *, frac_bits: int, bound: int) -> WireVector:
+    def parse(self, limbs: Limbs, *, frac_bits: int, bound: int) -> WireArray:
         """Return received ciphertexts as a vector, after validation (assurance rule 6).
 
         Raises
@@ -172,13 +200,13 @@ class PublicKey:
         self.check_bound(bound)
         codec.check_frac_bits(frac_bits)
         if len(limbs) == 0:
-            return WireVector(self, limbs, frac_bits, bound, self.context.one(0))
+            return WireArray(self, limbs, frac_bits, bound, self.context.one(0))
         _check_range(limbs, self.n * self.n)
         vector = self.context.load(limbs)
         product = lm.to_ints(self.context.store(self.context.product(vector)))[0]
         if math.gcd(product % self.n, self.n) != 1:
             raise CiphertextError("ciphertexts", "one shares a factor with n")
-        return WireVector(self, limbs, frac_bits, bound, vector)
+        return WireArray(self, limbs, frac_bits, bound, vector)
 
     def add_numbers(self, vector: Vector, numbers: npt.NDArray[Any]) -> Vector:
         """Return c·(1 + n)^m for whole numbers m, int64 or Python integers, shape (count,)."""
@@ -186,7 +214,7 @@ class PublicKey:
             return self.context.add_small(vector, numbers)
         return self.context.add_plain(vector, codec.to_residues(numbers, self.n))
 
-    def join_rows(self, vectors: Sequence[CipherVector], slot_bits: int, bound: int) -> CipherVector:
+    def join_rows(self, vectors: Sequence[CipherArray], slot_bits: int, bound: int) -> CipherArray:
         """Return Σ_j 2^(slot_bits·j)·v_j of vectors of one length, at scale 1, by Horner's rule; InputError for none, or other keys."""
         if not vectors:
             raise InputError("vectors", "needs at least one vector")
@@ -194,11 +222,11 @@ class PublicKey:
             vector.require_key(self)
         first = vectors[0].vector
         joined = np.stack([vector.vector for vector in vectors], axis=1).reshape(-1, *first.shape[1:])
-        return CipherVector(self, self.context.pack(joined, len(vectors), slot_bits), 0, bound)
+        return CipherArray(self, self.context.pack(joined, len(vectors), slot_bits), 0, bound)
 
     # --- opening of sums, and towards the holder (scheme.py) ------------------------------------------------------
 
-    def opening(self, values: CipherVector) -> MaskedOpening:
+    def opening(self, values: CipherArray) -> MaskedOpening:
         """Return an opening under masks uniform modulo n; InputError for no vector."""
         return MaskedOpening(self, values)
 
@@ -206,7 +234,7 @@ class PublicKey:
         """Return how many ciphertexts the request for `n_values` numbers of magnitude ≤ bound has."""
         return plan_opening(n_values, bound, self.key_bits).n_plaintexts
 
-    def hand_over(self, values: CipherVector, bound: int, secret: bytes) -> WireVector:
+    def hand_over(self, values: CipherArray, bound: int, secret: bytes) -> WireArray:
         """Return values packed with their check value, whose weights come from the secret, for another owner."""
         plan = plan_opening(len(values), bound, self.key_bits)
         return self.rerandomize(self._anything(pack_checked(values, plan, check_weights(secret, len(values)))))
@@ -218,35 +246,38 @@ class PublicKey:
             raise CiphertextError("ciphertexts", f"sent {len(limbs)} ciphertexts, {plan.n_plaintexts} are due")
         return MaskedOpening.of_packed(self, self.parse_request(limbs), plan, check_weights(secret, n_values))
 
-    def parse_request(self, limbs: Limbs) -> WireVector:
+    def parse_request(self, limbs: Limbs) -> WireArray:
         """Return ciphertexts of anything modulo n after validation; CiphertextError."""
         return self.parse(limbs, frac_bits=0, bound=self.n // 2 - 1)
 
-    def parse_to_holder(self, limbs: Limbs) -> WireVector:
+    def parse_to_holder(self, limbs: Limbs) -> WireArray:
         """Return ciphertexts of anything modulo n after validation; CiphertextError."""
         return self.parse_request(limbs)
 
-    def encrypt_to_holder(self, numbers: npt.NDArray[Any], bound: int) -> WireVector:
+    def encrypt_to_holder(self, numbers: npt.NDArray[Any], bound: int) -> WireArray:
         """Encrypt with full entropy numbers that the key holder is to read."""
         return self.encrypt_encoded(numbers, frac_bits=0, bound=bound, alpha_bits=self.full_alpha_bits)
 
-    def pack_to_holder(self, numbers: list[int], bound: int) -> WireVector:
+    def pack_to_holder(self, numbers: list[int], bound: int) -> WireArray:
         """Encrypt with full entropy numbers that the key holder is to read, packed, their sum in a check slot."""
         plan = holder_plan(len(numbers), bound, self.key_bits)
         packed = np.empty(plan.n_plaintexts, dtype=object)
         packed[:] = plan.pack(numbers, sum(numbers))
         return self.encrypt_to_holder(packed, self.n // 2 - 1)
 
-    def _anything(self, vector: Vector) -> CipherVector:
+    def _anything(self, vector: Vector) -> CipherArray:
         """Ciphertexts of anything modulo n."""
-        return CipherVector(self, vector, 0, self.n // 2 - 1)
+        return CipherArray(self, vector, 0, self.n // 2 - 1)
 
     def check_bound(self, bound: int) -> None:
         """Refuse a declared bound that n cannot hold with its sign; BoundError, or InputError for no whole number."""
         if isinstance(bound, bool) or not isinstance(bound, int) or bound < 0:
             raise InputError("bound", "must be a non-negative whole number")
         if bound > self.n // 2:
-            raise BoundError("bound", "numbers of this size wrap around modulo n")
+            raise BoundError(
+                "bound", f"numbers of {bound.bit_length()} bits do not fit a key of {self.key_bits} bits: "
+                "use fewer frac_bits or float factors, or a longer key"
+            )  # fmt: skip
 
     def alpha(self, count: int, alpha_bits: int | None = None) -> Limbs:
         """Return `count` random exponents; sizes below |n|/2 other than the opt-in ones are refused (assurance rule 2)."""
@@ -337,6 +368,11 @@ class PublicKey:
             table.base = None  # the memory of the narrower one first
             table.base, table.window = self.context.fixed_base(self._base_value, bits, window), window
         return table.base
+
+
+def _rebuilt(data: bytes) -> PublicKey:
+    """Return a key that was in use in the process which pickled it."""
+    return PublicKey.from_bytes(data, test_sizes=True)
 
 
 def _check_range(limbs: Limbs, limit: int) -> None:

@@ -24,13 +24,13 @@ class Paillier:
         """Return a fresh key of `key_bits` bits."""
         return generate_keypair(key_bits, test_sizes=test_sizes)
 
-    def load(self, path: str | PathLike[str], *, test_sizes: bool = False) -> PrivateKey:
+    def load(self, path: str | PathLike[str], *, test_sizes: bool = False, passphrase: str | None = None) -> PrivateKey:
         """Return the private key of a file; InputError."""
-        return PrivateKey(*load_private_key(path, test_sizes=test_sizes), test_sizes=test_sizes)
+        return PrivateKey(*load_private_key(path, test_sizes=test_sizes, passphrase=passphrase), test_sizes=test_sizes)
 
-    def save(self, path: str | PathLike[str], key: PrivateKey) -> None:
+    def save(self, path: str | PathLike[str], key: PrivateKey, *, passphrase: str | None = None) -> None:
         """Write a private key to a new file of mode 0600; InputError."""
-        save_private_key(path, *key.primes)
+        save_private_key(path, *key.primes, passphrase=passphrase)
 
     def receive(self, key: Limbs, proof: Limbs, key_bits: int, context: bytes, *, test_sizes: bool = False) -> PublicKey:
         """Return an announced modulus as a key (assurance rule 6).

@@ -5,6 +5,7 @@ What carries a checksum is decoded as it comes and with its checksum put right, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -18,7 +19,11 @@ from vflfast.binning.binner import Binner
 from vflfast.binning.saved_rules import rules_from_dict
 from vflfast.crypto import backend as be
 from vflfast.crypto import calibration
+from vflfast.crypto.arrays import WireArray
+from vflfast.crypto.elgamal.public import PublicKey as ElGamalPublic
 from vflfast.crypto.paillier import keyfile, keys
+from vflfast.crypto.paillier.public import PublicKey
+from vflfast.crypto.schemes import generate_keypair
 from vflfast.jobs import jobfile, model
 from vflfast.learn.scoring import Norm
 from vflfast.mart import store as mart_store
@@ -30,6 +35,7 @@ from vflfast.tables import id_forms, plain_csv, seal, selection, toml
 from vflfast.tables.table import open_table
 
 CONTEXT = key_context(SESSION)
+MACHINE = calibration._machine(256, "paillier")
 
 
 def private_key_file(data: bytes) -> None:
@@ -45,6 +51,29 @@ def key_files() -> tuple[bytes, bytes]:
     keyfile.save_private_key(paths[0], P, Q, test_sizes=True, overwrite=True)
     keyfile.save_public_key(paths[1], P * Q, proof=keys.prove_square_free(P, Q, CONTEXT), test_sizes=True, overwrite=True)
     return paths[0].read_bytes(), paths[1].read_bytes()
+
+
+@cache
+def keys_of_arrays() -> tuple[PublicKey, ElGamalPublic]:
+    return PublicKey(P * Q, test_sizes=True), generate_keypair(scheme="elgamal").public
+
+
+def right(data: bytes) -> tuple[bytes, bytes]:
+    """Bytes as they are, and with their checksum put right."""
+    return data, data[:-32] + hashlib.sha256(data[:-32]).digest()
+
+
+def encrypted_array(data: bytes) -> None:
+    paillier, elgamal = keys_of_arrays()
+    each(right(data), lambda one: WireArray.from_bytes(one, elgamal if elgamal.fingerprint.encode() in data else paillier))
+
+
+def encrypted_arrays() -> list[bytes]:
+    return [public.encrypt(values).to_bytes() for public in keys_of_arrays() for values in ([1.5, 2.0], [[1], [2]])]
+
+
+def public_key_bytes(data: bytes) -> None:
+    each(right(data), ElGamalPublic.from_bytes if b"elgamal" in data else lambda one: PublicKey.from_bytes(one, test_sizes=True))
 
 
 def resealed(data: bytes) -> Iterator[Any]:
@@ -123,8 +152,8 @@ def rates(data: bytes) -> None:
     """Measured rates from the cache: what is not plausible counts as none."""
     saved = from_json(data)
     if isinstance(saved, dict) and isinstance(saved.get("rates"), dict):
-        saved = {"machine": calibration._machine(256), "rates": saved["rates"]}
-    found = calibration._read(put(as_json(saved)), 256)
+        saved = {"machine": MACHINE, "rates": saved["rates"]}
+    found = calibration._read(put(as_json(saved)), MACHINE, calibration.Rates)
     if found:
         found.block_costs()
 
@@ -230,6 +259,8 @@ CSV = b"id,y,x,job,day\n13800000001,1,0.5,smith,2025-01-02\n13800000002,0,,baker
 DECODERS = {
     "private key files": Decoder(private_key_file, lambda: [key_files()[0]], "json"),
     "public key files": Decoder(public_key_file, lambda: [key_files()[1]], "json"),
+    "encrypted arrays": Decoder(encrypted_array, encrypted_arrays),
+    "public keys as bytes": Decoder(public_key_bytes, lambda: [public.to_bytes() for public in keys_of_arrays()]),
     "parties' models": Decoder(party_model, lambda: [models()[0]], "json"),
     "arbiter's models": Decoder(arbiter_model, lambda: [models()[1]], "json"),
     "JSON files": Decoder(model_file, lambda: [b'{"a": [1, 2.5, null]}']),

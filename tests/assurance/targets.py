@@ -30,7 +30,9 @@ TARGETS = {
         "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/test_refusals.py"), (
         "_open", "_randomness", "blinding_factors")),
     "announcements": Target("vflfast/crypto/paillier/scheme.py", ("protocol/test_session.py", "attacks/test_bad_keys.py"), ("receive",)),
-    "plans": Target("vflfast/crypto/codec.py", ("crypto/test_codec.py", "crypto/paillier/test_opening.py", "crypto/test_refusals.py")),
+    "plans": Target("vflfast/crypto/slots.py", ("crypto/test_codec.py", "crypto/paillier/test_opening.py", "crypto/test_refusals.py")),
+    "fixed point": Target("vflfast/crypto/codec.py", ("crypto/test_codec.py", "crypto/test_arrays.py", "crypto/test_refusals.py")),
+    "array bytes": Target("vflfast/crypto/serial.py", ("crypto/test_serial.py",)),
     "messages": Target("vflfast/protocol/messages.py", (
         "protocol/test_messages.py", "protocol/test_link.py", "protocol/test_transcript.py")),
     "fields": Target("vflfast/protocol/fields.py", ("protocol/test_messages.py", "protocol/test_link.py", "protocol/test_transcript.py")),

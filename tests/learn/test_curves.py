@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,9 @@ def test_four_rows_by_hand() -> None:
     assert found["roc"] == {"false_positive_rate": [0, 0, 0.5, 1], "true_positive_rate": [0, 0.5, 1, 1]}
     assert found["ks"]["flagged"] == [0, 0.25, 0.75, 1]
     assert [row["rate"] for row in found["gains"]] == [1, 0.5, 0.5, 0]
-    assert found["calibration"][0] == {"mean_score": 0.1, "rate": 0.0, "rows": 1}
+    assert found["calibration"][0] == pytest.approx(
+        {"mean_score": 0.1, "rate": 0.0, "rate_low": 0.0, "rate_high": 0.7934507, "rows": 1, "positives": 0}  # Wilson: z²/(1 + z²)
+    )
     assert sum(found["distribution"]["positive"]) == sum(found["distribution"]["negative"]) == 2
 
 
@@ -35,7 +39,7 @@ def test_thinned_curves_keep_area_gap_and_ends() -> None:
 
 def test_tenths_and_bins_hold_all_rows() -> None:
     found = curves(LABELS, SCORES)
-    assert [row["lift"] for row in found["gains"]] == [row.lift for row in gains_table(LABELS, SCORES)]
+    assert found["gains"] == [asdict(row) for row in gains_table(LABELS, SCORES)]
     assert sum(row["rows"] for row in found["calibration"]) == 4000
     assert [row["mean_score"] for row in found["calibration"]] == sorted(row["mean_score"] for row in found["calibration"])
     shown = found["distribution"]

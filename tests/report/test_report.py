@@ -144,8 +144,8 @@ def test_every_chart_is_there_with_its_alternatives(run: Seen) -> None:
 
 def test_every_section_is_there(run: Seen) -> None:
     assert run.headings == [
-        "Run", "Who sees what", "Match and bins", "Training", "Evaluation", "Coefficients", "Reason codes", "Time and traffic",
-        "Prediction and truth", "Settings",
+        "Summary", "Performance", "Calibration", "Stability", "Features", "Reason codes", "Data", "Training", "Who sees what",
+        "Time and traffic", "Predicted and actual cost", "Settings",
     ]  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def test_values_on_the_page_are_those_of_the_data(run: Seen, folder: Path) -> No
     for pointer, value, text in run.values:
         expected = at(run.data, pointer)
         assert json.loads(value) == expected, pointer
-        assert text == page.shown(expected), pointer
+        assert text in (page.shown(expected), page.as_percent(expected) if isinstance(expected, float) else None), pointer
     pointers = {pointer for pointer, _, _ in run.values}
     for score in printed["evaluation"]["scores"]:
         assert f"/summary/evaluation/scores/{score}/auc" in pointers
@@ -218,6 +218,59 @@ def test_the_page_of_the_printed_json(run: Seen, folder: Path) -> None:
     assert again.data["summary"] == run.data["summary"]
     assert again.data["parties"] == run.data["parties"]
     assert set(again.figures) == RUN_CHARTS
+
+
+def test_the_first_screen_answers_three_questions(run: Seen, folder: Path) -> None:
+    evaluation, text = run.data["summary"]["evaluation"], (folder / "run.html").read_text()
+    first = text[text.index("<main>") : text.index('id="section-performance"')]
+    partner, flagged = evaluation["partner"], evaluation["flagged"]
+    assert re.findall(r'<p class="verdict">([^<]*)</p>', first) == [
+        "Yes" if partner["shown"] else "Not shown" if partner["high"] > 0 else "No",
+        {0: "Yes", 1: "Yes", 2: "Roughly", 3: "Roughly"}.get(evaluation["calibrated"]["groups"] - evaluation["calibrated"]["within"], "No"),
+        f"{flagged['rows']:,} of {evaluation['rows']:,} customers",
+    ]
+    for path in ("partner/auc_gain", "partner/p_value", "scores/joint/auc_low", "calibrated/within", "flagged/precision", "flagged/recall"):
+        assert f'data-path="/summary/evaluation/{path}"' in first
+    assert [row["positives"] for row in evaluation["curves"]["joint"]["gains"]] == pytest.approx(
+        [run.data["summary"]["evaluation"]["curves"]["joint"]["gains"][i]["rate"] * row["rows"]
+         for i, row in enumerate(evaluation["curves"]["joint"]["gains"])]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdicts"),
+    [
+        ({"partner": {"shown": False, "high": 0.01}}, ["Not shown"]),
+        ({"partner": {"shown": False, "high": -0.01}}, ["No"]),
+        ({"partner": None}, ["Not measured"]),
+        ({"calibrated": {"groups": 10, "within": 3}}, ["No"]),
+        ({"calibrated": {"groups": 10, "within": 7}}, ["Roughly"]),
+        ({"flagged": {"rows": 0}}, ["Nobody"]),
+    ],
+)
+def test_answers_follow_the_figures(changes: dict[str, Any], verdicts: list[str], folder: Path) -> None:
+    summary = json.loads((folder / "run.json").read_text())["summary"]
+    for name, change in changes.items():
+        summary["evaluation"][name] = None if change is None else {**summary["evaluation"][name], **change}
+    text = page.render(data.summary_report(summary))
+    assert set(verdicts) <= set(re.findall(r'<p class="verdict">([^<]*)</p>', text))
+
+
+def test_a_summary_of_an_earlier_version_has_its_page(folder: Path) -> None:
+    summary = json.loads((folder / "run.json").read_text())["summary"]
+    for name in ("partner", "calibrated", "flagged", "stability"):
+        del summary["evaluation"][name]
+    for score in summary["evaluation"]["scores"].values():
+        for name in ("auc_low", "auc_high", "gini"):
+            del score[name]
+    for curves in summary["evaluation"]["curves"].values():
+        for row in curves["gains"]:
+            del row["rows"], row["positives"], row["rate"], row["cumulative_lift"]
+        for row in curves["calibration"]:
+            del row["rate_low"], row["rate_high"], row["positives"]
+    text = page.render(data.summary_report(summary))
+    assert "<h2 id=\"section-performance\">" in text
+    assert "section-stability" not in text
 
 
 # --- one party's own page ------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import LeakageGuardError
-from ..learn import metrics
+from ..learn import metrics, stability, uncertainty
+from ..learn.checks import Floats, Labels
 from ..learn.curves import curves
 from ..learn.logistic import sigmoid
 from ..learn.watch import JOINT
@@ -20,7 +21,8 @@ from .jobfile import Job
 from .progress import StageClock
 
 COMBINED, ALL = "combined F", "joint"
-CALIBRATION_BINS = 10
+CALIBRATION_BINS = STABILITY_BINS = 10
+MOST_UNSTABLE = 25  # features that are told one by one
 
 
 def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, Any]:
@@ -50,31 +52,109 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
     scores = {f"{party.role} alone": sigmoid(half) for party, half in zip(trained.parties, halves, strict=True)}
     if result.scores is not None:
         scores[COMBINED] = result.scores
-    scores[ALL] = sigmoid(np.sum(halves, axis=0)) if result.joint_probability is None else result.joint_probability
+    together = np.asarray(np.sum(halves, axis=0))
+    scores[ALL] = sigmoid(together) if result.joint_probability is None else result.joint_probability
+    labels, chance = test.labels, scores[ALL]
     return {
-        "rows": len(test.labels),
-        "positive_share": float((test.labels > 0).mean()),
+        "rows": len(labels),
+        "positive_share": float((labels > 0).mean()),
         "flagged_share": float((result.labels > 0).mean()),
         "rounds": _by_round(trained),
-        "curves": {name: curves(test.labels, values) for name, values in scores.items()},
-        "scores": {
-            name: {
-                "auc": metrics.roc_auc(test.labels, values),
-                "ks": metrics.ks(test.labels, values),
-                "lift_10": metrics.lift(test.labels, values, 0.1),
-            }
-            for name, values in scores.items()
-        },
-        "probabilities": {
-            name: {
-                "log_loss": metrics.log_loss(test.labels, values),
-                "brier_score": metrics.brier_score(test.labels, values),
-                "calibration_error": metrics.calibration_error(test.labels, values, min(CALIBRATION_BINS, len(test.labels))),
-            }
-            for name, values in scores.items()
-            if name != COMBINED  # which is no probability
-        },
+        "curves": {name: curves(labels, values) for name, values in scores.items()},
+        "scores": {name: _separation(labels, values) for name, values in scores.items()},
+        "probabilities": {name: _probability(labels, values) for name, values in scores.items() if name != COMBINED},  # which is none
+        "partner": partner_gain(labels, chance, scores[f"{trained.parties[0].role} alone"]),
+        "calibrated": calibrated(labels, chance),
+        "flagged": flagged(labels, result.labels),
+        "stability": _stability(trained, together),
     }
+
+
+def _separation(labels: Labels, values: Floats) -> dict[str, float | None]:
+    """AUC with its interval, Gini, KS, lift; no interval where a class has a single row."""
+    auc = metrics.roc_auc(labels, values)
+    found = uncertainty.auc_interval(labels, values) if _two_of_each(labels) else None
+    return {
+        "auc": auc,
+        "auc_low": None if found is None else found.low,
+        "auc_high": None if found is None else found.high,
+        "gini": 2 * auc - 1,
+        "ks": metrics.ks(labels, values),
+        "lift_10": metrics.lift(labels, values, 0.1),
+    }
+
+
+def _probability(labels: Labels, values: Floats) -> dict[str, float]:
+    return {
+        "log_loss": metrics.log_loss(labels, values),
+        "brier_score": metrics.brier_score(labels, values),
+        "calibration_error": metrics.calibration_error(labels, values, min(CALIBRATION_BINS, len(labels))),
+    }
+
+
+def partner_gain(labels: Labels, jointly: Floats, alone: Floats) -> dict[str, float | bool] | None:
+    """What the partners add to the guest's own score: AUC with interval and test, KS and lift; None for too few rows of a class."""
+    if not _two_of_each(labels):
+        return None
+    test = uncertainty.auc_test(labels, jointly, alone)
+    return {
+        "auc_gain": test.difference.value,
+        "low": test.difference.low,
+        "high": test.difference.high,
+        "p_value": test.p_value,
+        "shown": test.p_value < 1 - uncertainty.CONFIDENCE and test.difference.value > 0,
+        "ks_gain": metrics.ks(labels, jointly) - metrics.ks(labels, alone),
+        "lift_10_gain": metrics.lift(labels, jointly, 0.1) - metrics.lift(labels, alone, 0.1),
+    }
+
+
+def calibrated(labels: Labels, probability: Floats) -> dict[str, float | int]:
+    """How many groups of rising probability have their mean prediction within the 95 % interval of their observed rate."""
+    groups = np.array_split(np.argsort(probability, kind="stable"), min(CALIBRATION_BINS, len(labels)))
+    within = 0
+    for group in groups:
+        seen = uncertainty.rate_interval(int((labels[group] > 0).sum()), len(group))
+        within += seen.low <= float(probability[group].mean()) <= seen.high
+    return {"groups": len(groups), "within": int(within), "mean_probability": float(probability.mean())}
+
+
+def flagged(labels: Labels, given: Labels) -> dict[str, float | int | None]:
+    """Whom the threshold flags: rows, how many of them are positive, with an interval, and what share of all positives they are."""
+    chosen = given > 0
+    rows, hits, positives = int(chosen.sum()), int((chosen & (labels > 0)).sum()), int((labels > 0).sum())
+    precision = uncertainty.rate_interval(hits, rows) if rows else None
+    return {
+        "rows": rows,
+        "positives": hits,
+        "precision": None if precision is None else precision.value,
+        "precision_low": None if precision is None else precision.low,
+        "precision_high": None if precision is None else precision.high,
+        "recall": hits / positives if positives else None,
+    }
+
+
+def _stability(trained: TrainedJob, test_scores: Floats) -> dict[str, Any]:
+    """Population stability from the training rows to those kept out: of the joint score by tenths, and of every feature by its classes."""
+    before = trained.train_scores
+    psi = None
+    if before is not None:
+        edges = np.quantile(before, np.arange(1, STABILITY_BINS) / STABILITY_BINS)
+        tenths = (np.bincount(np.searchsorted(edges, u), minlength=STABILITY_BINS) for u in (before, test_scores))
+        psi = stability.population_stability(*tenths)
+    features: list[dict[str, Any]] = []
+    for party, matrix in zip(trained.parties, trained.test.matrices if trained.test else (), strict=True):
+        for rule, codes in zip(party.binner.rules, matrix.codes, strict=True):
+            counts = np.array(rule.counts)
+            found = stability.population_stability(counts, np.bincount(codes, minlength=len(counts))[: len(counts)])
+            features.append({"party": party.role, "feature": rule.feature, "psi": found, "verdict": stability.verdict(found)})
+    features.sort(key=lambda one: -one["psi"])
+    verdicts = {name: sum(one["verdict"] == name for one in features) for name in ("stable", "shifted", "drifted")}
+    score = {"score_psi": psi, "score_verdict": None if psi is None else stability.verdict(psi)}
+    return {**score, **verdicts, "features": features[:MOST_UNSTABLE]}
+
+
+def _two_of_each(labels: Labels) -> bool:
+    return min(int((labels > 0).sum()), int((labels < 0).sum())) >= 2
 
 
 def _by_round(trained: TrainedJob) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class TrainedJob:
     n_train: int
     test: TestPart | None
     watch: RoundWatch | None = None
+    train_scores: npt.NDArray[np.float64] | None = None  # Σu of the training rows, where customers are kept out to compare with
 
 
 @dataclass
@@ -121,7 +122,14 @@ def train_prepared(
     test = ready.test
     if test is not None:  # coded before training gave the hosts their WOE values
         test = dataclasses.replace(test, matrices=[p.binner.recode(m) for p, m in zip(parties, test.matrices, strict=True)])
-    return TrainedJob(result, parties, ready.match, ready.inputs[0].matrix.n_rows, test, watch)
+    scores = None if test is None else joint_scores(parties, [one.matrix for one in ready.inputs])
+    return TrainedJob(result, parties, ready.match, ready.inputs[0].matrix.n_rows, test, watch, scores)
+
+
+def joint_scores(parties: Sequence[saved.SavedParty], matrices: Sequence[CodedMatrix]) -> npt.NDArray[np.float64]:
+    """Return Σu of every row by the saved models: every side's in one place, so for trials only."""
+    halves = [party.to_score(PartyInputs(party.binner.recode(m), b"", "")).predictor() for party, m in zip(parties, matrices, strict=True)]
+    return np.asarray(np.sum(halves, axis=0))
 
 
 def _watch(ready: Prepared, job: Job, observer: StageClock) -> RoundWatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from .checks import Floats, Labels
 from .metrics import gains_table, operating_points
+from .uncertainty import rate_interval
 
 MAX_POINTS = 101  # of a drawn curve
 BINS = 20  # of a distribution
@@ -28,8 +30,9 @@ def curves(y_true: npt.ArrayLike, y_score: npt.ArrayLike) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``roc``: false and true positive rates. ``ks``: share flagged, both rates. ``gains``: rate, lift and share captured by tenth
-        of the rows. ``calibration``: mean score and rate by tenth. ``distribution``: edges, and rows of each class between them.
+        ``roc``: false and true positive rates. ``ks``: share flagged, both rates. ``gains``: the rows of `metrics.gains_table`.
+        ``calibration``: by tenth of rising scores mean score, rate with its 95 % interval, rows and positives.
+        ``distribution``: edges, and rows of each class between them.
 
     Raises
     ------
@@ -46,7 +49,7 @@ def curves(y_true: npt.ArrayLike, y_score: npt.ArrayLike) -> dict[str, Any]:
     return {
         "roc": {"false_positive_rate": _list(false_rate[kept]), "true_positive_rate": _list(true_rate[kept])},
         "ks": {"flagged": _list(flagged[kept]), "positive": _list(true_rate[kept]), "negative": _list(false_rate[kept])},
-        "gains": [{"bin": row.bin, "rate": row.rate, "lift": row.lift, "captured": row.captured} for row in gains],
+        "gains": [asdict(row) for row in gains],
         "calibration": _calibration(labels, scores, len(gains)),
         "distribution": _distribution(labels, scores),
     }
@@ -61,7 +64,16 @@ def _thinned(height: Floats) -> npt.NDArray[np.int64]:
 def _calibration(labels: Labels, scores: Floats, n_bins: int) -> list[dict[str, float]]:
     order = np.argsort(scores, kind="stable")
     parts = np.array_split(order, n_bins)
-    return [{"mean_score": float(scores[p].mean()), "rate": float((labels[p] > 0).mean()), "rows": len(p)} for p in parts]
+    return [_group(labels[part], scores[part]) for part in parts]
+
+
+def _group(labels: Labels, scores: Floats) -> dict[str, float]:
+    positives = int((labels > 0).sum())
+    seen = rate_interval(positives, len(labels))
+    return {
+        "mean_score": float(scores.mean()), "rate": seen.value, "rate_low": seen.low, "rate_high": seen.high,
+        "rows": len(labels), "positives": positives,
+    }  # fmt: skip
 
 
 def _distribution(labels: Labels, scores: Floats) -> dict[str, list[float]]:

@@ -200,15 +200,18 @@ def _deciles(name: str, title: str, curves: Data, key: str, label: str) -> Chart
 def calibration(curves: Data) -> Chart:
     """Observed rate against mean score by tenth."""
     series = {name: ([b["mean_score"] for b in c["calibration"]], [b["rate"] for b in c["calibration"]]) for name, c in curves.items()}
+    groups = curves["joint"]["calibration"] if "joint" in curves else []
+    spread = [(b["mean_score"], b["rate_low"], b["rate_high"]) for b in groups if "rate_low" in b]  # not in reports of earlier versions
 
     def draw(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
         lines(axes, series, markers=True)
+        axes.vlines(*zip(*spread, strict=True), color=INK, linewidth=1) if spread else None
         axes.set_xlabel("mean score of the tenth")
         axes.set_ylabel("rate of positives")
 
     rows = [(name, b["rows"], b["mean_score"], b["rate"]) for name, c in curves.items() for b in c["calibration"]]
-    text = "Rate of positives against mean score, by tenth; on the dotted line a score is a probability."
+    text = "Rate of positives against mean score, by tenth; on the dotted line a score is a probability. Upright lines: 95 % intervals."
     return chart("calibration", "Calibration", text, ("score", "rows", "mean score", "rate"), rows, draw)
 
 

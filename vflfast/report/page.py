@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..tables.writing import written_whole
 from .charts import Chart, require
 from .figures import party_figures, run_figures
+from .opening import opening
 
 Data = Mapping[str, Any]
 
@@ -25,6 +26,10 @@ body { margin: 0 auto; padding: 1rem; max-width: 80rem; background: var(--page);
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 a { color: inherit; } nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; list-style: none; }
 p.lead { color: var(--soft); }
+.answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1rem; }
+.answer { padding: .75rem 1rem; background: var(--panel); border: 1px solid var(--line); border-radius: .4rem; break-inside: avoid; }
+.answer h3 { margin: 0; font-size: 1rem; font-weight: 400; color: var(--soft); } .answer p { margin: .4rem 0 0; }
+.answer p.verdict { font-size: 1.5rem; font-weight: 600; line-height: 1.2; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem; }
 figure { margin: 0; padding: .75rem; background: var(--panel); border: 1px solid var(--line); border-radius: .4rem; min-width: 0; }
 figcaption { font-weight: 600; } figcaption p { font-weight: 400; color: var(--soft); margin: .2rem 0 .5rem; font-size: .9rem; }
@@ -49,6 +54,10 @@ WHO_SEES = (
     ("host", "its columns, its weights", "which customers are common; its own gradient sums of every round"),
     ("arbiter", "the private key", "numbers under masks; the rounds' votes; the combined scores in a secret order, without ids"),
 )  # fmt: skip
+SEPARATION = {"auc": "AUC", "auc_low": "from", "auc_high": "to", "gini": "Gini", "ks": "KS", "lift_10": "lift at 10 %"}
+COUNTS = {"rows": "rows", "positives": "positives"}
+GAINS = {**COUNTS, "rate": "rate", "lift": "lift", "captured": "captured", "cumulative_lift": "cumulative lift"}
+CALIBRATION = {**COUNTS, "mean_score": "mean prediction", "rate": "observed rate", "rate_low": "from", "rate_high": "to"}
 PROBABILITIES = {"log_loss": "log loss", "brier_score": "Brier score", "calibration_error": "calibration error"}
 LEDGER = {
     "party": "party", "what": "was given", "equations": "equations", "unknowns": "unknowns", "share": "equations / unknowns",
@@ -69,7 +78,7 @@ def render(report: Data) -> str:
         raise InputError("report", "must be what run_report, summary_report or model_report gave")
     page = _Page(report)
     body = page.run() if report["kind"] == "run" else page.party()
-    title = "vflfast: a trial of all sides" if report["kind"] == "run" else f"vflfast: model of {report['party']['role']}"
+    title = "Joint model: report of a simulation" if report["kind"] == "run" else f"Model of the {report['party']['role']}"
     data = json.dumps(report).replace("<", "\\u003c")
     links = "".join(f'<li><a href="#{_anchor(name)}">{escape(name)}</a></li>' for name in page.sections)
     return (
@@ -112,19 +121,20 @@ class _Page:
         self.sections: list[str] = []
 
     def run(self) -> str:
-        """All of a trial."""
+        """All of a simulation: what a reader of the model asks first, how it was made at the end."""
         charts = {chart.name: chart for chart in run_figures(self.report)}
         return "".join([
-            self.section("Run", self.run_facts()),
-            self.section("Who sees what", self.who_sees() + self.ledger("/summary/leak_ledger")),
-            self.section("Match and bins", _figures(charts, "match", "bins")),
-            self.section("Training", _figures(charts, "losses", "loss-kept-out", "auc-by-round")),
-            self.section("Evaluation", self.evaluation() + _figures(
-                charts, "separation", "roc", "ks", "gains", "lift", "calibration", "distribution")),
-            self.section("Coefficients", self.scorecards()),
+            self.section("Summary", opening(self.report, self.value)),
+            self.section("Performance", self.evaluation() + _figures(charts, "separation", "roc", "ks", "gains", "lift") + self.gains()),
+            self.section("Calibration", _figures(charts, "calibration", "distribution") + self.calibration()),
+            self.section("Stability", self.stability()),
+            self.section("Features", self.scorecards()),
             self.section("Reason codes", self.samples()),
+            self.section("Data", _figures(charts, "match", "bins")),
+            self.section("Training", self.run_facts() + _figures(charts, "losses", "loss-kept-out", "auc-by-round")),
+            self.section("Who sees what", self.who_sees() + self.ledger("/summary/leak_ledger")),
             self.section("Time and traffic", _figures(charts, "timeline", "stages", "messages")),
-            self.section("Prediction and truth", self.compared() + _figures(charts, "prediction")),
+            self.section("Predicted and actual cost", self.compared() + _figures(charts, "prediction")),
             self.section("Settings", self.settings("/summary/settings")),
         ])  # fmt: skip
 
@@ -148,13 +158,14 @@ class _Page:
         self.sections.append(name)
         return f'<section aria-labelledby="{_anchor(name)}"><h2 id="{_anchor(name)}">{escape(name)}</h2>{body}</section>\n'
 
-    def value(self, *path: object) -> str:
-        """A datum with its JSON pointer (RFC 6901), so that page and data can be compared."""
+    def value(self, *path: object, percent: bool = False) -> str:
+        """A datum with its JSON pointer (RFC 6901), so that page and data can be compared; a share as a percentage where asked for."""
         found: Any = self.report
         for step in path:
             found = found[step]
         pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-        return f'<data value="{escape(json.dumps(found))}" data-path="{escape(pointer)}">{escape(shown(found))}</data>'
+        text = as_percent(found) if percent else shown(found)
+        return f'<data value="{escape(json.dumps(found))}" data-path="{escape(pointer)}">{escape(text)}</data>'
 
     def facts(self, pairs: Sequence[tuple[str, str]]) -> str:
         """Names and values as a table of two columns."""
@@ -172,7 +183,7 @@ class _Page:
             ("flagged in training", "/summary/flagged_share_in_training"), ("seconds", "/summary/seconds"), ("bytes", "/summary/bytes"),
             ("rounds equal to the plaintext twin", "/summary/verified_rounds"), ("weight hash", "/summary/weight_hash"),
         ]  # fmt: skip
-        lead = '<p class="lead">A trial: every party ran on one machine, so this page may show all sides. In earnest no one has it.</p>'
+        lead = '<p class="lead">A simulation: all parties ran in one place, so this page may show them all. In a real run nobody can.</p>'
         return lead + self.facts(pairs)
 
     def who_sees(self) -> str:
@@ -195,13 +206,49 @@ class _Page:
             return ""
         where = ("summary", "evaluation")
         pairs = [(name.replace("_", " "), f"/summary/evaluation/{name}") for name in ("rows", "positive_share", "flagged_share")]
-        keys = ("auc", "ks", "lift_10")
-        rows = [[escape(name), *(self.value(*where, "scores", name, key) for key in keys)] for name in evaluation["scores"]]
-        separation = _table(("score", "AUC", "KS", "lift at 10 %"), rows, numbers=1)
+        rows = [
+            [escape(name), *(self.value(*where, "scores", name, key) for key in SEPARATION if key in told)]
+            for name, told in evaluation["scores"].items()
+        ]
+        known = [text for key, text in SEPARATION.items() if all(key in told for told in evaluation["scores"].values())]
+        separation = _table(("score", *known), rows, numbers=1)
         told = evaluation.get("probabilities", {})  # none in reports of earlier versions
         rows = [[escape(name), *(self.value(*where, "probabilities", name, key) for key in PROBABILITIES)] for name in told]
         truth = _table(("probability", *PROBABILITIES.values()), rows, numbers=1) if rows else ""
         return f'<div class="tables">{self.facts(pairs)}{separation}{truth}</div>'
+
+    def gains(self) -> str:
+        """The joint score's gains table with its counts."""
+        return self._by_tenth("gains", GAINS, "Gains table of the joint score, best tenth first")
+
+    def calibration(self) -> str:
+        """Predicted and observed by tenth."""
+        return self._by_tenth("calibration", CALIBRATION, "Joint probability, lowest tenth first")
+
+    def _by_tenth(self, name: str, columns: Mapping[str, str], head: str) -> str:
+        curves = self.report["summary"]["evaluation"].get("curves", {}) if self.report["summary"]["evaluation"] else {}
+        if "joint" not in curves or not all(key in curves["joint"][name][0] for key in columns):  # in reports of earlier versions
+            return ""
+        at = ("summary", "evaluation", "curves", "joint", name)
+        rows = [[str(i + 1), *(self.value(*at, i, key) for key in columns)] for i in range(len(curves["joint"][name]))]
+        return f"<h3>{escape(head)}</h3>{_table(('tenth', *columns.values()), rows, numbers=1)}"
+
+    def stability(self) -> str:
+        """How far the customers kept out are from those of training."""
+        found = (self.report["summary"]["evaluation"] or {}).get("stability")
+        if not found:
+            return ""
+        at = ("summary", "evaluation", "stability")
+        keys = ("party", "feature", "psi", "verdict")
+        rows = [[self.value(*at, "features", i, key) for key in keys] for i in range(len(found["features"]))]
+        lead = (
+            '<p class="lead">Population stability index from the training rows to those kept out; below 0.1 a distribution is stable, '
+            "from 0.25 on it has drifted.</p>"
+        )
+        pairs = [("joint score", "score_psi"), ("its verdict", "score_verdict")]
+        pairs += [(f"{verdict} features", verdict) for verdict in ("stable", "shifted", "drifted")]
+        facts = self.facts([(text, "/" + "/".join((*at, key))) for text, key in pairs])
+        return f'{lead}<div class="tables">{facts}{_table(keys, rows, numbers=2)}</div>'
 
     def scorecards(self) -> str:
         """Every party's features by what their classes add to the linear predictor."""
@@ -266,6 +313,11 @@ def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def as_percent(value: float | None) -> str:
+    """Return a share as people read it."""
+    return shown(value) if value is None else f"{100 * value:.3g} %"
 
 
 def _figures(charts: Mapping[str, Chart], *names: str) -> str:

@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # party, launch, check and status need other processes, demo makes its own tables, select needs others: their own tests read their JSON
 ARGUMENTS = {
     "train": "{0}/job.toml --models {0}/again", "score": "{0}/job.toml --models {0}/models", "bins": "{0}/job.toml",
-    "inspect": "{0}/job.toml",
+    "inspect": "{0}/job.toml", "validate": "{0}/job.toml --folds 2 --max-iter 2",
     "plan": "--rows 1000 --guest-columns 5 --host-columns 7 --key-bits 512 --set test_key=true",
     "report": "{0}/run.json --out {0}/run.html", "keygen": "--out {0}/new.key", "info": "", "completion": "bash",
     "export": "--model {0}/models/guest.json --format scorecard --out {0}/card.csv",

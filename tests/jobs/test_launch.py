@@ -153,8 +153,6 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
 
 def test_what_launch_refuses(tmp_path: Path) -> None:
     path = job(tmp_path)
-    made = sections(tmp_path, run={"test_share": 0.3})
-    assert "test_share" in refused("launch", write_job(tmp_path, made, "test.toml"), "--folder", tmp_path / "run")
     made = sections(tmp_path, run={})
     made["guest"]["id_column"] = "nothing"
     process = start(write_job(tmp_path, made, "bad.toml"), tmp_path / "run")

@@ -216,7 +216,14 @@ def test_no_customer_is_named(folder: Path) -> None:
 def test_the_page_of_the_printed_json(run: Seen, folder: Path) -> None:
     again = read(folder / "again.html")
     assert again.data["summary"] == run.data["summary"]
-    assert again.data["parties"] == run.data["parties"]
+    kept = {"label", "rows", "points"}  # rates are known where the customers kept out are
+    assert again.data["parties"] == [
+        {**party, "features": [
+            {**feature, "classes": [{name: row[name] for name in row.keys() & kept} for row in feature["classes"]]}
+            for feature in party["features"]
+        ]}
+        for party in run.data["parties"]
+    ]  # fmt: skip
     assert set(again.figures) == RUN_CHARTS
 
 
@@ -315,6 +322,20 @@ def test_points_are_weight_times_value(folder: Path, run: Seen) -> None:
             assert points == pytest.approx(expected)
         spreads = [feature["spread"] for feature in shown["features"]]
         assert spreads == sorted(spreads, reverse=True)
+
+
+def test_classes_tell_the_rates_of_the_customers_kept_out(run: Seen) -> None:
+    evaluation = run.data["summary"]["evaluation"]
+    for party in run.data["parties"]:
+        for feature in party["features"]:
+            assert sum(row["test_rows"] for row in feature["classes"]) == evaluation["rows"]
+            assert sum(row["test_positives"] for row in feature["classes"]) == round(evaluation["rows"] * evaluation["positive_share"])
+            for row in feature["classes"]:
+                if row["test_rows"]:
+                    assert row["test_rate"] == pytest.approx(row["test_positives"] / row["test_rows"])
+                    assert row["test_rate_low"] <= row["test_rate"] <= row["test_rate_high"]
+                else:
+                    assert row["test_rate"] is None
 
 
 def test_reasons_are_ranked_and_samples_ordered(run: Seen) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import bins, handover, inspect, ledger, mart, net, plan, report, run, select, tools
+from . import bins, handover, inspect, ledger, mart, net, plan, report, run, select, tools, validate
 from .common import EXIT_CODES
 
 
@@ -19,6 +19,7 @@ def main() -> None:
     vflfast train job.toml              train on your own tables
     vflfast launch job.toml             train, with every party in a process of its own
     vflfast score job.toml              score new customers with the saved models
+    vflfast validate job.toml           how good it is on customers it has not seen, fold by fold
     vflfast select spec.toml            a table and its labels by SQL
     vflfast inspect bank.csv            how every column of a table is understood
     vflfast bins job.toml               the match, and every feature's classes
@@ -32,7 +33,7 @@ def main() -> None:
     """  # noqa: D301  (\b is for click: keep these lines as they are)
 
 
-for command in (run.demo, run.train, run.score, select.select, inspect.inspect, bins.bins, plan.plan, report.report):
+for command in (run.demo, run.train, run.score, validate.validate, select.select, inspect.inspect, bins.bins, plan.plan, report.report):
     main.add_command(command)
 for command in (tools.keygen, tools.info, tools.completion):
     main.add_command(command)

@@ -118,6 +118,27 @@ def show_scored(scored: Scored, out: Path | None, as_json: bool, **more: Any) ->
     click.echo(f"{scored.facts['customers']} customers matched and scored, {scored.facts['flagged_share']:.1%} flagged{at}", err=True)
 
 
+def print_evaluation(evaluation: dict[str, Any]) -> None:
+    """Show what was found of customers kept out of training, for people."""
+    click.echo(f"on {evaluation['rows']:,} customers kept out of training ({evaluation['positive_share']:.1%} positive):")
+    if "scores" in evaluation:
+        click.echo(f"  {'':<14}{'AUC':>8}{'KS':>8}{'lift 10 %':>11}")
+    for name, row in evaluation.get("scores", {}).items():
+        click.echo(f"  {name:<14}{row['auc']:>8.4f}{row['ks']:>8.4f}{row['lift_10']:>11.2f}")
+    if gain := evaluation.get("partner"):
+        sure = "p < 0.001" if gain["p_value"] < 0.001 else f"p = {gain['p_value']:.3f}"
+        click.echo(f"  the partner adds {gain['auc_gain']:+.4f} to the AUC ({gain['low']:+.4f} to {gain['high']:+.4f}, {sure})")
+    if joint := evaluation.get("probabilities", {}).get("joint"):
+        click.echo(
+            f"  joint probability: log loss {joint['log_loss']:.4f}, Brier score {joint['brier_score']:.4f}, "
+            f"calibration error {joint['calibration_error']:.4f}"
+        )
+    flagged = evaluation["flagged"]
+    if flagged["rows"]:
+        caught = "" if flagged["recall"] is None else f", {flagged['recall']:.1%} of all positives"
+        click.echo(f"  {flagged['rows']:,} flagged, {flagged['precision']:.1%} of them positive{caught}")
+
+
 def settings_given(
     profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...]
 ) -> dict[str, Any]:

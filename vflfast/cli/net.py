@@ -16,6 +16,7 @@ from .common import (  # fmt: skip
     EXIT_FAILED,
     json_option,
     labels_option,
+    print_evaluation,
     reports_errors,
     scoring_given,
     settings_given,
@@ -30,12 +31,14 @@ config_option = click.option("--config", "config_file", type=click.Path(path_typ
 role_option = click.option("--role", required=True, metavar="ROLE", help="guest, host (host1, host2, …), mart or arbiter.")
 
 score_option = click.option("--score", is_flag=True, help="Score new customers with the models that training left.")
+evaluate_option = click.option("--evaluate", is_flag=True, help="Evaluate on the customers that training kept out (test_share).")
 
 
 @click.command()
 @role_option
 @config_option
 @score_option
+@evaluate_option
 @click.option("--anew", is_flag=True, help="Train anew: take away the journal of a run that came to its end first.")
 @labels_option
 @with_scoring
@@ -43,7 +46,7 @@ score_option = click.option("--score", is_flag=True, help="Score new customers w
 @json_option
 @reports_errors
 def party(
-    role: str, config_file: Path, score: bool, anew: bool, out: Path | None, output: str | None, as_json: bool,
+    role: str, config_file: Path, score: bool, evaluate: bool, anew: bool, out: Path | None, output: str | None, as_json: bool,
     profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Take one party's part in a run; start it again after a crash or a stop, and it goes on.
@@ -88,8 +91,9 @@ def party(
 
     leash.end_with_starter()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    given = {**settings_given(profile, scheme, key_bits, max_iter, changes), **_scoring(score, output)}
-    own = parties.read_party(config_file, role, given, task=programs.SCORE if score else programs.TRAIN, out=out)
+    task = _task(score, evaluate)
+    given = {**settings_given(profile, scheme, key_bits, max_iter, changes), **_scoring(task, output)}
+    own = parties.read_party(config_file, role, given, task=task, out=out)
     if anew:
         parties.begin_anew(own)
     progress = Progress(own.settings)
@@ -104,19 +108,31 @@ def party(
     if as_json:
         click.echo(json.dumps({"role": result.role, **({"model": str(result.path)} if result.path else {}), **result.facts}))
         return
-    if score:
-        click.echo(f"{result.role}: {result.facts['customers']} customers scored; their labels are at the recipients", err=True)
+    if "evaluation" in result.facts:
+        print_evaluation(result.facts["evaluation"])
+        return
+    if task != programs.TRAIN:
+        click.echo(f"{result.role}: {result.facts['customers']} customers scored; what came of it is at the recipients", err=True)
         return
     click.echo(f"{result.role}: {result.facts['rounds']} rounds; model: {result.path}")
     if "weight_hash" in result.facts:
         click.echo(f"hash of the own weights {result.facts['weight_hash']}")
 
 
-def _scoring(score: bool, output: str | None) -> dict[str, Any]:
+def _task(score: bool, evaluate: bool) -> str:
+    """Return what the run is for; InputError for two things."""
+    from ..jobs import programs
+
+    if score and evaluate:
+        raise InputError("--evaluate", "scores the customers kept out of training, --score new ones: give one of them")
+    return programs.SCORE if score else programs.EVALUATE if evaluate else programs.TRAIN
+
+
+def _scoring(task: str, output: str | None) -> dict[str, Any]:
     """Return the settings of scoring that are given; InputError in training."""
     given = scoring_given(output)
-    if given and not score:
-        raise InputError(f"--{next(iter(given))}", "belongs to --score")
+    if given and task == "train":
+        raise InputError(f"--{next(iter(given))}", "belongs to --score or --evaluate")
     return given
 
 
@@ -127,12 +143,13 @@ def _scoring(score: bool, output: str | None) -> dict[str, Any]:
 @click.option("--plaintext", is_flag=True, help="No TLS between the processes.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @score_option
+@evaluate_option
 @with_scoring
 @with_settings
 @json_option
 @reports_errors
 def launch(
-    job_file: Path, folder: Path, plaintext: bool, resume: bool, score: bool, output: str | None, as_json: bool,
+    job_file: Path, folder: Path, plaintext: bool, resume: bool, score: bool, evaluate: bool, output: str | None, as_json: bool,
     profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train the job of JOB_FILE with every party in a process of its own, under mutual TLS on this machine.
@@ -140,6 +157,7 @@ def launch(
     \b
     vflfast launch job.toml --folder run
     vflfast launch job.toml --folder run --resume              after a stop or a crash
+    vflfast launch job.toml --folder run --evaluate --output probability    on the customers kept out ([run] test_share)
     vflfast launch new_customers.toml --folder run --score     with the models in the folder; labels: run/labels/guest.csv
     """  # noqa: D301
     from ..jobs.launch import launch as start
@@ -147,12 +165,17 @@ def launch(
     def show(role: str, line: str) -> None:
         click.echo(f"{role:<8}| {line}", err=True)
 
-    given = {**settings_given(profile, scheme, key_bits, max_iter, changes), **_scoring(score, output)}
-    again = "start it again" if score else f"go on with: vflfast launch {job_file} --folder {folder} --resume, and the same settings"
+    task = _task(score, evaluate)
+    given = {**settings_given(profile, scheme, key_bits, max_iter, changes), **_scoring(task, output)}
+    starts_anew = score or evaluate
+    again = "start it again" if starts_anew else f"go on with: vflfast launch {job_file} --folder {folder} --resume, and the same settings"
     with stopped(again):
-        summary = start(job_file, folder, given, show, plaintext=plaintext, resume=resume, score=score)
+        summary = start(job_file, folder, given, show, plaintext=plaintext, resume=resume, task=task)
     if as_json:
         click.echo(json.dumps(summary))
+        return
+    if evaluate:
+        print_evaluation(summary["evaluation"])
         return
     if score:
         flagged = f"{summary['flagged_share']:.1%} flagged"

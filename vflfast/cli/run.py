@@ -14,6 +14,7 @@ from .common import (  # fmt: skip
     json_option,
     labels_option,
     match_line,
+    print_evaluation,
     reports_errors,
     scoring_given,
     settings_given,
@@ -204,15 +205,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["verified_rounds"] is not None:
         click.echo(f"verified: every weight of {summary['verified_rounds']} rounds equals the plaintext twin's, bit for bit")
     if evaluation:
-        click.echo(f"\non {evaluation['rows']:,} customers kept out of training ({evaluation['positive_share']:.1%} positive):")
-        click.echo(f"  {'':<14}{'AUC':>8}{'KS':>8}{'lift 10 %':>11}")
-        for name, row in evaluation["scores"].items():
-            click.echo(f"  {name:<14}{row['auc']:>8.4f}{row['ks']:>8.4f}{row['lift_10']:>11.2f}")
-        joint = evaluation["probabilities"]["joint"]
-        click.echo(
-            f"  joint probability: log loss {joint['log_loss']:.4f}, Brier score {joint['brier_score']:.4f}, "
-            f"calibration error {joint['calibration_error']:.4f}"
-        )
+        click.echo()
+        print_evaluation(evaluation)
         click.echo(f"  threshold {summary['threshold']:.6g} flags {evaluation['flagged_share']:.1%}")
     click.echo(f"\n{summary['seconds']:.1f} s in all, {summary['bytes'] / 1e6:.1f} MB between the parties; by stage:")
     for name, seconds in summary["seconds_by_stage"].items():

@@ -16,6 +16,7 @@ from ..learn.curves import curves
 from ..learn.logistic import sigmoid
 from ..learn.watch import JOINT
 from ..protocol.block import PartyInputs
+from ..protocol.guest import ScoringResult
 from .job import TrainedJob, score_parties
 from .jobfile import Job
 from .progress import StageClock
@@ -68,6 +69,30 @@ def evaluate(trained: TrainedJob, job: Job, observer: StageClock) -> dict[str, A
         "flagged": flagged(labels, result.labels),
         "stability": _stability(trained, together),
     }
+
+
+def evaluate_at_guest(labels: Labels, own: Floats, result: ScoringResult) -> dict[str, Any]:
+    """What the guest of a run between processes finds of the customers kept out: it has their labels and its own half of the score.
+
+    How the joint score separates and how true it is are known where the settings open it (``output = "probability"``); of labels alone
+    there is whom they flag.
+    """
+    found: dict[str, Any] = {
+        "rows": len(labels),
+        "positive_share": float((labels > 0).mean()),
+        "flagged_share": float((result.labels > 0).mean()),
+        "flagged": flagged(labels, result.labels),
+    }
+    if not _two_of_each(labels):
+        return found
+    scores = {"guest alone": sigmoid(own)}
+    if result.joint_probability is not None:
+        scores[ALL] = result.joint_probability
+        found["partner"] = partner_gain(labels, scores[ALL], scores["guest alone"])
+        found["calibrated"] = calibrated(labels, scores[ALL])
+    found["scores"] = {name: _separation(labels, values) for name, values in scores.items()}
+    found["probabilities"] = {name: _probability(labels, values) for name, values in scores.items()}
+    return found
 
 
 def _separation(labels: Labels, values: Floats) -> dict[str, float | None]:

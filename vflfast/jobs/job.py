@@ -88,13 +88,17 @@ class TestPart:
 
 @dataclass
 class Prepared:
-    """Matched and coded tables, before anything is encrypted; `suspects`: features of the guest that separate the labels alone, by AUC."""
+    """Matched and coded tables, before anything is encrypted.
+
+    `suspects` are features of the guest that separate the labels alone, by AUC; `matched` is the match, for another run on the same tables.
+    """
 
     inputs: list[PartyInputs]
     binners: list[Binner]
     match: dict[str, Any]
     test: TestPart | None
     suspects: dict[str, float] = field(default_factory=dict)
+    matched: Matched | None = None
 
 
 def train(job: Job, observer: StageClock, *, verify: bool = False) -> TrainedJob:
@@ -162,19 +166,24 @@ def kept(job: Job, folder: Path, *, resume: bool) -> Iterator[tuple[Job, dict[st
         yield job, journals
 
 
-def prepare(job: Job, observer: StageClock) -> Prepared:
-    """Read, match and bin the tables: all of a job that comes before the first ciphertext; InputError without labels."""
+def prepare(job: Job, observer: StageClock, matched: Matched | None = None) -> Prepared:
+    """Read, match and bin the tables: all of a job that comes before the first ciphertext; InputError without labels.
+
+    `matched` is the match of the same tables, where it was made before.
+    """
     plans = (job.guest, *job.hosts)
     if job.guest.reading.get("label_column") is None:
         raise InputError("label_column", "the guest's section must name it")
     with observer.stage("read tables"):
         tables = [plan.open() for plan in plans]
     with observer.stage("match ids"):
-        matched = match_tables(tables, job)
-        if "few" in matched.report:
-            log.warning("%s", matched.report["few"])
+        if matched is None:
+            matched = match_tables(tables, job)
+            if "few" in matched.report:
+                log.warning("%s", matched.report["few"])
+        kept_match = dataclasses.replace(matched)  # a mart's positions are set anew
         tables = narrowed(tables, matched)
-    is_test = in_test_part(tables[0].ids, matched.positions[0], job.test_share)
+    is_test = in_test_part(tables[0].ids, matched.positions[0], job.test_share, job.test_start)
     positions, commitment = matched.rows(~is_test)
     labels, ids = tables[0].labels, tables[0].ids[positions[0]]
     if labels is None:
@@ -209,7 +218,7 @@ def prepare(job: Job, observer: StageClock) -> Prepared:
     test = None
     if test_parts:
         test = TestPart(test_parts, test_labels, matched.rows(is_test)[1])
-    return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own))
+    return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own), kept_match)
 
 
 def warn_of_few(labels: npt.NDArray[np.int8], where: str) -> None:
@@ -397,11 +406,13 @@ def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     return plan.open(reading)
 
 
-def in_test_part(customer_ids: Ids | IdTexts, rows: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.bool_]:
-    """Choose the test part of some rows by a hash of the id alone, the same on every machine and in every order."""
+def in_test_part(
+    customer_ids: Ids | IdTexts, rows: npt.NDArray[np.int64], share: float, start: float = 0.0
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Choose the test part of some rows by a hash of the id alone, the same on every machine and in every order: from `start` on."""
     chosen = np.zeros(len(rows), dtype=bool)
     for part, out in zip(passes(rows), passes(chosen), strict=True):
         if share:
             digests = [hashlib.sha256(b"vflfast-split-v1:" + text.encode()).digest()[:4] for text in customer_ids[part]]
-            out[:] = [int.from_bytes(d, "big") / 2**32 < share for d in digests]
+            out[:] = [start <= int.from_bytes(d, "big") / 2**32 < start + share for d in digests]
     return chosen

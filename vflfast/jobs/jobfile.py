@@ -97,6 +97,8 @@ class Job:
         Most ids of one party.
     test_share
         Share of the customers, chosen by a hash of the id, kept out of training for evaluation.
+    test_start
+        Where that share begins, as a part of all: folds of a cross-validation begin one behind the other.
     key_file
         The arbiter's private key; ``None``: a fresh one per session.
     resources
@@ -109,6 +111,7 @@ class Job:
     id_method: str = "ecdh"
     id_key: bytes | None = None
     test_share: float = 0.0
+    test_start: float = 0.0
     arbiter: str = "arbiter"
     key_file: Path | None = None
     max_ids: int = MAX_IDS
@@ -166,11 +169,12 @@ def job_from_mapping(data: Mapping[str, Any], folder: Path, changes: Mapping[str
     run = section_of(data, "run")
     known("run", run, {"test_share"})
     settings = _settings({"simulation": True, **section_of(data, "settings"), **(changes or {})}, 1 + len(hosts))
-    share = run.get("test_share", 0.0)
+    share = run.get("test_share", settings.test_share)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise InputError("test_share", "must be a number from 0 up to, not including, 1")
     if share and not settings.simulation:
         raise InputError("test_share", "needs simulation: the evaluation compares every side's scores in one place")
+    settings = settings.changed(test_share=float(share))
     return Job(
         _party("guest", data["guest"], folder),
         tuple(_host(f"host{i + 1}", host, folder, settings) for i, host in enumerate(hosts)),

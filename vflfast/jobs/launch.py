@@ -24,6 +24,7 @@ from ..tables.writing import written_whole
 from . import jobfile
 from . import model as saved
 from .leash import Leash
+from .programs import EVALUATE, SCORE, TRAIN
 
 MAX_RESTARTS = 3  # of one party that ended by a signal
 LAST_WORDS = 30.0  # seconds for the others to end once one party has failed
@@ -84,9 +85,9 @@ class _Process:
 
 def launch(
     job_file: str | Path, folder: str | Path, changes: Mapping[str, Any], show: Show, *,
-    plaintext: bool = False, resume: bool = False, score: bool = False,
+    plaintext: bool = False, resume: bool = False, task: str = TRAIN,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train a job with one process a party on loopback, under mutual TLS, or score its customers; return the summary.
+    """Train a job with one process a party on loopback, under mutual TLS, or use what training left; return the summary.
 
     Parameters
     ----------
@@ -100,62 +101,64 @@ def launch(
         No TLS.
     resume
         Go on with the run in `folder`.
-    score
-        Score, each party with its own model in `folder`; the recipients' labels go to ``labels/<role>.csv`` there.
+    task
+        "train"; "score", each party with its own model in `folder`: the recipients' labels go to ``labels/<role>.csv`` there; or
+        "evaluate", the same with the customers kept out of training, whose figures the guest returns.
 
     Raises
     ------
     InputError
-        The job cannot be read, keeps customers out of training, or `folder` holds an unfinished run and `resume` is not set; or
-        `resume` in scoring, which has nothing to go on with.
+        The job cannot be read, or `folder` holds an unfinished run and `resume` is not set; or `resume` in another task than training,
+        which has nothing to go on with.
     VflError
         A party ended with an error; the message is its own.
     """
     target = Path(folder).resolve()
     data, job_folder = read_toml(job_file), Path(job_file).parent
     job = jobfile.job_from_mapping(data, job_folder, changes)
-    if score and resume:
+    if task != TRAIN and resume:
         raise InputError("--resume", "belongs to training; scoring starts anew")
-    if job.test_share and not score:
-        raise InputError("test_share", "belongs to `vflfast train`: between processes all matched customers train; leave it out")
     roles = ("arbiter", "guest", *(host.name for host in job.hosts))
     labels = {role: target / "labels" / f"{role}.csv" for role in _recipients(job)}
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if score:
+    if task == SCORE:
         (target / "labels").mkdir(mode=0o700, exist_ok=True)
-    elif not resume:
+    elif task == TRAIN and not resume:
         begin_anew(target / "journal", roles)
+    kept_out = {} if task == SCORE else {"test_share": job.test_share}  # new customers are scored all
     with _certificates(target, roles, plaintext=plaintext) as certificates:
         addresses = {role: f"127.0.0.1:{port}" for role, port in zip(roles, free_ports(len(roles)), strict=True)}
         network = {"certificates": str(certificates), "plaintext": plaintext}
         leash, processes = Leash(), []
         for role in roles:
             sections = _sections(data, job_folder.resolve(), role, addresses, target)
-            sections["settings"] = {"simulation": True, **sections.get("settings", {}), **changes}
+            sections["settings"] = {"simulation": True, **sections.get("settings", {}), **changes, **kept_out}
             sections["network"] = network
             path = target / f"{role}.toml"
             with written_whole(path) as stream:
                 stream.write(_toml(sections))
             command = [sys.executable, "-m", "vflfast", "party", "--role", role, "--config", str(path), "--json"]
-            processes.append(_Process(role, command + _scoring(role, labels, score=score), show, leash))
+            processes.append(_Process(role, command + _task(role, labels, task), show, leash))
         start = time.monotonic()
         try:
             outputs = _supervise(processes)
         finally:
             leash.close()
     ran = {"seconds": time.monotonic() - start, "restarts": {p.role: p.restarts for p in processes}}
-    return {**(_scored(outputs, labels) if score else _trained(outputs, roles, target)), **ran}
+    if task == EVALUATE:
+        return {**outputs["guest"], **ran}
+    return {**(_scored(outputs, labels) if task == SCORE else _trained(outputs, roles, target)), **ran}
 
 
 def _recipients(job: jobfile.Job) -> tuple[str, ...]:
     return ("guest", *(host.name for host in job.hosts if job.settings.profile == "patent"))
 
 
-def _scoring(role: str, labels: Mapping[str, Path], *, score: bool) -> list[str]:
-    """Return what a party's command has besides in scoring."""
-    if not score:
-        return []
-    return ["--score", *(["--out", str(labels[role])] if role in labels else [])]
+def _task(role: str, labels: Mapping[str, Path], task: str) -> list[str]:
+    """Return what a party's command has besides in another task than training."""
+    if task == EVALUATE:
+        return ["--evaluate"]
+    return ["--score", *(["--out", str(labels[role])] if role in labels else [])] if task == SCORE else []
 
 
 def _scored(outputs: dict[str, dict[str, Any]], labels: Mapping[str, Path]) -> dict[str, Any]:

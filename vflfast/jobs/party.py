@@ -18,7 +18,7 @@ from ..net.runner import Runner
 from ..protocol.link import Observer
 from ..tables.toml import read_toml
 from . import jobfile
-from .programs import SCORE, TRAIN, PartyJob, PartyResult, Programs, programs_of
+from .programs import EVALUATE, SCORE, TRAIN, PartyJob, PartyResult, Programs, programs_of
 from .scored import check_target
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def read_party(
     changes
         To ``[settings]``; they win.
     task
-        "train", or "score": new customers, by the models that training left.
+        "train"; "score": new customers, by the models that training left; or "evaluate": those that training kept out.
     out
         CSV file for the labels of a recipient.
 
@@ -53,8 +53,10 @@ def read_party(
     config = net_config(data, folder, role)
     party = PartyJob(config, jobfile.part_from_mapping(data, config.role, folder, changes), task, out)
     plan = party.part.plan
-    if config.role == "guest" and task == TRAIN and plan is not None and plan.reading.get("label_column") is None:
+    if config.role == "guest" and task in (TRAIN, EVALUATE) and plan is not None and plan.reading.get("label_column") is None:
         raise InputError("label_column", "the guest's section must name it")
+    if task == EVALUATE and not party.settings.test_share:
+        raise InputError("test_share", "is 0: the run keeps no customers out of training that could be evaluated")
     if plan and party.part.id_method == "hmac" and party.part.id_key is None:
         raise InputError("ids.key_file", "is needed: guest and hosts share one key between their machines")
     if out is not None:
@@ -121,7 +123,7 @@ def credentials(config: NetConfig) -> Credentials | None:
 def _journal(party: PartyJob) -> FileJournal:
     """Return the journal of the rounds; in scoring one that counts attempts only, beside that of a training run that may go on."""
     config = party.config
-    if party.task == SCORE:
+    if party.scores:
         return FileJournal(config.journal.with_name(f"{config.role}.score"), config.role, patience=PATIENCE)
     config.models.mkdir(parents=True, exist_ok=True)
     return FileJournal(config.journal, config.role, patience=PATIENCE)

@@ -18,7 +18,7 @@ from ..params import MAX_CLOCK_DIFFERENCE
 from ..protocol.settings import differences
 from .job import arbiter_inputs
 from .party import credentials
-from .programs import SCORE, PartyJob, read_arbiter, read_half
+from .programs import PartyJob, read_arbiter, read_half
 
 LEAST_DISK_BYTES = 1 << 28
 LEAST_DAYS = 7.0
@@ -40,7 +40,7 @@ def check(party: PartyJob, wait: float) -> list[Finding]:
         ("key", lambda: _key(party)),
         ("table", lambda: _table(party)),
         ("journal", lambda: _folder(party.config.journal)),
-        ("model", lambda: _model(party)) if party.task == SCORE else ("models", lambda: _folder(party.config.models)),
+        ("model", lambda: _model(party)) if party.scores else ("models", lambda: _folder(party.config.models)),
     ]
     found = [_tried(name, attempt) for name, attempt in own]
     if all(finding.good for finding in found[:1]):

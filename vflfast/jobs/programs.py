@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..binning.binner import Binner
-from ..errors import ModelError
+from ..crypto import storage
+from ..errors import InputError, ModelError
 from ..mart.table import rows_of
 from ..matching import ids
 from ..net.config import NetConfig
@@ -26,12 +28,13 @@ from ..protocol.resume import Journal
 from ..protocol.settings import Settings
 from ..tables.table import OpenTable
 from . import model as saved
-from .job import arbiter_inputs, mended, read_like, row_weights, warn_of_few
+from .evaluation import evaluate_at_guest
+from .job import arbiter_inputs, in_test_part, mended, read_like, row_weights, warn_of_few
 from .jobfile import Part, PartyPlan
 from .ledger import budget_of, count_matching
 from .scored import Scored, at_guest, at_host
 
-TRAIN, SCORE = "train", "score"
+TRAIN, SCORE, EVALUATE = "train", "score", "evaluate"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class PartyJob:
     part
         The agreed settings and its own table.
     task
-        ``train`` or ``score``, the same at all parties.
+        ``train``, ``score``, or ``evaluate``: score the customers kept out of training; the same at all parties.
     out
         CSV file for the labels of a recipient.
     """
@@ -59,6 +62,11 @@ class PartyJob:
     def settings(self) -> Settings:
         """The agreed settings."""
         return self.part.settings
+
+    @property
+    def scores(self) -> bool:
+        """Whether the run uses models that training left."""
+        return self.task != TRAIN
 
     @property
     def model_file(self) -> Path:
@@ -117,7 +125,7 @@ def programs_of(party: PartyJob, observer: Observer, journal: Journal) -> Progra
         A table or a model that cannot be read.
     """
     plan = party.part.plan
-    if party.task == SCORE:
+    if party.scores:
         return _ArbiterScoring(party, observer) if plan is None else _Scoring(party, plan, observer)
     return _ArbiterTraining(party, observer, journal) if plan is None else _Training(party, plan, observer, journal)
 
@@ -143,6 +151,24 @@ class _Matching:
         count_matching(self._plan, part.settings, matched.report)
         return matched
 
+    def part(self, matched: MatchedRows) -> MatchedRows:
+        """Return the rows of training or those kept out of it, by a hash of the id; all of them in scoring, or where none are kept out.
+
+        Raises
+        ------
+        InputError
+            A part without customers, or an evaluation of a run that kept none out.
+        """
+        share, task = self._party.settings.test_share, self._party.task
+        if task == SCORE or (task == TRAIN and not share):
+            return matched
+        kept_out = in_test_part(self.table.ids, matched.positions, share)
+        rows = storage.take(matched.positions, kept_out if task == EVALUATE else ~kept_out)
+        if not len(rows):
+            raise InputError("test_share", f"leaves no customers of {len(matched.positions)} to {task} with")
+        told = f"vflfast part {task} {share!r} ".encode() + matched.commitment
+        return MatchedRows(rows, hashlib.sha256(told).digest(), matched.report)
+
     def report(self, matched: MatchedRows) -> dict[str, Any]:
         """Return the match report, with its warnings."""
         report = matched.report
@@ -157,6 +183,7 @@ class _Training:
         observer(plan.name, 0, "read tables")
         self._matching = _Matching(party, plan, plan.open(), observer)
         self._matched: MatchedRows | None = None
+        self._part: MatchedRows | None = None
         self._prepared: tuple[PartyInputs, Binner] | None = None
 
     def make(self, attempt: int) -> Program:
@@ -170,8 +197,8 @@ class _Training:
 
     def _prepare(self, matched: MatchedRows) -> PartyInputs:
         if self._prepared is None or self._matched is None or matched.commitment != self._matched.commitment:
-            plan = self._plan
-            table, rows = next(rows_of([self._matching.table], [matched.positions]))
+            plan, part = self._plan, self._matching.part(matched)
+            table, rows = next(rows_of([self._matching.table], [part.positions]))
             self._observer(plan.name, 0, "bin")
             binner, (matrix,) = Binner.fit_transform(table, rows, **plan.binning)
             labels = None if table.labels is None or plan.name != "guest" else table.labels[rows]
@@ -180,23 +207,24 @@ class _Training:
             sampled = None if labels is None else table.sample_weights()
             own = None if sampled is None else sampled[rows]
             weights = None if labels is None else row_weights(labels, plan, self._party.settings, own)
-            budget = budget_of(plan, self._party.settings, self._matching.table.ids, matched.positions)
-            inputs = PartyInputs(matrix, matched.commitment, plan.organisation, labels, row_weights=weights, budget=budget)
+            budget = budget_of(plan, self._party.settings, self._matching.table.ids, part.positions)
+            inputs = PartyInputs(matrix, part.commitment, plan.organisation, labels, row_weights=weights, budget=budget)
             self._observer(plan.name, 0, "measure rows")
-            ids = self._matching.table.ids[matched.positions]
+            ids = self._matching.table.ids[part.positions]
             self._prepared = mended(plan.name, inputs, binner, self._party.settings, ids, fix=plan.fix_leverage), binner
-            self._matched = matched
+            self._matched, self._part = matched, part
         return self._prepared[0]
 
     def keep(self, result: PartyModel) -> PartyResult:
         assert self._matched is not None  # noqa: S101  (a model comes after its rows)
+        assert self._part is not None  # noqa: S101
         assert self._prepared is not None  # noqa: S101
         binner = self._prepared[1]
         path = self._party.model_file
         saved.write_json(path, saved.saved_party(result, binner, {**self._plan.reading, "kinds": binner.kinds}).to_dict())
         facts = {
             "match": self._matching.report(self._matched),
-            "training_rows": len(self._matched.positions),
+            "training_rows": len(self._part.positions),
             "columns": len(result.weights),
             "left_out": [binner.column_names[column] for column in result.left_out],
             "rounds": result.n_iter,
@@ -217,13 +245,16 @@ class _Scoring:
         observer(plan.name, 0, "read tables")
         self._matching = _Matching(party, plan, read_like(plan, self._model), observer)
         self._matched: MatchedRows | None = None
+        self._half: npt.NDArray[np.float64] | None = None  # the own predictor, for an evaluation
 
     def make(self, attempt: int) -> Program:
         return self._run(attempt)
 
     async def _run(self, attempt: int) -> Any:
-        self._matched = await self._matching.match(attempt)
+        self._matched = self._matching.part(await self._matching.match(attempt))
         inputs = self._model.to_score(self._inputs(self._matched))
+        if self._party.task == EVALUATE:
+            self._half = inputs.predictor()
         link = Link(self._plan.name, self._party.config.peers, self._observer, attempt, before=self._matching.link)
         return await (guest.score if self._plan.name == "guest" else host.score)(link, inputs, self._party.settings)
 
@@ -238,11 +269,23 @@ class _Scoring:
         match, role = self._matching.report(self._matched), self._plan.name
         if result is None:
             return PartyResult(role, None, {"match": match, "customers": len(self._matched.positions)})
+        if self._half is not None and isinstance(result, ScoringResult):
+            return PartyResult(role, None, {"match": match, "evaluation": self._evaluated(result)})
         own = self._matching.table.ids[self._matched.positions]
         scored = at_guest(own, result, match) if isinstance(result, ScoringResult) else at_host(own, result, match)
         if self._party.out is not None:
             scored.save(self._party.out)
         return PartyResult(role, self._party.out, scored.facts, scored)
+
+
+    def _evaluated(self, result: ScoringResult) -> dict[str, Any]:
+        """What the guest finds of the customers kept out, whose labels it has."""
+        assert self._matched is not None  # noqa: S101
+        assert self._half is not None  # noqa: S101
+        labels = self._matching.table.labels
+        if labels is None:
+            raise InputError("label_column", "the guest's section must name it: an evaluation compares with its labels")
+        return evaluate_at_guest(labels[self._matched.positions], self._half, result)
 
 
 class _ArbiterTraining:

@@ -147,7 +147,8 @@ def rate_interval(events: float, rows: float, confidence: float = CONFIDENCE) ->
     spread = 1 + z * z / count
     centre = (share + z * z / (2 * count)) / spread
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / spread
-    return Estimate(share, math.sqrt(share * (1 - share) / count), max(0.0, centre - half), min(1.0, centre + half))
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Estimate(share, math.sqrt(share * (1 - share) / count), min(low, share), max(high, share))  # at 0 and 1 but for rounding
 
 
 def _placements(labels: Labels, scores: Floats) -> tuple[Floats, Floats]:

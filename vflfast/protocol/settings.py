@@ -44,6 +44,7 @@ CHOICES = {
 ELEMENT_BITS = 256  # of ristretto255
 STILL_ROUNDS = 2  # of the stop rule by moves
 MAX_OPENING_NOISE = 16.0
+MOST_KEPT_OUT = 0.99
 MAX_WEIGHED = 2.0**56  # of a weighted predictor, so that sums of a few stay within int64
 
 
@@ -108,6 +109,8 @@ class Settings:
     opening_noise
         c: the arbiter adds noise of deviation c·√n to every opened sum over n rows, in units of 4g (noise.py); 0: none. Weights then differ
         from run to run. Needs ``row_packing`` 1.
+    test_share
+        Share of the matched customers, chosen by a hash of the id, that every party keeps out of training; an evaluation scores them.
     simulation
         All parties on one machine for trial: the arbiter may be the same organisation.
 
@@ -151,6 +154,7 @@ class Settings:
     max_leverage: float | None = None
     allow_wide: bool = False
     opening_noise: float = 0.0
+    test_share: float = 0.0
     simulation: bool = False
 
     def __post_init__(self) -> None:
@@ -177,6 +181,7 @@ class Settings:
         _real("opening_noise", self.opening_noise, least=0.0, most=MAX_OPENING_NOISE)
         if self.opening_noise and self.row_packing > 1:
             raise InputError("opening_noise", "is for rows that have a ciphertext each: row_packing must be 1")
+        _real("test_share", self.test_share, least=0.0, most=MOST_KEPT_OUT)
         _real("tol", self.tol, least=0.0)
         _real("momentum", self.momentum, least=0.0, most=0.999)
         _real("epsilon", self.epsilon, least=0.0)

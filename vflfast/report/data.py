@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from .. import __version__
 from ..binning.rules import CategoryRule, NumericRule
+from ..crypto.coded import CodedMatrix
 from ..errors import InputError, LeakageGuardError
 from ..jobs.job import TrainedJob
 from ..jobs.model import SavedParty
 from ..learn.logistic import sigmoid
+from ..learn.uncertainty import rate_interval
 from ..protocol.block import PartyInputs
 
 REPORT_VERSION = 1
@@ -38,6 +40,8 @@ def run_report(summary: Mapping[str, Any], trained: TrainedJob) -> dict[str, Any
     report = summary_report(summary)
     report["parties"] = [scorecard(party) for party in trained.parties]
     if trained.test is not None:
+        for card, party, matrix in zip(report["parties"], trained.parties, trained.test.matrices, strict=True):
+            _tell_rates(card, party, matrix, trained.test.labels)
         report["samples"] = _samples(trained, float(summary["threshold"]))
     return report
 
@@ -90,6 +94,19 @@ def scorecard(party: SavedParty) -> dict[str, Any]:
         "rules": _count([rule.rule for rule in party.binner.rules]),
         "features": sorted(features, key=lambda feature: (-feature["spread"], feature["feature"])),
     }
+
+
+def _tell_rates(card: dict[str, Any], party: SavedParty, matrix: CodedMatrix, labels: npt.NDArray[np.int8]) -> None:
+    """Add to every class how many customers kept out of training it has, and how many of them are positive, with the rate's interval."""
+    features = {feature["feature"]: feature for feature in card["features"]}
+    for rule, codes in zip(party.binner.rules, matrix.codes, strict=True):
+        classes = features[rule.feature]["classes"]
+        rows, positives = (np.bincount(part, minlength=len(classes)).tolist() for part in (codes, codes[labels > 0]))
+        for place, shown in enumerate(classes):
+            seen = rate_interval(positives[place], rows[place]) if rows[place] else None
+            shown["test_rows"], shown["test_positives"] = rows[place], positives[place]
+            shown["test_rate"] = None if seen is None else seen.value
+            shown["test_rate_low"], shown["test_rate_high"] = (None, None) if seen is None else (seen.low, seen.high)
 
 
 def _points(party: SavedParty) -> Iterator[tuple[NumericRule | CategoryRule, Floats, float]]:

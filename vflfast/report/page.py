@@ -55,6 +55,10 @@ WHO_SEES = (
     ("arbiter", "the private key", "numbers under masks; the rounds' votes; the combined scores in a secret order, without ids"),
 )  # fmt: skip
 SEPARATION = {"auc": "AUC", "auc_low": "from", "auc_high": "to", "gini": "Gini", "ks": "KS", "lift_10": "lift at 10 %"}
+CLASS = {
+    "label": "class", "rows": "training rows", "points": "points", "test_rows": "rows kept out", "test_positives": "positives",
+    "test_rate": "rate", "test_rate_low": "from", "test_rate_high": "to",
+}  # fmt: skip
 COUNTS = {"rows": "rows", "positives": "positives"}
 GAINS = {**COUNTS, "rate": "rate", "lift": "lift", "captured": "captured", "cumulative_lift": "cumulative lift"}
 CALIBRATION = {**COUNTS, "mean_score": "mean prediction", "rate": "observed rate", "rate_low": "from", "rate_high": "to"}
@@ -253,7 +257,10 @@ class _Page:
     def scorecards(self) -> str:
         """Every party's features by what their classes add to the linear predictor."""
         text = "".join(self.scorecard(i, party) for i, party in enumerate(self.report["parties"]))
-        lead = '<p class="lead">Points are what a class adds to the log odds; features with the widest spread come first.</p>'
+        lead = (
+            '<p class="lead">Points are what a class adds to the log odds; features with the widest spread come first. Rates are of the '
+            "customers kept out of training, with 95 % intervals: they should rise with the points.</p>"
+        )
         return text and lead + text
 
     def scorecard(self, index: int, party: Data) -> str:
@@ -264,10 +271,11 @@ class _Page:
             for c, row in enumerate(feature["classes"]):
                 if row["rows"]:
                     first = [self.value(*at, "feature"), self.value(*at, "rule")]
-                    rows.append([*first, *(self.value(*at, "classes", c, key) for key in ("label", "rows", "points"))])
+                    rows.append([*first, *(self.value(*at, "classes", c, key) for key in CLASS if key in row)])
         more = len(party["features"]) - SHOWN_FEATURES
         note = f"<p>{more:,} more features are in the data at the end of this file.</p>" if more > 0 else ""
-        table = _table(("feature", "rule", "class", "training rows", "points"), rows, numbers=3)
+        first_class = party["features"][0]["classes"][0] if party["features"] else {}
+        table = _table(("feature", "rule", *(text for key, text in CLASS.items() if key in first_class)), rows, numbers=3)
         head = f"{escape(party['role'])}: {len(party['features']):,} features, {party['n_columns']:,} columns, intercept"
         return f"<details><summary>{head} {self.value('parties', index, 'intercept')}</summary>{table}{note}</details>"
 

@@ -20,6 +20,7 @@ class Peer:
 
     name = ""
     note = ""
+    tolerance = 0.0  # of an answer, as a share of the largest
 
     def encrypt(self, values: Any) -> Any: ...
     def decrypt(self, ciphertexts: Any) -> list[int]: ...
@@ -204,6 +205,45 @@ class Heu(Peer):
         return pickle.loads(pickle.dumps(ciphertexts))
 
 
+class TenSeal(Peer):
+    """CKKS: up to 4,096 approximate numbers in one ciphertext."""
+
+    name = "TenSEAL CKKS"
+    note = "another scheme, packed: a figure is a share of one ciphertext's; its answers are approximate, about one part in a million"
+    tolerance = 1e-4
+
+    def __init__(self) -> None:
+        import tenseal
+
+        self.tenseal = tenseal
+        self.context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, poly_modulus_degree=8192, coeff_mod_bit_sizes=[60, 40, 40, 60])
+        self.context.generate_galois_keys()
+        self.context.global_scale = 2**40
+
+    def encrypt(self, values: Any) -> Any:
+        parts = np.array_split(np.asarray(values, dtype=np.float64), -(-len(values) // 4096))
+        made = [self.tenseal.ckks_vector(self.context, part.tolist()) for part in parts]
+        return made[0] if len(made) == 1 else made
+
+    def decrypt(self, ciphertexts: Any) -> list[Any]:
+        return [number for part in (ciphertexts if isinstance(ciphertexts, list) else [ciphertexts]) for number in part.decrypt()]
+
+    def add(self, a: Any, b: Any) -> Any:
+        return a + b
+
+    def multiply(self, a: Any, factors: Any) -> Any:
+        return a * np.asarray(factors, dtype=np.float64).tolist()
+
+    def product(self, codes: Any, ciphertexts: Any) -> Any:
+        return ciphertexts.matmul(np.asarray(codes, dtype=np.float64).T.tolist())
+
+    def matrix(self, matrix: Any, ciphertexts: Any) -> Any:
+        return self.product(matrix, ciphertexts)
+
+    def through_bytes(self, ciphertexts: Any) -> Any:
+        return self.tenseal.ckks_vector_from(self.context, ciphertexts.serialize())
+
+
 class GmpyBuckets(Peer):
     """What a careful user writes on gmpy2: r^n by powmod, CRT decryption, and buckets by class instead of powers."""
 
@@ -277,7 +317,8 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "sf-heu Paillier": lambda: Heu("ZPaillier", "randomness of |n|/2 bits by a fixed-base table"),
     "sf-heu Okamoto-Uchiyama": lambda: Heu("OU", "another scheme; draws 110 bits of randomness"),
     "sf-heu EC-ElGamal": lambda: Heu("ElGamal", "another scheme; decrypts small numbers only"),
+    "TenSEAL CKKS": TenSeal,
     "gmpy2 loop with buckets": GmpyBuckets,
 }
 OWN = ("vflfast", "vflfast ElGamal")
-SMALL = ("vflfast ElGamal", "sf-heu EC-ElGamal")  # decrypt small numbers only
+SMALL = ("vflfast ElGamal", "sf-heu EC-ElGamal", "TenSEAL CKKS")  # of small numbers only

@@ -214,6 +214,7 @@ def test_private_keys_are_not_pickled_and_public_ones_without_secrets(key: Any) 
     data = pickle.dumps(key.public)
     other = pickle.loads(data)
     assert other == key.public
+    assert pickle.loads(data) is other  # its tables serve all that comes to this process
     assert len(data) < 600  # the parameter and names: no base, no table, no randomness
     assert other.precomputed() == 0
     assert key.public.precomputed() == 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class PublicKey:
         raise TypeError("a PublicKey's randomness stays in its process")
 
     def __reduce__(self) -> Any:
-        return PublicKey.from_bytes, (self.to_bytes(),)
+        return _rebuilt, (self.to_bytes(),)
 
     def to_bytes(self) -> bytes:
         """Return the key as bytes: scheme, h, checksum."""
@@ -262,6 +263,16 @@ class PublicKey:
     def read(self, points: Vector, bound: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return the small logarithms of points m·G, and where there is one."""
         return logarithms(self.single, self.generator.point, bound, len(points)).find(points, bound)
+
+
+def _rebuilt(data: bytes) -> PublicKey:
+    """Return a key from a pickle: one for all that is unpickled in this process."""
+    return _kept(data, be.current().name)
+
+
+@lru_cache(maxsize=8)
+def _kept(data: bytes, backend: str) -> PublicKey:
+    return PublicKey.from_bytes(data)
 
 
 def _check_codes(limbs: Limbs, width: int) -> None:

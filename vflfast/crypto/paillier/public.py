@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -371,7 +372,12 @@ class PublicKey:
 
 
 def _rebuilt(data: bytes) -> PublicKey:
-    """Return a key that was in use in the process which pickled it."""
+    """Return a key that was in use in the process which pickled it: one for all that is unpickled here, so that its tables serve all."""
+    return _kept(data, be.current().name)
+
+
+@lru_cache(maxsize=8)
+def _kept(data: bytes, backend: str) -> PublicKey:
     return PublicKey.from_bytes(data, test_sizes=True)
 
 

@@ -24,7 +24,7 @@ SCORED = {"customers": 1240, "flagged_share": 0.25, "seconds": 1.25, "labels": {
 def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def start(job_file: Path, folder: Path, given: dict[str, Any], show: Any, **options: Any) -> dict[str, Any]:
         show("guest", "a line of the guest's")
-        return SCORED if options["score"] else TRAINED
+        return SCORED if options["task"] == "score" else TRAINED
 
     monkeypatch.setattr(vflfast.jobs.launch, "launch", start)
     return tmp_path / "job.toml"
@@ -57,7 +57,7 @@ GUEST, ARBITER = "guest: 3 rounds; model: m.json\nhash of the own weights ab\n",
 @pytest.mark.parametrize(("options", "result", "out", "err"), [
     ([], PartyResult("guest", Path("m.json"), {"rounds": 3, "weight_hash": "ab"}), GUEST, ""),
     ([], PartyResult("arbiter", Path("a.json"), {"rounds": 3}), ARBITER, ""),
-    (["--score"], PartyResult("arbiter", None, {"customers": 5}), "", "arbiter: 5 customers scored; their labels are at the recipients\n"),
+    (["--score"], PartyResult("arbiter", None, {"customers": 5}), "", "arbiter: 5 customers scored; what came of it is at the recipients\n"),
     (["--json"], PartyResult("guest", Path("m.json"), {"rounds": 3}), '{"role": "guest", "model": "m.json", "rounds": 3}\n', ""),
     (["--score", "--json"], PartyResult("arbiter", None, {"customers": 5}), '{"role": "arbiter", "customers": 5}\n', ""),
 ])  # fmt: skip

@@ -51,6 +51,7 @@ def test_paillier_products_are_those_of_whole_numbers(name: str, backend: str, k
     assert got.bound >= max(abs(int(v)) for v in expected)
 
 
+@pytest.mark.filterwarnings("ignore::vflfast.errors.PrecisionWarning")
 @pytest.mark.parametrize("name", ["few distinct values", "many distinct values", "integers of one digit", "both"])
 def test_elgamal_products_are_those_of_whole_numbers(name: str) -> None:
     key, matrix = vflfast.generate_keypair(scheme="elgamal"), MATRICES[name]

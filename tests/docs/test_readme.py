@@ -152,14 +152,14 @@ def test_the_demo_prints_what_is_shown() -> None:
     """The weights do not depend on the key, so a small one shows the same figures."""
     shown = blocks("text")[0]
     printed = succeeded("demo", *SMALL_KEY).stdout
-    assert len(shown.splitlines()) == 11
+    assert len(shown.splitlines()) == 12
     assert printed.startswith(shown)
 
 
 def test_the_full_job_file_is_read_as_written(tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text(blocks("toml")[0])
     read = jobfile.read_job(tmp_path / "job.toml")
-    assert read.settings == Settings(simulation=True)  # the settings that it spells out are the defaults
+    assert read.settings == Settings(simulation=True, test_share=0.3)  # the other settings that it spells out are the defaults
     assert (read.test_share, read.id_method, read.guest.organisation) == (0.3, "ecdh", "bank")
 
 

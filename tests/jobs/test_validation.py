@@ -14,6 +14,7 @@ from support.jobs import refused, sections, succeeded, write_job, write_tables
 
 from vflfast.errors import InputError, LeakageGuardError
 from vflfast.jobs import evaluation, job, jobfile, validation
+from vflfast.jobs.matched import in_test_part
 from vflfast.jobs.progress import StageClock
 from vflfast.learn import metrics
 
@@ -39,10 +40,10 @@ def test_every_customer_is_in_one_fold(found: dict[str, Any], folder: Path) -> N
     assert all(row["rows"] + row["training_rows"] == matched for row in found["folds"])
     ids = np.array([f"customer-{i}" for i in range(5000)])
     for folds in (2, 3, 7, 50):
-        parts = [job.in_test_part(ids, np.arange(5000), 1 / folds, i / folds) for i in range(folds)]
+        parts = [in_test_part(ids, np.arange(5000), 1 / folds, i / folds) for i in range(folds)]
         assert (np.sum(parts, axis=0) == 1).all()
         assert all(abs(part.mean() - 1 / folds) < 0.05 for part in parts)
-    assert (job.in_test_part(ids, np.arange(5000), 0.3) == job.in_test_part(ids, np.arange(5000), 0.3, 0.0)).all()
+    assert (in_test_part(ids, np.arange(5000), 0.3) == in_test_part(ids, np.arange(5000), 0.3, 0.0)).all()
 
 
 def test_a_fold_is_a_run_of_its_own_with_the_bits_of_the_twin(found: dict[str, Any], folder: Path) -> None:

@@ -6,13 +6,12 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jobs import refused, sections, succeeded, write_job, write_tables
+from support.jobs import refused
+from support.report_pages import Seen, at, read
 
 from vflfast.binning.rules import NumericRule
 from vflfast.errors import InputError, LeakageGuardError
@@ -25,111 +24,6 @@ RUN_CHARTS = {
     "match", "bins", "losses", "loss-kept-out", "auc-by-round", "separation", "roc", "ks", "gains", "lift", "calibration", "distribution",
     "timeline", "stages", "messages", "prediction",
 }  # fmt: skip
-VOID = {"meta", "link", "br", "img", "path", "use", "rect", "line"}
-
-
-@dataclass
-class Seen:
-    """What a page holds, as an independent parser finds it."""
-
-    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
-    values: list[tuple[str, str, str]] = field(default_factory=list)  # pointer, value, text
-    ids: list[str] = field(default_factory=list)
-    anchors: list[str] = field(default_factory=list)
-    loads: list[str] = field(default_factory=list)
-    headings: list[str] = field(default_factory=list)
-    data: dict[str, Any] = field(default_factory=dict)
-
-
-class Reader(HTMLParser):
-    """Collects what `Seen` has, and checks that tags are closed in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen = Seen()
-        self.stack: list[str] = []
-        self.figure: dict[str, Any] | None = None
-        self.target: list[str] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag not in VOID:
-            self.stack.append(tag)
-        if "id" in given:
-            self.seen.ids.append(given["id"])
-        for name in ("src", "href", "srcset", "action", "data", "poster", "background"):
-            if name in given:
-                (self.seen.anchors if given[name].startswith("#") else self.seen.loads).append(given[name])
-        if tag == "figure":
-            self.figure = {"title": "", "desc": "", "cells": 0, "role": ""}
-            self.seen.figures[given["id"].removeprefix("figure-")] = self.figure
-        if tag == "svg" and self.figure is not None:
-            self.figure["role"] = given.get("role", "")
-        if tag == "td" and self.figure is not None:
-            self.figure["cells"] += 1
-        if tag == "data":
-            self.seen.values.append((given["data-path"], given["value"], ""))
-        if tag == "script":
-            assert given.get("type") == "application/json"
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in VOID:
-            return
-        assert self.stack.pop() == tag
-        if tag == "figure":
-            self.figure = None
-
-    def handle_data(self, text: str) -> None:
-        inside = self.stack[-1] if self.stack else ""
-        if inside in ("title", "desc") and self.figure is not None:
-            self.figure[inside] += text
-        elif inside == "data":
-            pointer, value, shown = self.seen.values[-1]
-            self.seen.values[-1] = pointer, value, shown + text
-        elif inside == "h2":
-            self.seen.headings.append(text)
-        elif inside == "script":
-            self.seen.data = json.loads(text)
-
-
-def read(path: Path) -> Seen:
-    reader = Reader()
-    reader.feed(path.read_text(encoding="utf-8"))
-    reader.close()
-    assert reader.stack == []
-    return reader.seen
-
-
-def at(report: Any, pointer: str) -> Any:
-    for step in pointer.split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        report = report[int(key)] if isinstance(report, list) else report[key]
-    return report
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained job with its page, the JSON it printed, and its models."""
-    made = tmp_path_factory.mktemp("report")
-    write_tables(made)
-    job = write_job(made, sections(made))
-    printed = succeeded("train", job, "--models", made / "models", "--report", made / "run.html", "--json")
-    (made / "run.json").write_text(printed.stdout)
-    succeeded("report", made / "run.json", "--out", made / "again.html")
-    succeeded("report", "--model", made / "models" / "guest.json", "--out", made / "guest.html")
-    return made
-
-
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Seen:
-    return read(folder / "run.html")
-
-
 # --- the page of a trial -----------------------------------------------------------------------------------------------
 
 
@@ -227,59 +121,6 @@ def test_the_page_of_the_printed_json(run: Seen, folder: Path) -> None:
     assert set(again.figures) == RUN_CHARTS
 
 
-def test_the_first_screen_answers_three_questions(run: Seen, folder: Path) -> None:
-    evaluation, text = run.data["summary"]["evaluation"], (folder / "run.html").read_text()
-    first = text[text.index("<main>") : text.index('id="section-performance"')]
-    partner, flagged = evaluation["partner"], evaluation["flagged"]
-    assert re.findall(r'<p class="verdict">([^<]*)</p>', first) == [
-        "Yes" if partner["shown"] else "Not shown" if partner["high"] > 0 else "No",
-        {0: "Yes", 1: "Yes", 2: "Roughly", 3: "Roughly"}.get(evaluation["calibrated"]["groups"] - evaluation["calibrated"]["within"], "No"),
-        f"{flagged['rows']:,} of {evaluation['rows']:,} customers",
-    ]
-    for path in ("partner/auc_gain", "partner/p_value", "scores/joint/auc_low", "calibrated/within", "flagged/precision", "flagged/recall"):
-        assert f'data-path="/summary/evaluation/{path}"' in first
-    assert [row["positives"] for row in evaluation["curves"]["joint"]["gains"]] == pytest.approx(
-        [run.data["summary"]["evaluation"]["curves"]["joint"]["gains"][i]["rate"] * row["rows"]
-         for i, row in enumerate(evaluation["curves"]["joint"]["gains"])]
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("changes", "verdicts"),
-    [
-        ({"partner": {"shown": False, "high": 0.01}}, ["Not shown"]),
-        ({"partner": {"shown": False, "high": -0.01}}, ["No"]),
-        ({"partner": None}, ["Not measured"]),
-        ({"calibrated": {"groups": 10, "within": 3}}, ["No"]),
-        ({"calibrated": {"groups": 10, "within": 7}}, ["Roughly"]),
-        ({"flagged": {"rows": 0}}, ["Nobody"]),
-    ],
-)
-def test_answers_follow_the_figures(changes: dict[str, Any], verdicts: list[str], folder: Path) -> None:
-    summary = json.loads((folder / "run.json").read_text())["summary"]
-    for name, change in changes.items():
-        summary["evaluation"][name] = None if change is None else {**summary["evaluation"][name], **change}
-    text = page.render(data.summary_report(summary))
-    assert set(verdicts) <= set(re.findall(r'<p class="verdict">([^<]*)</p>', text))
-
-
-def test_a_summary_of_an_earlier_version_has_its_page(folder: Path) -> None:
-    summary = json.loads((folder / "run.json").read_text())["summary"]
-    for name in ("partner", "calibrated", "flagged", "stability"):
-        del summary["evaluation"][name]
-    for score in summary["evaluation"]["scores"].values():
-        for name in ("auc_low", "auc_high", "gini"):
-            del score[name]
-    for curves in summary["evaluation"]["curves"].values():
-        for row in curves["gains"]:
-            del row["rows"], row["positives"], row["rate"], row["cumulative_lift"]
-        for row in curves["calibration"]:
-            del row["rate_low"], row["rate_high"], row["positives"]
-    text = page.render(data.summary_report(summary))
-    assert "<h2 id=\"section-performance\">" in text
-    assert "section-stability" not in text
-
-
 # --- one party's own page ------------------------------------------------------------------------------------------------
 
 
@@ -322,20 +163,6 @@ def test_points_are_weight_times_value(folder: Path, run: Seen) -> None:
             assert points == pytest.approx(expected)
         spreads = [feature["spread"] for feature in shown["features"]]
         assert spreads == sorted(spreads, reverse=True)
-
-
-def test_classes_tell_the_rates_of_the_customers_kept_out(run: Seen) -> None:
-    evaluation = run.data["summary"]["evaluation"]
-    for party in run.data["parties"]:
-        for feature in party["features"]:
-            assert sum(row["test_rows"] for row in feature["classes"]) == evaluation["rows"]
-            assert sum(row["test_positives"] for row in feature["classes"]) == round(evaluation["rows"] * evaluation["positive_share"])
-            for row in feature["classes"]:
-                if row["test_rows"]:
-                    assert row["test_rate"] == pytest.approx(row["test_positives"] / row["test_rows"])
-                    assert row["test_rate_low"] <= row["test_rate"] <= row["test_rate_high"]
-                else:
-                    assert row["test_rate"] is None
 
 
 def test_reasons_are_ranked_and_samples_ordered(run: Seen) -> None:

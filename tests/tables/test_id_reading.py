@@ -15,8 +15,9 @@ from support.jobs import sections, write_tables
 from support.passes import passes_of
 
 from vflfast.errors import DataError, InputError
-from vflfast.jobs import job as jobs
 from vflfast.jobs.jobfile import job_from_mapping
+from vflfast.jobs.matched import in_test_part
+from vflfast.jobs import job as jobs
 from vflfast.jobs.progress import StageClock
 from vflfast.mart.store import build
 from vflfast.mart.table import open_mart
@@ -192,7 +193,7 @@ def traced(folder: Path, n_rows: int, scratch: Path | None, size: int = PASS) ->
         try:
             tables = [open_table(folder / f"{name}.csv", id_format="phone", label_column="y") for name in ("guest", "host")]
             positions, _, _ = match_parties([table.ids for table in tables], method="hmac", key=KEY)
-            jobs.in_test_part(tables[0].ids, positions[0], 0.3)
+            in_test_part(tables[0].ids, positions[0], 0.3)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

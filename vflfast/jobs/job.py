@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import logging
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,9 +25,6 @@ from ..learn.penalty import held_out
 from ..learn.separation import suspects
 from ..learn.watch import RoundWatch
 from ..learn.weights import class_weights, in_units
-from ..mart.table import rows_of
-from ..matching import ids
-from ..matching.match import match_parties
 from ..net.journal import ID_KEY, FileJournal, begin_anew, journals_of
 from ..params import KEY_BITS, PASSPHRASE_VARIABLE
 from ..protocol import inline
@@ -36,32 +32,18 @@ from ..protocol.arbiter import ArbiterInputs, ArbiterModel
 from ..protocol.block import PartyInputs
 from ..protocol.guest import ScoringResult
 from ..protocol.link import Observer
-from ..protocol.matching import matching_session
 from ..protocol.resume import Journal
 from ..protocol.row_guard import mend
 from ..protocol.settings import Settings
-from ..tables.id_texts import Ids, IdTexts, passes
 from ..tables.table import OpenTable, Table
 from . import model as saved
-from .jobfile import ID_KEY_BYTES, Job, Part, PartyPlan, kept_id_key
+from .jobfile import Job, Part, PartyPlan, kept_id_key
 from .ledger import budget_of
+from .matched import Matched, in_test_part, match_tables, narrowed
 from .progress import StageClock
 
 log = logging.getLogger("vflfast")
 SHOWN_TWINS = 5  # features that a warning names
-
-
-@dataclass
-class Matched:
-    """The parties' rows in one common order."""
-
-    positions: list[npt.NDArray[np.int64]]
-    commitment_tokens: npt.NDArray[np.uint8]
-    report: dict[str, Any]
-
-    def rows(self, keep: npt.NDArray[np.bool_]) -> tuple[list[npt.NDArray[np.int64]], bytes]:
-        """Return each party's positions of the kept rows, and the commitment to their order."""
-        return [storage.take(p, keep) for p in self.positions], ids.commitment(storage.take(self.commitment_tokens, keep))
 
 
 @dataclass
@@ -374,21 +356,6 @@ def _score(job: Job, folder: str | Path, settings: Settings, observer: StageCloc
     return guest_table.take(positions[0]), result, matched.report, arbiter_model
 
 
-def match_tables(tables: Sequence[Table | OpenTable], job: Job) -> Matched:
-    """Match the parties' ids by the job's method; all end with the same order."""
-    party_ids = [table.ids for table in tables]
-    key = secrets.token_bytes(ID_KEY_BYTES) if job.id_method == "hmac" and job.id_key is None else job.id_key
-    session = matching_session(job.settings.to_json())
-    return Matched(*match_parties(party_ids, method=job.id_method, key=key, max_ids=job.max_ids, session=session))
-
-
-def narrowed(tables: Sequence[OpenTable], matched: Matched) -> list[OpenTable]:
-    """Return the tables with every mart cut to its matched rows, and set their positions."""
-    pairs = list(rows_of(tables, matched.positions))
-    matched.positions = [rows for _, rows in pairs]
-    return [table for table, _ in pairs]
-
-
 def arbiter_inputs(job: Job | Part) -> ArbiterInputs:
     """Return what the arbiter brings: the key of its file, or none, for a fresh one per session."""
     if job.key_file is None:
@@ -404,15 +371,3 @@ def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     if "label_column" not in plan.reading:
         reading.pop("label_column", None)
     return plan.open(reading)
-
-
-def in_test_part(
-    customer_ids: Ids | IdTexts, rows: npt.NDArray[np.int64], share: float, start: float = 0.0
-) -> npt.NDArray[np.bool_]:  # fmt: skip
-    """Choose the test part of some rows by a hash of the id alone, the same on every machine and in every order: from `start` on."""
-    chosen = np.zeros(len(rows), dtype=bool)
-    for part, out in zip(passes(rows), passes(chosen), strict=True):
-        if share:
-            digests = [hashlib.sha256(b"vflfast-split-v1:" + text.encode()).digest()[:4] for text in customer_ids[part]]
-            out[:] = [start <= int.from_bytes(d, "big") / 2**32 < start + share for d in digests]
-    return chosen

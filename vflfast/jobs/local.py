@@ -27,8 +27,9 @@ from ..protocol.link import Observer
 from ..protocol.settings import Settings
 from ..tables.table import Table
 from . import model as saved
-from .job import in_test_part, mended, score_parties
+from .job import mended, score_parties
 from .jobfile import BINNING, ID_KEY_BYTES
+from .matched import in_test_part
 from .scored import at_guest
 
 

@@ -29,9 +29,10 @@ from ..protocol.settings import Settings
 from ..tables.table import OpenTable
 from . import model as saved
 from .evaluation import evaluate_at_guest
-from .job import arbiter_inputs, in_test_part, mended, read_like, row_weights, warn_of_few
+from .job import arbiter_inputs, mended, read_like, row_weights, warn_of_few
 from .jobfile import Part, PartyPlan
 from .ledger import budget_of, count_matching
+from .matched import in_test_part
 from .scored import Scored, at_guest, at_host
 
 TRAIN, SCORE, EVALUATE = "train", "score", "evaluate"

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import InputError, LeakageGuardError
 from .evaluation import ALL, evaluate
-from .job import Matched, TrainedJob, in_test_part, prepare, train_prepared
+from .job import TrainedJob, prepare, train_prepared
 from .jobfile import Job
+from .matched import Matched, in_test_part
 from .progress import StageClock
 
 MOST_FOLDS = 50

@@ -57,7 +57,8 @@ GUEST, ARBITER = "guest: 3 rounds; model: m.json\nhash of the own weights ab\n",
 @pytest.mark.parametrize(("options", "result", "out", "err"), [
     ([], PartyResult("guest", Path("m.json"), {"rounds": 3, "weight_hash": "ab"}), GUEST, ""),
     ([], PartyResult("arbiter", Path("a.json"), {"rounds": 3}), ARBITER, ""),
-    (["--score"], PartyResult("arbiter", None, {"customers": 5}), "", "arbiter: 5 customers scored; what came of it is at the recipients\n"),
+    (["--score"], PartyResult("arbiter", None, {"customers": 5}), "",
+     "arbiter: 5 customers scored; what came of it is at the recipients\n"),
     (["--json"], PartyResult("guest", Path("m.json"), {"rounds": 3}), '{"role": "guest", "model": "m.json", "rounds": 3}\n', ""),
     (["--score", "--json"], PartyResult("arbiter", None, {"customers": 5}), '{"role": "arbiter", "customers": 5}\n', ""),
 ])  # fmt: skip

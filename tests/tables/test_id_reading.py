@@ -15,9 +15,9 @@ from support.jobs import sections, write_tables
 from support.passes import passes_of
 
 from vflfast.errors import DataError, InputError
+from vflfast.jobs import job as jobs
 from vflfast.jobs.jobfile import job_from_mapping
 from vflfast.jobs.matched import in_test_part
-from vflfast.jobs import job as jobs
 from vflfast.jobs.progress import StageClock
 from vflfast.mart.store import build
 from vflfast.mart.table import open_mart

@@ -100,6 +100,8 @@ ENCRYPT: list[Case] = [
     (lambda h: h.public.encrypt([1 << 80], frac_bits="3"), "frac_bits"),
     (lambda h: h.public.encrypt([1.5], bound=1.0), "values"),
     (lambda h: h.public.encrypt([-2], bound=1), "values"),
+    (lambda h: h.public.encrypt(np.array([-(1 << 63)]), bound=1), "values"),
+    (lambda h: h.public.encrypt(np.array([1 << 63], dtype=np.uint64), bound=1), "values"),
     (lambda h: h.public.encrypt([1 << 80], bound=1 << 79), "values"),
     (lambda h: h.public.encrypt([1.5], bound=0.0), "bound"),
     (lambda h: h.public.encrypt([1.5], bound=-2.0), "bound"),

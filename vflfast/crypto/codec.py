@@ -97,7 +97,8 @@ def encodable(
     limit = real_number("bound", bound)
     if limit < 0 or (limit == 0 and array.dtype.kind == "f"):
         raise InputError("bound", "must be positive, or 0 for integers")
-    if array.size and max(array.max(), -array.min() if array.dtype.kind != "u" else 0) > limit:
+    ends = [array.max(), array.min()] if array.size else []
+    if any(abs(end.item() if isinstance(end, np.generic) else end) > limit for end in ends):  # Python's numbers: int64 has no 2^63
         raise BoundError("values", f"some magnitude is above the bound {bound}")
     return encoded, bits, math.ceil(Fraction(limit) * (1 << bits))
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from ..crypto.calibration_curve import PointRates
 from ..crypto.elgamal.opening import TABLE_BITS, HolderDigits
-from .work import PER_MESSAGE, Encryptor, Work, whole
+from .work import Encryptor, Work, whole
 
 HELD_BYTES = 320  # two points of four coordinates of five words
 TABLE_ENTRY_BYTES = 16
@@ -91,9 +91,3 @@ class PointWork(Work):
     def table_bytes(self) -> float:
         """Bytes of the tables of logarithms."""
         return TABLE_ENTRY_BYTES * (1 << self.most_table_bits)
-
-    def carry(self, sender: str, recipient: str, count: int) -> None:
-        """Encode and copy ciphertexts at both ends; they are hashed on both."""
-        micros = count * self.form.width * self.rates.digest + PER_MESSAGE
-        self.add(sender, "serialize", micros)
-        self.add(recipient, "parse", micros)

@@ -1,4 +1,4 @@
-"""Keep a run of the benchmarks and write it up: docs/performance.md and the figures of the README.
+"""Keep a run of the benchmarks and write it up: docs/performance.md and the figures of the manual.
 
 ``make bench PYTEST_FLAGS=--benchmark-json=run.json`` measures, and ``make bench-peers PYTEST_FLAGS=--keep-peers=run.json`` other libraries.
 ``python bench/write_page.py run.json`` keeps what matters of either in bench/results, one file a machine and backend, and writes the pages;
@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
-PAGES = {"docs/performance.md": "whole", "README.md": "short"}
+PAGES = {"docs/performance.md": "whole", "docs/manual.md": "short"}
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 MACHINE = ("processor", "cores", "clock_ghz", "python", "numpy", "gmpy2", "vflfast")
 NATIVE, YARDSTICK = ("ifma", "portable"), "gmpy2"
@@ -93,7 +93,7 @@ def _figure(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def part(kept: Sequence[dict[str, Any]], size: str) -> str:
-    """Return the tables of the kept runs: all figures, or the few of the README."""
+    """Return the tables of the kept runs: all figures, or the few of the manual."""
     return "\n\n".join(f"{_heading(run)}\n\n{_peers(run) if 'peers' in run else _table(run['figures'], size)}" for run in kept)
 
 

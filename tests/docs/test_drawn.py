@@ -125,9 +125,9 @@ def test_the_picture_shows_every_message_of_a_round() -> None:
     assert set(picture.SHOWN) == {kind.__name__ for kind in steps.ROUND_KINDS if sequence.WHEN.get(kind, "") in picture.DEFAULTS}
 
 
-def test_the_pictures_figures_are_the_readmes() -> None:
-    """And those are what the demo prints: test_readme.py."""
-    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+def test_the_pictures_figures_are_the_manuals() -> None:
+    """And those are what the demo prints: test_manual.py."""
+    text = (DOCS / "manual.md").read_text(encoding="utf-8")
     for name, run in picture.read_demo().items():
         assert f"  {name:<14}{run['auc']:>8.4f}" in text
 

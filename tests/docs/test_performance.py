@@ -1,4 +1,4 @@
-"""The performance page and the README's figures are what the kept runs say."""
+"""The performance page and the manual's figures are what the kept runs say."""
 
 from __future__ import annotations
 

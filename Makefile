@@ -2,7 +2,7 @@
 #   make demo    the three parties on one machine       make lint     ruff and mypy
 #   make test    the tests                              make assure   the long campaigns
 #   make bench   the benchmarks                         make clean    remove what was built here
-#   make docs    the generated parts of docs/
+#   make docs    the generated parts of docs/     make site     docs/ and references as a site in build/site
 #   make bench-peers   the same work on other Paillier libraries
 #   make assure-quick  the table of assurance from the tests of every change     make sbom, make pin   what is installed
 #   make coverage  lines that the tests reach, Python and C++     make mutation  what the tests of the validators notice (an hour)
@@ -23,7 +23,7 @@ KIND := $(VFLFAST_REQUIRE_NATIVE)-$(VFLFAST_NO_NATIVE)-$(VFLFAST_NO_GMP)-$(VFL_V
 READY := $(VENV)/.ready$(KIND)
 STAMP := $(VENV)/.installed$(KIND)
 
-.PHONY: demo test lint docs bench bench-peers assure assure-quick coverage mutation install sbom pin clean
+.PHONY: demo test lint docs site bench bench-peers assure assure-quick coverage mutation install sbom pin clean
 
 demo: $(READY)
 	$(VENV)/bin/vflfast demo
@@ -38,6 +38,18 @@ lint: $(STAMP)
 docs: $(STAMP)
 	$(VENV)/bin/python docs/write.py
 	$(VENV)/bin/python bench/write_page.py
+
+# Warnings are errors: a link that leads nowhere, an anchor that is not there, a page that no menu has.
+site: $(VENV)/.site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo "the site is in build/site"
+
+$(VENV)/.site: $(STAMP) pyproject.toml
+	@echo "installing what the site needs (log: $(LOG))"
+	@$(VENV)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["site"], sep="\n")' \
+		>$(VENV)/site-requirements.txt
+	$(call pip_install,--requirement $(VENV)/site-requirements.txt)
+	@touch $@
 
 bench: $(STAMP)
 	$(VENV)/bin/python -m pytest bench --benchmark-only $(PYTEST_FLAGS)

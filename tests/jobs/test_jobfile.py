@@ -28,7 +28,7 @@ def test_a_job_file_says_the_same_as_its_mapping(folder: Path) -> None:
     assert read.guest.reading == {"id_column": "customer", "label_column": "bought", "observation_date": "2026-01-01"}
     assert read.id_key == bytes(range(32))
     assert read.key_file == folder / "arbiter.key"
-    assert read.settings == Settings(simulation=True, **SETTINGS)
+    assert read.settings == Settings(simulation=True, test_share=0.3, **SETTINGS)
 
 
 def test_changes_win_over_the_settings_section(folder: Path) -> None:

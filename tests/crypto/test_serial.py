@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import vflfast
-from vflfast.crypto import serial
+from vflfast.crypto import passphrase, serial
 from vflfast.crypto.arrays import CipherArray, WireArray
 from vflfast.crypto.elgamal import keyfile as elgamal_files
 from vflfast.crypto.elgamal.public import PublicKey as ElGamalPublic
@@ -289,3 +289,12 @@ def test_short_passphrases_are_refused_and_plain_files_need_none(key: Any, tmp_p
     assert not (tmp_path / "short.key").exists()
     saved(key, tmp_path / "plain.key", None)
     assert loaded(key, tmp_path / "plain.key", PHRASE).public == key.public
+
+
+def test_a_sealed_secret_opens_with_its_own_head_only() -> None:
+    head, secret = {"format": "key", "version": 1, "fingerprint": "ab"}, {"p": "7"}
+    sealed = passphrase.seal(secret, head, PHRASE)
+    assert passphrase.unseal(sealed, head, PHRASE) == secret
+    for other in ({**head, "fingerprint": "ac"}, {**head, "version": 2}, {}):
+        with pytest.raises(InvalidKeyError, match="does not open"):
+            passphrase.unseal(sealed, other, PHRASE)

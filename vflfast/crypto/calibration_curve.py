@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 
@@ -49,7 +48,7 @@ def measure() -> PointRates:
     wire, count = key.public.encrypt(numbers), len(numbers)
     near, far, collapse = _product_rates(context, wire.vector)
     encrypt = cal.each(lambda: key.public.encrypt(numbers), count)
-    block, message = np.ones((512, 2048), dtype=np.float32), bytes(1 << 20)
+    digest, flop = cal.machine_rates()
     opening = key.public.opening(wire)
     answer = cal.each(lambda: key.answer(opening.request), count)
     verify, step = _opened(key)
@@ -60,8 +59,7 @@ def measure() -> PointRates:
         add_plain=cal.each(lambda: key.public.add_numbers(wire.vector, numbers), count),
         multiply=cal.each(lambda: context.multiply(wire.vector, wire.vector), count),
         logarithm=0.0, insert_near=near, insert_far=far, collapse=collapse, decrypt=answer,
-        digest=cal.each(lambda: hashlib.sha256(bytearray(message)).digest(), len(message)),
-        flop=cal.each(lambda: block @ block.T, 2048 * 512**2),
+        digest=digest, flop=flop,
         verify=verify, giant_step=step,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -132,9 +133,9 @@ class PlainMatrix:
         """How it multiplies."""
         return "; ".join(_said(part) for part in self._parts)
 
-    @property
+    @cached_property
     def T(self) -> PlainMatrix:
-        """The transpose."""
+        """The transpose, looked at once as well: ``c @ matrix`` multiplies by it."""
         made = PlainMatrix.__new__(PlainMatrix)
         made._hold(self.numbers.T, self.frac_bits)
         return made

@@ -163,8 +163,8 @@ def prepare(job: Job, observer: StageClock, matched: Matched | None = None) -> P
             matched = match_tables(tables, job)
             if "few" in matched.report:
                 log.warning("%s", matched.report["few"])
-        kept_match = dataclasses.replace(matched)  # a mart's positions are set anew
-        tables = narrowed(tables, matched)
+        whole = matched
+        tables, matched = narrowed(tables, whole)
     is_test = in_test_part(tables[0].ids, matched.positions[0], job.test_share, job.test_start)
     positions, commitment = matched.rows(~is_test)
     labels, ids = tables[0].labels, tables[0].ids[positions[0]]
@@ -200,7 +200,7 @@ def prepare(job: Job, observer: StageClock, matched: Matched | None = None) -> P
     test = None
     if test_parts:
         test = TestPart(test_parts, test_labels, matched.rows(is_test)[1])
-    return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own), kept_match)
+    return Prepared(inputs, binners, matched.report, test, leakage_suspects(binners[0], train_parts[0], own), whole)
 
 
 def warn_of_few(labels: npt.NDArray[np.int8], where: str) -> None:
@@ -342,8 +342,7 @@ def _score(job: Job, folder: str | Path, settings: Settings, observer: StageCloc
     with observer.stage("read tables"):
         tables = [read_like(plan, party) for plan, party in zip(plans, parties, strict=True)]
     with observer.stage("match ids"):
-        matched = match_tables(tables, job)
-        tables = narrowed(tables, matched)
+        tables, matched = narrowed(tables, match_tables(tables, job))
     guest_table = tables[0].load()
     everything = np.ones(len(matched.positions[0]), dtype=bool)
     positions, commitment = matched.rows(everything)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,11 +42,10 @@ def match_tables(tables: Sequence[Table | OpenTable], job: Job) -> Matched:
     return Matched(*match_parties(party_ids, method=job.id_method, key=key, max_ids=job.max_ids, session=session))
 
 
-def narrowed(tables: Sequence[OpenTable], matched: Matched) -> list[OpenTable]:
-    """Return the tables with every mart cut to its matched rows, and set their positions."""
+def narrowed(tables: Sequence[OpenTable], matched: Matched) -> tuple[list[OpenTable], Matched]:
+    """Return the tables with every mart cut to its matched rows, and the match with the positions in them."""
     pairs = list(rows_of(tables, matched.positions))
-    matched.positions = [rows for _, rows in pairs]
-    return [table for table, _ in pairs]
+    return [table for table, _ in pairs], replace(matched, positions=[rows for _, rows in pairs])
 
 
 def in_test_part(

@@ -27,8 +27,9 @@ from vflfast.learn.solver import auto_alpha, taylor_optimum
 from vflfast.matching import ids
 from vflfast.protocol import inline
 from vflfast.protocol.arbiter import ArbiterInputs
-from vflfast.protocol.block import PartyInputs, PartyModel
+from vflfast.protocol.block import PartyInputs
 from vflfast.protocol.guest import ScoringInputs
+from vflfast.protocol.party_model import PartyModel
 from vflfast.protocol.settings import Settings
 from vflfast.protocol.twin import train_twin
 from vflfast.tables.table import Table, read_table

@@ -20,9 +20,10 @@ from vflfast.learn.scoring import Norm
 from vflfast.protocol import arbiter, guest, host, inline, matching
 from vflfast.protocol import messages as ms
 from vflfast.protocol.arbiter import ArbiterInputs
-from vflfast.protocol.block import PartyInputs, PartyModel
+from vflfast.protocol.block import PartyInputs
 from vflfast.protocol.guest import ScoringInputs
 from vflfast.protocol.link import ReceiveRequest, SendRequest
+from vflfast.protocol.party_model import PartyModel
 from vflfast.protocol.resume import Journal
 from vflfast.protocol.settings import Settings
 

@@ -90,6 +90,12 @@ class Public(Key, Protocol):
     def pack_to_holder(self, numbers: list[int], bound: int) -> WireArray:
         """Encrypt numbers of magnitude ≤ bound that the holder is to read, in as few ciphertexts as the scheme can."""
 
+    def sums_to_holder(self, values: CipherArray) -> WireArray:
+        """Return numbers that this party does not know itself, for the holder to read, in as few ciphertexts as the scheme can."""
+
+    def sums_to_holder_size(self, n_values: int, bound: int) -> int:
+        """Return how many ciphertexts that takes for numbers of magnitude ≤ bound; all parties can compute it."""
+
 
 class Private(Protocol):
     """A private key, of the party that opens."""
@@ -109,6 +115,9 @@ class Private(Protocol):
 
     def read_packed(self, vector: WireArray, n_values: int, bound: int) -> list[int]:
         """Return the numbers of `pack_to_holder`; CheckError for what cannot be its output."""
+
+    def read_sums(self, vector: WireArray, n_values: int, bound: int) -> list[int]:
+        """Return the numbers of `sums_to_holder`; CheckError for what cannot be its output."""
 
     def encryptions_to_open(self, count: int) -> int:
         """Return how many encryptions of the holder's own hide `count` ciphertexts while they are opened."""

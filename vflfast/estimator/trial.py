@@ -14,9 +14,10 @@ from ..learn.metrics import roc_auc
 from ..learn.scoring import Norm, calibrate, classify, combine, powers_from_auc
 from ..protocol import inline
 from ..protocol.arbiter import ArbiterModel
-from ..protocol.block import Block, PartyInputs, PartyModel
+from ..protocol.block import Block, PartyInputs
 from ..protocol.joint import ScoreScale, fresh_seed, total
 from ..protocol.leakage import LeakLedger
+from ..protocol.party_model import PartyModel
 from ..protocol.scores import fitted_norm, required
 from ..protocol.settings import Settings
 from ..protocol.twin import train_twin

@@ -19,9 +19,10 @@ from ..errors import InputError, ModelError
 from ..learn.scoring import Norm
 from ..params import MODEL_VERSION
 from ..protocol.arbiter import ArbiterModel
-from ..protocol.block import PartyInputs, PartyModel, weight_hash
+from ..protocol.block import PartyInputs, weight_hash
 from ..protocol.guest import ScoringInputs
 from ..protocol.joint import ScoreScale
+from ..protocol.party_model import PartyModel
 from ..protocol.settings import Settings
 from ..tables.forms import FORMS, Forms
 from ..tables.seal import seal_holds, sealed
@@ -121,6 +122,7 @@ def saved_party(model: PartyModel, binner: Binner, reading: dict[str, Any]) -> S
         "ledger": model.ledger.to_list(),
         "left_out": [binner.column_names[column] for column in model.left_out],
         "settings": dataclasses.asdict(model.settings),
+        **({} if model.inference is None else {"inference": model.inference.to_dict()}),
     }
     norm = None if model.norm is None else Norm.from_dict(model.norm)
     if model.woe is not None:

@@ -20,10 +20,11 @@ from ..matching import ids
 from ..net.config import NetConfig
 from ..net.runner import Program
 from ..protocol import arbiter, guest, host
-from ..protocol.block import PartyInputs, PartyModel
+from ..protocol.block import PartyInputs
 from ..protocol.guest import ScoringResult
 from ..protocol.link import Link, Observer
 from ..protocol.matching import MatchedRows, intersect_at_guest, intersect_at_host, match_at_guest, match_at_host, matching_link
+from ..protocol.party_model import PartyModel
 from ..protocol.resume import Journal
 from ..protocol.settings import Settings
 from ..tables.table import OpenTable

@@ -89,10 +89,10 @@ def reductions(matrix: CodedMatrix, rows: Ints) -> Floats:
     if factor is None:
         return _standardised(matrix, scaling, rows) ** 2
     columns = _standardised(matrix, scaling, rows)
-    _forward(factor, columns)
+    linalg.forward(factor, columns)
     inverse = np.eye(matrix.n_columns)
-    _forward(factor, inverse)  # L⁻¹, whose columns' squares are the diagonal of C⁻¹
-    return np.where(scaling.varies[:, None], _backward(factor, columns) ** 2 / (matrix.n_rows * _squares(inverse)[:, None]), 0.0)
+    linalg.forward(factor, inverse)  # L⁻¹, whose columns' squares are the diagonal of C⁻¹
+    return np.where(scaling.varies[:, None], linalg.backward(factor, columns) ** 2 / (matrix.n_rows * _squares(inverse)[:, None]), 0.0)
 
 
 def _factor(matrix: CodedMatrix, scaling: Scaling) -> Floats | None:
@@ -107,7 +107,7 @@ def _exact(matrix: CodedMatrix, scaling: Scaling, factor: Floats, rows: Ints) ->
     result = np.empty(len(rows))
     for start in range(0, len(rows), CHUNK_ROWS):
         columns = _standardised(matrix, scaling, rows[start : start + CHUNK_ROWS])
-        _forward(factor, columns)
+        linalg.forward(factor, columns)
         result[start : start + columns.shape[1]] = _squares(columns)
     return np.minimum((1.0 + result) / matrix.n_rows, 1.0)
 
@@ -115,7 +115,7 @@ def _exact(matrix: CodedMatrix, scaling: Scaling, factor: Floats, rows: Ints) ->
 def _estimated(matrix: CodedMatrix, scaling: Scaling, factor: Floats) -> Floats:
     """|G·L⁻¹x_i|² for a matrix G of signs, by one table of G·L⁻¹ a feature: no row is expanded."""
     signs = np.where(np.random.default_rng(1).random((matrix.n_columns, SKETCH)) < 0.5, -1.0, 1.0)
-    weights = scaling.divide(_backward(factor, signs).T).T  # columns by projections
+    weights = scaling.divide(linalg.backward(factor, signs).T).T  # columns by projections
     squares = np.zeros(matrix.n_rows)
     for one in np.ascontiguousarray(weights.T):
         shift = -linalg.product(one[None, :], scaling.mean)[0]
@@ -128,33 +128,6 @@ def _standardised(matrix: CodedMatrix, scaling: Scaling, rows: Ints) -> Floats:
     codes = matrix.codes[:, rows]
     values = matrix.column_values[np.arange(matrix.n_columns)[:, None], codes[matrix.column_features]]
     return scaling.divide((values - scaling.mean[:, None]).T).T.copy()
-
-
-@njit(cache=True, nogil=True)
-def _forward(lower: Floats, columns: Floats) -> None:
-    """X ← L⁻¹X, all rows side by side."""
-    for j in range(columns.shape[0]):
-        own = columns[j]
-        for k in range(j):
-            weight, other = lower[j, k], columns[k]
-            for i in range(own.size):
-                own[i] -= weight * other[i]
-        for i in range(own.size):
-            own[i] /= lower[j, j]
-
-
-@njit(cache=True, nogil=True)
-def _backward(lower: Floats, columns: Floats) -> Floats:
-    """X ← L⁻ᵀX in place; return it."""
-    for j in range(columns.shape[0] - 1, -1, -1):
-        own = columns[j]
-        for i in range(own.size):
-            own[i] /= lower[j, j]
-        for k in range(j):
-            weight, other = lower[j, k], columns[k]
-            for i in range(own.size):
-                other[i] -= weight * own[i]
-    return columns
 
 
 @njit(cache=True, nogil=True)

@@ -126,6 +126,33 @@ def solve(lower: Floats, x: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True)
+def forward(lower: Floats, columns: Floats) -> None:
+    """Overwrite X with L⁻¹X, all its columns side by side; shapes (d, d) and (d, k)."""
+    for j in range(columns.shape[0]):
+        own = columns[j]
+        for k in range(j):
+            weight, other = lower[j, k], columns[k]
+            for i in range(own.size):
+                own[i] -= weight * other[i]
+        for i in range(own.size):
+            own[i] /= lower[j, j]
+
+
+@njit(cache=True, nogil=True)
+def backward(lower: Floats, columns: Floats) -> Floats:
+    """Overwrite X with L⁻ᵀX, as `forward`; return it."""
+    for j in range(columns.shape[0] - 1, -1, -1):
+        own = columns[j]
+        for i in range(own.size):
+            own[i] /= lower[j, j]
+        for k in range(j):
+            weight, other = lower[j, k], columns[k]
+            for i in range(own.size):
+                other[i] -= weight * own[i]
+    return columns
+
+
+@njit(cache=True, nogil=True)
 def product(matrix: Floats, vector: Floats) -> Floats:
     """Return matrix·vector, shape (rows,): each row from left to right."""
     result = np.zeros(matrix.shape[0])

@@ -18,6 +18,8 @@ The log loss log(1 + e^(−y·u)) of rows held out (penalty.py) comes from such 
 1, φ_1 … φ_K, for either label. In a round that judges, φ are the leading functions of σ(a + b) and, at `LOSS_SHARE` of its size, of both
 losses: one column more as a rule, and an error of the mean loss near 10⁻⁴, where those of σ alone leave up to a tenth.
 
+σ′(u′ + u″), for standard errors (learn/inference.py), comes from the same φ by its own least squares, with fewer binary places.
+
 Between points all are linear; beyond the ends they stay as they are there. φ_k has `PHI_BITS` binary places after it is scaled to
 [−1, 1], c_k as many as `FACTOR_BITS`; c_0 and y have those of the sum of both. Rounding is to nearest, ties to even.
 """
@@ -48,6 +50,8 @@ ENDS = 6.0  # in scales, where that is more
 PHI_BITS, FACTOR_BITS = 12, 10
 RESIDUAL_BITS = PHI_BITS + FACTOR_BITS
 BOUND = 9 << (RESIDUAL_BITS - 2)  # of the residual in whole steps of 2^-RESIDUAL_BITS: 2, and ¼ for the rounding of K factors and columns
+CURVATURE_PHI_BITS, CURVATURE_BITS = 10, 18  # binary places of φ and of σ′ where σ′ is summed (learn/inference.py)
+LARGEST_CURVATURE = 0.5  # of a row, and of what its sum of columns can be in magnitude; σ′ itself is at most ¼
 LEAST_SCALE, LARGEST_SCALE = 1 / 16, 4.0  # of u″; above, the residual is not to be trusted
 MAX_CENTRE = 1024.0
 ITERATIONS = 4
@@ -65,10 +69,10 @@ class Tables:
     phi: Floats
     factors: Floats
 
-    def columns(self, half: Floats) -> Ints:
-        """Return φ_k of the host's half with `PHI_BITS` binary places, shape (K, n_rows)."""
+    def columns(self, half: Floats, bits: int = PHI_BITS) -> Ints:
+        """Return φ_k of the host's half with so many binary places, shape (K, n_rows)."""
         centre, scale = self.host
-        return np.stack([_interpolated(row, half, centre, host_end(scale), PHI_BITS) for row in self.phi])
+        return np.stack([_interpolated(row, half, centre, host_end(scale), bits) for row in self.phi])
 
     def multipliers(self, half: Floats) -> tuple[Ints, Ints]:
         """Return c_0 with `RESIDUAL_BITS`, shape (n_rows,), and c_1 … c_K with `FACTOR_BITS` binary places, shape (K, n_rows)."""
@@ -86,6 +90,14 @@ class Tables:
         ]
         constant, *others = (np.where(labels > 0, positive, negative) for positive, negative in zip(*by_label, strict=True))
         return constant, np.stack(others)
+
+    def curvature_multipliers(self, half: Floats) -> tuple[Ints, Ints]:
+        """Return what σ′(u′ + u″) is made of: a constant with `CURVATURE_BITS`, shape (n_rows,), and factors, shape (K, n_rows)."""
+        centre, scale = self.guest
+        constant, *others = _curvature_factors(self.guest, self.host)
+        first = _interpolated(constant, half, centre, guest_end(scale), CURVATURE_BITS)
+        bits = CURVATURE_BITS - CURVATURE_PHI_BITS
+        return first, np.stack([_interpolated(row, half, centre, guest_end(scale), bits) for row in others])
 
 
 def agreed_range(half: Floats, bound: float | None = None) -> Range:
@@ -185,19 +197,31 @@ def tables(guest: Range, host: Range, *, judging: bool = False) -> Tables:
 
 
 @lru_cache(maxsize=KEPT_TABLES)
-def _loss_factors(guest: Range, host: Range) -> tuple[Floats, Floats]:
+def _loss_factors(guest: Range, host: Range) -> tuple[Floats, ...]:
     """Return d on the guest's points for label 1 and for −1, shape (K + 1, A_POINTS) each."""
-    phi = tables(guest, host, judging=True).phi
-    _, a = _points(A_POINTS, guest, guest_end(guest[1]))
-    weight, b = _points(B_POINTS, host, host_end(host[1]))
-    squares = [_inner(weight * row, row) for row in phi]
-    found = []
-    for loss in _losses(a, b):
-        across = loss.T.copy()
-        mean = np.minimum(_product(weight, across), LARGEST_LOSS)
-        factors = np.stack([_product(weight * row, across) / square for row, square in zip(phi, squares, strict=True)])
-        found.append(np.vstack([mean, factors * _held(mean, factors, phi, -LARGEST_LOSS, LARGEST_LOSS)]))
-    return found[0], found[1]
+    return tuple(_projected(loss, guest, host, -LARGEST_LOSS, LARGEST_LOSS, judging=True) for loss in _losses(*_axes(guest, host)))
+
+
+@lru_cache(maxsize=KEPT_TABLES)
+def _curvature_factors(guest: Range, host: Range) -> Floats:
+    """Return those of σ′ = σ(1 − σ), shape (K + 1, A_POINTS)."""
+    a, b = _axes(guest, host)
+    chance = sigmoid((a[:, None] + b[None, :]).ravel()).reshape(A_POINTS, B_POINTS)
+    return _projected(chance * (1.0 - chance), guest, host, -LARGEST_CURVATURE, LARGEST_CURVATURE, judging=False)
+
+
+def _projected(values: Floats, guest: Range, host: Range, lowest: float, highest: float, *, judging: bool) -> Floats:
+    """The weighted least squares of a function of both halves on 1, φ_1 … φ_K at each of the guest's points, within two ends."""
+    phi = tables(guest, host, judging=judging).phi
+    weight, _ = _points(B_POINTS, host, host_end(host[1]))
+    across = values.T.copy()
+    mean = np.minimum(_product(weight, across), highest)
+    factors = np.stack([_product(weight * row, across) / _inner(weight * row, row) for row in phi])
+    return np.vstack([mean, factors * _held(mean, factors, phi, lowest, highest)])
+
+
+def _axes(guest: Range, host: Range) -> tuple[Floats, Floats]:
+    return _points(A_POINTS, guest, guest_end(guest[1]))[1], _points(B_POINTS, host, host_end(host[1]))[1]
 
 
 def _losses(a: Floats, b: Floats) -> list[Floats]:

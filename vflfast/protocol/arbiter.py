@@ -18,8 +18,8 @@ from ..crypto.schemes import scheme
 from ..errors import CheckError, InputError, ProtocolError
 from ..learn.scoring import calibrate, classify, combine, powers_from_auc
 from ..params import MAX_COLUMN_VALUE, MAX_COUNT
+from . import inference, woe
 from . import messages as ms
-from . import woe
 from .forward import Refill
 from .gradient import opened_bound, opened_values
 from .joint import MASKED_BOUND, ScoreScale, total
@@ -67,7 +67,8 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
     journal, digest = journal or NoJournal(), settings_digest(settings)
     private, opening = await _open_session(link, inputs, settings, journal, digest)
     await woe.at_arbiter(link, partial(_answer, link, private), settings)
-    sums = await _receive_quotas(link, private.public, opening, settings)
+    inference.check_columns(opening.columns, settings)
+    sums, quotas = await _receive_quotas(link, private.public, opening, settings)
     noise = _noise_secret(opening, settings)
     blinds = sum(private.encryptions_to_open(one.n_ciphertexts) for one in sums.values()) + len(sums)  # a round's openings and votes
     private.public.expect(blinds * settings.last_round)
@@ -82,6 +83,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, {"noise": noise.hex()} if noise else {}))
         for party in link.peers:
             await link.send(party, ms.Verdict(int(stop), link.round))
+    await inference.at_arbiter(link, private, opening.columns, quotas, settings)
     if settings.scoring == "joint":
         combined, powers = await _receive_parts(link, private), (1.0,) * len(link.peers)
     else:
@@ -146,20 +148,22 @@ class Sums:
     noise: Noise
 
 
-async def _receive_quotas(link: Link, public: Public, opening: Opening, settings: Settings) -> dict[str, Sums]:
-    """Return what each party has opened, computed from agreed numbers: the parties' rows, its columns and the largest value in them."""
-    sums, n_rows = {}, None
+async def _receive_quotas(
+    link: Link, public: Public, opening: Opening, settings: Settings
+) -> tuple[dict[str, Sums], dict[str, ms.Quota]]:
+    """Return what each party has opened, computed from agreed numbers, and these: rows, and the largest value in a party's columns."""
+    sums, quotas, n_rows = {}, {}, None
     for party in link.peers:
         message = await link.receive(party, ms.Quota)
         if not 1 <= message.n_rows <= MAX_COUNT or not 1 <= message.largest <= MAX_COLUMN_VALUE:
             raise ProtocolError(party, "Quota", f"says {message.n_rows} rows and values up to {message.largest}; no table has these")
         if n_rows not in (None, message.n_rows):
             raise ProtocolError(party, "Quota", f"says {message.n_rows} rows; {link.peers[0]} says {n_rows}")
-        n_rows, n_values = message.n_rows, opened_values(settings, party, opening.columns[party])
+        quotas[party], n_rows, n_values = message, message.n_rows, opened_values(settings, party, opening.columns[party])
         with _fault_of(party, "Quota"):
             bound = opened_bound(settings, party, n_rows, message.largest, len(link.peers))
             sums[party] = Sums(n_values, bound, public.opening_size(n_values, bound), Noise.agreed(settings, n_rows, len(link.peers)))
-    return sums
+    return sums, quotas
 
 
 def _noise_secret(opening: Opening, settings: Settings) -> bytes:

@@ -23,8 +23,6 @@ from ..learn.stopping import StopRule
 from ..learn.weights import RowWeights, check_row_weights
 from .budget import Budget, NoBudget
 from .forward import gradient_bits, residual_bound
-from .joint import ScoreScale
-from .leakage import LeakLedger
 from .multiplied import RoundWeights
 from .packing import agreed_packing
 from .settings import Settings
@@ -75,50 +73,6 @@ class PartyInputs:
     features: tuple[str, ...] = field(default=(), repr=False)
     left_out: tuple[int, ...] = ()
     held_out: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
-
-
-@dataclass
-class PartyModel:
-    """What a data party keeps of a training run: its own half, never another's.
-
-    Attributes
-    ----------
-    weights, intercept
-        u = Z·weights + intercept over its own integer columns; the guest's intercept holds the model's.
-    losses
-        Cross-entropy of the own half after each round, or mean |Δu| where the party has no labels.
-    hashes
-        SHA-256 of the weights after each round.
-    norm
-        Frozen normalisation of its scores.
-    woe
-        WOE integers that the guest gave for the host's classes, shape (n_features, classes).
-    left_out
-        Numbers of the columns that were left out because they set rows apart.
-    scale
-        Of the joint score, where labels come from it.
-    tried
-        The guest's with ``alpha = "search"``: every λ that was tried, and the mean log loss of the rows held out.
-    """
-
-    name: str
-    weights: Floats
-    intercept: float
-    alpha: float
-    n_iter: int
-    stopped: bool
-    losses: list[float]
-    hashes: list[str]
-    ledger: LeakLedger
-    session: str
-    settings: Settings
-    norm: dict[str, Any] | None = None
-    train_labels: npt.NDArray[np.int8] | None = field(default=None, repr=False)
-    train_scores: Floats | None = field(default=None, repr=False)
-    woe: npt.NDArray[np.int64] | None = field(default=None, repr=False)
-    left_out: tuple[int, ...] = ()
-    scale: ScoreScale | None = field(default=None, repr=False)
-    tried: list[tuple[float, float]] | None = None
 
 
 class Block:

@@ -25,8 +25,10 @@ Ints = npt.NDArray[np.int64]
 PHI_BOUND = 1 << residual.PHI_BITS
 
 
-async def send_columns(link: Link, public: Public, half: Floats, bound: float | None = None, *, judging: bool = False) -> bool:
-    """Host: send [[φ_k(u″)]], of the tables of both halves' ranges; return whether the own half is within what can be trusted.
+async def send_columns(
+    link: Link, public: Public, half: Floats, bound: float | None = None, *, judging: bool = False, bits: int = residual.PHI_BITS
+) -> bool:
+    """Host: send [[φ_k(u″)]], of the tables of both halves' ranges; return whether both halves are within what can be trusted.
 
     Raises
     ------
@@ -37,10 +39,10 @@ async def send_columns(link: Link, public: Public, half: Floats, bound: float | 
     """
     own = residual.agreed_range(half, bound)
     told = await _exchanged(link, "guest", own, tolerant=bound is not None)
-    columns = residual.tables(residual.within(told), residual.within(own), judging=judging).columns(half)
+    columns = residual.tables(residual.within(told), residual.within(own), judging=judging).columns(half, bits)
     for piece in pieces(half.size):
         link.stage("encrypt")
-        encrypted = public.encrypt_encoded(columns[:, piece].ravel(), frac_bits=0, bound=PHI_BOUND)
+        encrypted = public.encrypt_encoded(columns[:, piece].ravel(), frac_bits=0, bound=1 << bits)
         await link.send("guest", ms.Predictor(encrypted.limbs))
     return _trusted(own, told)
 
@@ -62,6 +64,31 @@ async def return_residual(
     arrival = Arrival(public, host, ms.Predictor, PHI_BOUND)
     found = await return_products(link, public, arrival, [host], _guest_factors(made, half, labels, settings, weights))
     return replace(found, trusted=_trusted(own, told))
+
+
+async def return_curvature(link: Link, host: str, public: Public, half: Floats, bound: float, weights: Ints | None, most: int) -> Products:
+    """Guest: return [[σ′(u′ + u″)]] times the rows' weights, at most `most` in magnitude; the host gets it re-randomised.
+
+    Raises
+    ------
+    ProtocolError
+        The host's range or columns are not what is due.
+    """
+    own = residual.guest_range(half, bound)
+    told = await _exchanged(link, host, own, tolerant=True)
+    made = residual.tables(residual.within(own), residual.within(told))
+    arrival = Arrival(public, host, ms.Predictor, 1 << residual.CURVATURE_PHI_BITS)
+    factors = GuestFactors(*made.curvature_multipliers(half), most, weights)
+    return replace(await return_products(link, public, arrival, [host], factors, ms.Curvature), trusted=_trusted(own, told))
+
+
+def plain_curvature(half: Floats, other: Floats, bound: float) -> Ints:
+    """Return σ′(u′ + u″) in the clear, before the rows' weights: what the encrypted ones hold."""
+    own, told = residual.guest_range(half, bound), residual.agreed_range(other, bound)
+    made = residual.tables(residual.within(own), residual.within(told))
+    constant, factors = made.curvature_multipliers(half)
+    found: Ints = constant + (factors * made.columns(other, residual.CURVATURE_PHI_BITS)).sum(axis=0)
+    return found
 
 
 def _guest_factors(made: Tables, half: Floats, labels: npt.NDArray[np.int8], settings: Settings, weights: RoundWeights) -> GuestFactors:

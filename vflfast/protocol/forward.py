@@ -82,7 +82,7 @@ class Refill:
 class Arrival:
     """A peer's vector as it comes in, piece by piece: exactly so many ciphertexts, each valid, none twice."""
 
-    def __init__(self, public: Public, party: str, kind: type[ms.Predictor | ms.Residual], bound: int) -> None:
+    def __init__(self, public: Public, party: str, kind: type[ms.Predictor | ms.Residual | ms.Curvature], bound: int) -> None:
         self._public, self._party, self._kind, self._bound = public, party, kind, bound
         self._seen = np.empty((0, 2), dtype=np.uint64)
 

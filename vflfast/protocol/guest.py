@@ -17,9 +17,9 @@ from ..learn.metrics import roc_auc
 from ..learn.penalty import Choice
 from ..learn.scoring import Norm, calibrate
 from ..params import SEED_BYTES
-from . import chain, columns, woe
+from . import chain, columns, inference, woe
 from . import messages as ms
-from .block import Block, PartyInputs, PartyModel
+from .block import Block, PartyInputs
 from .budget import label_claims
 from .exchange import Exchange, advance, agree_on_seeds
 from .forward import Refill, expect_rounds, return_residual
@@ -28,6 +28,7 @@ from .joint import ScoreScale, fresh_seed, send_part, send_scale
 from .leakage import LeakLedger, guard_batches, guard_rare_labels
 from .link import Link
 from .multiplied import Products
+from .party_model import PartyModel
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .row_guard import guard_rows
 from .scores import fitted_norm, required, share
@@ -91,6 +92,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     rows = guard_rows("guest", inputs, settings)
     commitment = inputs.budget.commitment(inputs.matrix, settings.n_batches, settings.row_packing)
     opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest, commitment, rows)
+    inference.check_columns(opening.columns, settings)
     widest = max(opening.columns.values())
     guard_batches(inputs.matrix.n_rows, widest, settings.n_batches, settings.row_packing, allow_wide=settings.allow_wide)
     hosts_widest = max(opening.columns[host] for host in hosts)
@@ -117,6 +119,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
         stop = await _round(link, hosts, public, block, ledger, rows, exchange)
         state = block_state(block, ledger) | {"scale": scale_seed.hex()}
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, state))
+    inferred = await inference.at_data_party(link, public, block, opening.columns, ledger)
     weights, intercept = block.coefficients()
     norm = fitted_norm(block.predictor, settings)
     if settings.scoring == "joint":
@@ -128,7 +131,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     return PartyModel(
         "guest", weights, intercept, block.alpha, link.round, block.stopped, block.losses, block.hashes, ledger, opening.run.hex(),
         settings, None if norm is None else norm.to_dict(), scores.labels, scores.scores, left_out=inputs.left_out, scale=scale,
-        tried=None if block.search is None else block.search.tried(),
+        tried=None if block.search is None else block.search.tried(), inference=inferred,
     )  # fmt: skip
 
 

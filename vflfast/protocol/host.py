@@ -14,9 +14,9 @@ from ..learn.logistic import sigmoid
 from ..learn.metrics import roc_auc
 from ..learn.penalty import Choice
 from ..params import SEED_BYTES
-from . import chain, columns, woe
+from . import chain, columns, inference, woe
 from . import messages as ms
-from .block import Block, PartyInputs, PartyModel
+from .block import Block, PartyInputs
 from .exchange import Exchange, advance, agree_on_seeds
 from .forward import ONE_HOST, Refill, expect_rounds, receive_residual, send_predictor
 from .gradient import announce_quota, open_gradient, vote
@@ -24,6 +24,7 @@ from .guest import ScoringInputs, receive_labels
 from .joint import receive_scale, send_part
 from .leakage import LeakLedger, guard_batches
 from .link import Link
+from .party_model import PartyModel
 from .resume import Checkpoint, Journal, NoJournal, block_state, inputs_digest, resume_block
 from .row_guard import guard_rows
 from .scores import fitted_norm, required, share
@@ -41,6 +42,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     commitment = inputs.budget.commitment(inputs.matrix, settings.n_batches, settings.row_packing)
     opening = await say_hello(link, settings, inputs.organisation, inputs.matrix.n_columns, journal, digest, commitment, rows)
     n_parties = len(opening.columns) - 1
+    inference.check_columns(opening.columns, settings)
     widest = max(opening.columns.values())
     guard_batches(inputs.matrix.n_rows, widest, settings.n_batches, settings.row_packing, allow_wide=settings.allow_wide)
     public = await receive_key(link, settings)
@@ -63,6 +65,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
         inputs.budget.begin_round(opening.run, link.round)
         stop = await _round(link, public, block, n_parties, ledger, rows, exchange)
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, block_state(block, ledger)))
+    inferred = await inference.at_data_party(link, public, block, opening.columns, ledger)
     weights, intercept = block.coefficients()
     norm, scale = fitted_norm(block.predictor, settings), None
     link.stage("calibrate")
@@ -78,7 +81,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     return PartyModel(
         link.name, weights, intercept, block.alpha, link.round, block.stopped, block.losses, block.hashes, ledger, opening.run.hex(),
         settings, None if norm is None else norm.to_dict(), labels, woe=inputs.matrix.column_values if settings.host_woe else None,
-        left_out=inputs.left_out, scale=scale,
+        left_out=inputs.left_out, scale=scale, inference=inferred,
     )  # fmt: skip
 
 

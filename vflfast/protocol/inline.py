@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DeadlockError, InputError, VflError
-from . import arbiter, guest, host
+from . import arbiter, guest, host, inference
 from .arbiter import ArbiterInputs, ArbiterModel, readable_threshold
-from .block import PartyInputs, PartyModel, joint_hash
+from .block import PartyInputs, joint_hash
 from .guest import ScoringInputs, ScoringResult
 from .link import Link, Observer, ReceiveRequest, SendRequest
+from .party_model import PartyModel
 from .resume import Journal
 from .settings import Settings
 from .twin import train_twin
@@ -191,6 +192,9 @@ def _compare_with_twin(
         for round_, (ours, theirs) in enumerate(zip(model.hashes, block.hashes, strict=True), start=1):
             if ours != theirs:
                 raise VflError(f"verify: the weights of {model.name} differ from the plaintext twin's in round {round_}")
+    told = [model.inference for model in models]
+    if settings.inference and [one and one.to_dict() for one in told] != [one.to_dict() for one in inference.plain(twin)]:
+        raise VflError("verify: the standard errors differ from the plaintext twin's")
     return models[0].n_iter
 
 

@@ -11,7 +11,6 @@ import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,20 +18,19 @@ import numpy.typing as npt
 from ..errors import ProtocolError
 from ..params import MAX_BODY_BYTES, WIRE_VERSION
 from .fields import DECODERS, ENCODERS, Limbs, Reader, name_bytes, name_text
+from .inference_messages import ColumnMoments as ColumnMoments
+from .inference_messages import CrossMoments as CrossMoments
+from .inference_messages import Curvature as Curvature
+from .inference_messages import StandardErrors as StandardErrors
+from .inference_messages import WeighedColumn as WeighedColumn
+from .message import Envelope as Envelope
+from .message import Message as Message
 
 MAGIC = b"VFLF"
 HEADER = struct.Struct("<4sHH32sII16s16sQ")
 DIGEST_BYTES = 32
 SESSION_BYTES = 32
 NO_SESSION = bytes(SESSION_BYTES)
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message body. Field types: int (u64), float, str, bytes, Limbs (2-dimensional), Floats and Flags (1-dimensional)."""
-
-    kind: ClassVar[int] = 0
-    phase: ClassVar[str] = ""
 
 
 @dataclass(frozen=True)
@@ -343,20 +341,10 @@ KINDS: dict[int, type[Message]] = {
         Hello, KeyAnnouncement, RowCommitment, TrainingLabels, OrderSeed, Quota, MaskSeed, HalfRange, Predictor, Residual, MaskedGradient,
         OpenedGradient, PenaltyChoice, InnerProducts,
         Vote, Verdict, ScoreShare, ThresholdChoice, CombinedScores, ScoreLabels, ScaleSeed, JointShare,
+        Curvature, WeighedColumn, ColumnMoments, CrossMoments, StandardErrors,
         Transcripts, TranscriptsEqual, EncryptedLabels, ClassSums, SumsQuota, MaskedSums, OpenedSums, ClassEvidence,
     )
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """Where a message belongs."""
-
-    session: bytes
-    round: int
-    attempt: int
-    sender: str
-    recipient: str
 
 
 def to_bytes(message: Message, envelope: Envelope) -> bytes:

@@ -63,9 +63,10 @@ class GuestFactors:
 
 
 async def return_products(
-    link: Link, public: Public, arrival: Arrival, hosts: Sequence[str], own: GuestFactors
+    link: Link, public: Public, arrival: Arrival, hosts: Sequence[str], own: GuestFactors,
+    answer: type[ms.Residual | ms.Curvature] = ms.Residual,
 ) -> Products:
-    """Return [[g]] and, where rows are judged, the ciphertext of their summed loss; every host gets [[g]] re-randomised.
+    """Return [[g]] and, where rows are judged, the ciphertext of their summed loss; every host gets [[g]] re-randomised as `answer`.
 
     Raises
     ------
@@ -84,7 +85,7 @@ async def return_products(
             losses += _loss(columns, own.judged, piece)
         for host in hosts:
             link.stage("rerandomize")
-            await link.send(host, ms.Residual(public.rerandomize(bounded).limbs))
+            await link.send(host, answer(public.rerandomize(bounded).limbs))
         parts.append(bounded)
     loss = CipherArray.concatenate(losses).sum(keepdims=True) if losses else None
     return Products(CipherArray.concatenate(parts), loss)

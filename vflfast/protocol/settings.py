@@ -109,6 +109,9 @@ class Settings:
     opening_noise
         c: the arbiter adds noise of deviation c·√n to every opened sum over n rows, in units of 4g (noise.py); 0: none. Weights then differ
         from run to run. Needs ``row_packing`` 1.
+    inference
+        After the last round, standard errors of all weights, variance inflation and correlations over both parties' columns, up to 200
+        each (inference.py). The arbiter then sees second moments of unnamed columns. Needs ``residual`` logistic and one host.
     test_share
         Share of the matched customers, chosen by a hash of the id, that every party keeps out of training; an evaluation scores them.
     simulation
@@ -154,6 +157,7 @@ class Settings:
     max_leverage: float | None = None
     allow_wide: bool = False
     opening_noise: float = 0.0
+    inference: bool = False
     test_share: float = 0.0
     simulation: bool = False
 
@@ -162,7 +166,7 @@ class Settings:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(name, f"must be one of {', '.join(allowed)}")
-        for name in ("test_key", "host_woe", "simulation", "allow_wide"):
+        for name in ("test_key", "host_woe", "simulation", "allow_wide", "inference"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, "must be true or false")
         _whole("key_bits", self.key_bits, MIN_TEST_KEY_BITS)
@@ -189,6 +193,8 @@ class Settings:
             _real("step", self.step, above=0.0)
         if self.residual == "logistic" and self.row_packing > 1:
             raise InputError("residual", "logistic needs a factor for each row: row_packing must be 1")
+        if self.inference and (self.residual != "logistic" or self.n_batches > 1):
+            raise InputError("inference", 'needs residual = "logistic" and n_batches = 1: another loss has other standard errors')
         if self.solver == "lbfgs" and self.n_batches > 1:
             raise InputError("solver", "lbfgs compares gradients of the same rows: n_batches must be 1")
         if self.solver != "gd" and (self.step is not None or self.momentum):

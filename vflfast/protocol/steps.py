@@ -11,7 +11,10 @@ from ..errors import ProtocolError
 from .messages import (
     ClassEvidence,
     ClassSums,
+    ColumnMoments,
     CombinedScores,
+    CrossMoments,
+    Curvature,
     EncryptedLabels,
     HalfRange,
     Hello,
@@ -33,6 +36,7 @@ from .messages import (
     ScaleSeed,
     ScoreLabels,
     ScoreShare,
+    StandardErrors,
     SumsQuota,
     ThresholdChoice,
     TrainingLabels,
@@ -40,11 +44,14 @@ from .messages import (
     TranscriptsEqual,
     Verdict,
     Vote,
+    WeighedColumn,
 )
 
 START = "start"
 Kind = type[Message]
 Table = Mapping[tuple[str, str], Mapping[Kind | str, tuple[Kind, ...]]]
+
+AFTER_ROUNDS: tuple[Kind, ...] = (ColumnMoments, ScoreShare, JointShare)
 
 # (from, to): {last kind: kinds that may follow}
 TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
@@ -57,7 +64,9 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         ClassEvidence: (TrainingLabels, Residual, MaskSeed, HalfRange),
         TrainingLabels: (Residual, MaskSeed, HalfRange),
         MaskSeed: (Residual, HalfRange, ScaleSeed),
-        HalfRange: (Residual,),
+        HalfRange: (Residual, Curvature),
+        Curvature: (Curvature, WeighedColumn, ScaleSeed),
+        WeighedColumn: (WeighedColumn, ScaleSeed),
         Residual: (Residual, PenaltyChoice, InnerProducts, HalfRange, ScaleSeed),
         PenaltyChoice: (InnerProducts, HalfRange),
         InnerProducts: (InnerProducts, Residual, HalfRange, ScaleSeed),
@@ -69,16 +78,19 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         RowCommitment: (Predictor, HalfRange, ClassSums),
         ClassSums: (Predictor, HalfRange),
         HalfRange: (Predictor, InnerProducts, HalfRange),  # of several hosts the last one sends the columns
-        Predictor: (Predictor, HalfRange, InnerProducts),
+        Predictor: (Predictor, HalfRange, InnerProducts, WeighedColumn),
         InnerProducts: (InnerProducts, Predictor, HalfRange),
+        WeighedColumn: (WeighedColumn,),
     },
     ("guest", "arbiter"): {
         START: (Hello,),
         Hello: (Quota, ScoreShare, JointShare, MaskedSums),
         MaskedSums: (MaskedSums, Quota),
-        Quota: (MaskedGradient, ScoreShare, JointShare),  # scores at once: a run that goes on after its last round
+        Quota: (MaskedGradient, *AFTER_ROUNDS),  # at once: a run that goes on after its last round
         MaskedGradient: (Vote,),
-        Vote: (MaskedGradient, ScoreShare, JointShare),
+        Vote: (MaskedGradient, *AFTER_ROUNDS),
+        ColumnMoments: (CrossMoments, ScoreShare, JointShare),
+        CrossMoments: (ScoreShare, JointShare),
         ScoreShare: (ThresholdChoice, JointShare, Transcripts),
         JointShare: (ThresholdChoice, Transcripts),
         ThresholdChoice: (Transcripts,),
@@ -88,9 +100,11 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
         START: (Hello,),
         Hello: (Quota, ScoreShare, JointShare, SumsQuota),
         SumsQuota: (Quota,),
-        Quota: (MaskedGradient, ScoreShare, JointShare),  # scores at once: a run that goes on after its last round
+        Quota: (MaskedGradient, *AFTER_ROUNDS),  # at once: a run that goes on after its last round
         MaskedGradient: (Vote,),
-        Vote: (MaskedGradient, ScoreShare, JointShare),
+        Vote: (MaskedGradient, *AFTER_ROUNDS),
+        ColumnMoments: (CrossMoments, ScoreShare, JointShare),
+        CrossMoments: (ScoreShare, JointShare),
         ScoreShare: (JointShare, Transcripts),
         JointShare: (Transcripts,),
         Transcripts: (),
@@ -98,10 +112,11 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     ("arbiter", "guest"): {
         START: (Hello,),
         Hello: (KeyAnnouncement,),
-        KeyAnnouncement: (OpenedGradient, CombinedScores, ScoreLabels, OpenedSums),
-        OpenedSums: (OpenedSums, OpenedGradient, CombinedScores, ScoreLabels),
+        KeyAnnouncement: (OpenedGradient, StandardErrors, CombinedScores, ScoreLabels, OpenedSums),
+        OpenedSums: (OpenedSums, OpenedGradient, StandardErrors, CombinedScores, ScoreLabels),
         OpenedGradient: (Verdict,),
-        Verdict: (OpenedGradient, CombinedScores, ScoreLabels),
+        Verdict: (OpenedGradient, StandardErrors, CombinedScores, ScoreLabels),
+        StandardErrors: (CombinedScores, ScoreLabels),
         CombinedScores: (ScoreLabels, TranscriptsEqual),
         ScoreLabels: (CombinedScores, TranscriptsEqual),
         TranscriptsEqual: (),
@@ -109,9 +124,10 @@ TABLE: dict[tuple[str, str], dict[Kind | str, tuple[Kind, ...]]] = {
     ("arbiter", "host"): {
         START: (Hello,),
         Hello: (KeyAnnouncement,),
-        KeyAnnouncement: (OpenedGradient, ScoreLabels, TranscriptsEqual),
+        KeyAnnouncement: (OpenedGradient, StandardErrors, ScoreLabels, TranscriptsEqual),
         OpenedGradient: (Verdict,),
-        Verdict: (OpenedGradient, ScoreLabels, TranscriptsEqual),
+        Verdict: (OpenedGradient, StandardErrors, ScoreLabels, TranscriptsEqual),
+        StandardErrors: (ScoreLabels, TranscriptsEqual),
         ScoreLabels: (TranscriptsEqual,),
         TranscriptsEqual: (),
     },

@@ -119,6 +119,14 @@ class PrivateKey:
             raise CheckError(f"a number is above {bound}")
         return numbers
 
+    def read_sums(self, vector: CipherArray, n_values: int, bound: int) -> list[int]:
+        """Return the numbers of `sums_to_holder`; CheckError for another number of them, or one above the bound."""
+        values, found = self.public.read(self._opened(vector), bound)
+        if len(values) != n_values or not found.all():
+            raise CheckError(f"{n_values} numbers of magnitude up to {bound} are due")
+        result: list[int] = values.tolist()
+        return result
+
     def encryptions_to_open(self, count: int) -> int:
         """Return 0: nothing hides points while they are multiplied, which is constant time."""
         return 0

@@ -260,6 +260,14 @@ class PublicKey:
         digits = HolderDigits.of(bound)
         return self.encrypt_encoded(digits.split(numbers), frac_bits=0, bound=digits.base - 1)
 
+    def sums_to_holder(self, values: CipherArray) -> WireArray:
+        """Return numbers that this party does not know itself, for the holder to read; InputError for no vector of this key."""
+        return self.rerandomize(values)
+
+    def sums_to_holder_size(self, n_values: int, bound: int) -> int:
+        """Return how many ciphertexts that takes."""
+        return n_values
+
     def read(self, points: Vector, bound: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return the small logarithms of points m·G, and where there is one."""
         return logarithms(self.single, self.generator.point, bound, len(points)).find(points, bound)

@@ -57,10 +57,15 @@ def check_weights(secret: bytes, count: int) -> list[int]:
 
 def pack_checked(values: CipherArray, plan: SlotPlan, weights: list[int]) -> np.ndarray:
     """Return the values and their check value [[Σ_j ρ_j·v_j]] packed by `plan`, without its offsets."""
+    return pack_with(values, plan, _check(values, weights))
+
+
+def pack_with(values: CipherArray, plan: SlotPlan, check: np.ndarray) -> np.ndarray:
+    """Return the values and a check value, one ciphertext, packed by `plan`, without its offsets."""
     context = _context_of(values)
     gap = context.one(plan.check_at - plan.n_values)
     tail = context.one(plan.check_slots - 1)
-    rows = np.concatenate([values.vector, gap, _check(values, weights), tail])
+    rows = np.concatenate([values.vector, gap, check, tail])
     return context.pack(rows, plan.slots, plan.slot_bits)
 
 

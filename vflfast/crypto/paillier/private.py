@@ -121,6 +121,10 @@ class PrivateKey:
             raise CheckError("the numbers do not add up to their check slot")
         return values
 
+    def read_sums(self, vector: CipherArray, n_values: int, bound: int) -> list[int]:
+        """Return the numbers of `sums_to_holder`; CheckError as `read_packed`."""
+        return self.read_packed(vector, n_values, bound)
+
     def encryptions_to_open(self, count: int) -> int:
         """Return how many encryptions of 0 hide `count` ciphertexts while they are decrypted."""
         return blinding_factors(count)

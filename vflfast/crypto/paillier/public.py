@@ -25,7 +25,8 @@ from ..limbs import Limbs
 from ..pool import Pool
 from . import keys
 from .base_table import BaseTable
-from .opening import MaskedOpening, check_weights, holder_plan, pack_checked, plan_opening
+from .opening import MaskedOpening, check_weights, holder_plan, pack_checked, pack_with, plan_opening
+from .ranges import check_range
 
 
 class PublicKey:
@@ -202,7 +203,7 @@ class PublicKey:
         codec.check_frac_bits(frac_bits)
         if len(limbs) == 0:
             return WireArray(self, limbs, frac_bits, bound, self.context.one(0))
-        _check_range(limbs, self.n * self.n)
+        check_range(limbs, self.n * self.n)
         vector = self.context.load(limbs)
         product = lm.to_ints(self.context.store(self.context.product(vector)))[0]
         if math.gcd(product % self.n, self.n) != 1:
@@ -265,6 +266,17 @@ class PublicKey:
         packed = np.empty(plan.n_plaintexts, dtype=object)
         packed[:] = plan.pack(numbers, sum(numbers))
         return self.encrypt_to_holder(packed, self.n // 2 - 1)
+
+    def sums_to_holder(self, values: CipherArray) -> WireArray:
+        """Return numbers that this party does not know itself, packed with their sum and under full entropy, for the key holder to read."""
+        plan = holder_plan(values.size, values.bound, self.key_bits)
+        plus = lm.from_ints(plan.offsets(), self.context.limbs)
+        packed = self._anything(pack_with(values, plan, self.context.product(values.vector)))
+        return self.rerandomize(packed, alpha_bits=self.full_alpha_bits, plus=plus)
+
+    def sums_to_holder_size(self, n_values: int, bound: int) -> int:
+        """Return how many ciphertexts that takes for numbers of magnitude ≤ bound."""
+        return holder_plan(n_values, bound, self.key_bits).n_plaintexts
 
     def _anything(self, vector: Vector) -> CipherArray:
         """Ciphertexts of anything modulo n."""
@@ -379,22 +391,3 @@ def _rebuilt(data: bytes) -> PublicKey:
 @lru_cache(maxsize=8)
 def _kept(data: bytes, backend: str) -> PublicKey:
     return PublicKey.from_bytes(data, test_sizes=True)
-
-
-def _check_range(limbs: Limbs, limit: int) -> None:
-    """1 < c < n², none twice."""
-    if (~limbs[:, 1:].any(axis=1) & (limbs[:, 0] <= 1)).any():
-        raise CiphertextError("ciphertexts", "0 and 1 are no ciphertexts")
-    top = lm.from_ints([limit], limbs.shape[1])[0]
-    below, equal = np.zeros(len(limbs), dtype=bool), np.ones(len(limbs), dtype=bool)
-    for i in range(limbs.shape[1] - 1, -1, -1):
-        below |= equal & (limbs[:, i] < top[i])
-        equal &= limbs[:, i] == top[i]
-        if not equal.any():
-            break
-    if not below.all():
-        raise CiphertextError("ciphertexts", f"number {int(np.flatnonzero(~below)[0])} is not below n²")
-    if len(np.unique(limbs[:, 0])) < len(limbs):
-        rows = np.ascontiguousarray(limbs).view(np.dtype((np.void, limbs.shape[1] * 8))).ravel()
-        if len(np.unique(rows)) < len(rows):
-            raise CiphertextError("ciphertexts", "one is repeated: fresh randomness never repeats")

@@ -1,0 +1,207 @@
+"""Standard errors of all parties' coefficients, variance inflation and correlations, from exact second moments of all columns.
+
+With A the columns and a constant, S = diag(w·σ′(u)) and P the penalty, the fit minimises a loss whose second derivative is H = AᵀSA + P.
+The covariance of its coefficients is H⁻¹·AᵀSA·H⁻¹, the sandwich of the penalised fit (Gray 1992, section 2.3); without a penalty that is
+(AᵀSA)⁻¹, the inverse Fisher information that statistical packages print. A penalised coefficient is drawn towards 0, and its standard error
+says how much it varies around that, not around the truth.
+
+The variance inflation of a column is 1/(1 − R²) of its regression on all other columns of all parties: the diagonal of the inverse of their
+correlations. What is not determined, because columns depend on each other and no penalty decides, is infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from . import linalg
+from .checks import Floats
+
+Exact = npt.NDArray[np.object_]  # Python integers
+
+RIDGE = 1e-12  # on the diagonal of correlations: dependent columns are then seen by how large their inverse is
+DEPENDENT = 1e9  # of an inverse's diagonal over what it would be of a column on its own
+NORMAL_95 = 1.959963984540054
+FIELDS = ("errors", "inflation", "correlation", "partners")
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a party is told of its columns, arrays of shape (n_columns,).
+
+    Attributes
+    ----------
+    errors
+        Standard errors of its weights over the integer columns; NaN for a column that is constant, infinite where not determined.
+    intercept_error
+        That of the guest's intercept, at the mean of the other parties' columns; None at a host.
+    inflation
+        Variance inflation of the columns beside all others of all parties.
+    correlation, partners
+        The correlation of largest magnitude with a column of another party, and the number of that column there.
+    """
+
+    errors: Floats
+    intercept_error: float | None
+    inflation: Floats
+    correlation: Floats
+    partners: npt.NDArray[np.int64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers, ready for JSON; None for NaN, and text for what is infinite."""
+        told = {name: [_ready(value) for value in getattr(self, name).tolist()] for name in FIELDS}
+        return told | {"intercept_error": None if self.intercept_error is None else _ready(self.intercept_error)}
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One row of a coefficient table: value, standard error, z = value/error, two-sided p, and the ends of the 95 % interval."""
+
+    value: float
+    error: float
+    z: float
+    p: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, error: float) -> Self:
+        """Return the row of a coefficient and its standard error; NaN where that is NaN, p = 1 where it is infinite."""
+        z = value / error if error else math.nan
+        half = NORMAL_95 * error
+        return cls(value, error, z, math.erfc(abs(z) / math.sqrt(2.0)), value - half, value + half)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Exact sums over the rows, of the constant 1 first and then of all parties' columns in order; shape (1 + d, 1 + d) each.
+
+    Attributes
+    ----------
+    plain
+        Σ z_j·z_k.
+    weighted
+        Σ w·σ′(u)·z_j·z_k in whole steps of `step`.
+    step
+        Of the weighted sums, the unit of the rows' weights included.
+    """
+
+    plain: Exact
+    weighted: Exact
+    step: float
+
+
+def standard_errors(moments: Moments, alpha: float, n_own: int) -> tuple[Floats, float]:
+    """Return the standard errors of the weights over the integer columns, shape (d,), and that of the guest's intercept.
+
+    Parameters
+    ----------
+    alpha
+        Penalty on the squared weights of standardised columns, beside the mean loss.
+    n_own
+        The guest's columns, which come first: its intercept is at 0 of these and at the mean of all others.
+
+    Raises
+    ------
+    InputError
+        Sums that no rows have.
+    """
+    n_rows, sums, spread = _centred(moments.plain)
+    varies = np.flatnonzero([value > 0 for value in spread.diagonal()])
+    scale = np.array([math.sqrt(spread[j, j]) / n_rows for j in varies])
+    information = _standardised(moments, n_rows, sums, varies, scale)
+    second = information.copy()
+    inner = np.arange(1, len(second))
+    second[inner, inner] += alpha * n_rows
+    inverse = _inverse(second)
+    covariance = _sandwich(inverse, information)
+    errors = np.full(len(sums), np.nan)
+    alone = inverse.diagonal() * second.diagonal()
+    errors[varies] = np.where(alone[1:] > DEPENDENT, np.inf, np.sqrt(covariance.diagonal()[1:]) / scale)
+    own = varies < n_own
+    centre = np.array([sums[j] / n_rows for j in varies])
+    direction = np.concatenate([[1.0], np.where(own, -centre / scale, 0.0)])
+    moved = linalg.product(covariance, direction)
+    intercept = math.fsum((direction * moved).tolist())
+    undetermined = alone[0] > DEPENDENT or bool((np.isinf(errors[varies]) & own & (centre != 0.0)).any())
+    return errors, math.inf if undetermined else math.sqrt(max(intercept, 0.0))
+
+
+def correlations(plain: Exact) -> Floats:
+    """Return the correlations of all columns, shape (d, d); rows and columns of constant ones are 0."""
+    _, _, spread = _centred(plain)
+    scale = np.array([math.sqrt(max(value, 0)) for value in spread.diagonal()])
+    over = np.where(scale > 0.0, scale, np.inf)
+    found: Floats = np.array(spread, dtype=np.float64) / over / over[:, None]
+    return found
+
+
+def inflation(correlated: Floats) -> Floats:
+    """Return 1/(1 − R²) of every column, shape (d,), from `correlations`; NaN of a constant one, infinite of one that depends on others."""
+    found = np.full(len(correlated), np.nan)
+    varies = np.flatnonzero(correlated.diagonal() > 0.0)
+    if varies.size:
+        each = _inverse(correlated[np.ix_(varies, varies)]).diagonal()
+        found[varies] = np.where(each > DEPENDENT, np.inf, np.maximum(each, 1.0))
+    return found
+
+
+def strongest(correlated: Floats, own: slice) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return of every own column the correlation of largest magnitude with another party's, and the number of that among all columns."""
+    rows = correlated[own].copy()
+    rows[:, own] = 0.0
+    partners = np.abs(rows).argmax(axis=1)
+    return rows[np.arange(len(rows)), partners], partners
+
+
+def _ready(value: float) -> float | str | None:
+    return None if value != value else "inf" if value == math.inf else value
+
+
+def _centred(plain: Exact) -> tuple[int, Exact, Exact]:
+    """Rows, sums of the columns, and n·Σzz′ − Σz·Σz′, exact; InputError for sums that no rows have."""
+    n_rows, sums = int(plain[0, 0]), plain[0, 1:]
+    spread = n_rows * plain[1:, 1:] - sums[:, None] * sums[None, :]
+    if n_rows < 1 or any(value < 0 for value in spread.diagonal()):
+        raise InputError("moments", "no rows have these sums")
+    return n_rows, sums, spread
+
+
+def _standardised(moments: Moments, n_rows: int, sums: Exact, varies: npt.NDArray[np.int64], scale: Floats) -> Floats:
+    """Σ w·σ′·x_j·x_k of the constant and the standardised columns that vary; centred exactly, then divided."""
+    weighted, own = moments.weighted, sums[varies]
+    total, first = weighted[0, 0], weighted[0, 1 + varies]
+    inner = n_rows * n_rows * weighted[np.ix_(1 + varies, 1 + varies)] - n_rows * (own[:, None] * first + first[:, None] * own)
+    inner = inner + own[:, None] * own * total
+    border = n_rows * first - own * total
+    over = scale * n_rows
+    found = np.empty((len(varies) + 1, len(varies) + 1))
+    found[0, 0] = total
+    found[0, 1:] = found[1:, 0] = np.array(border, dtype=np.float64) / over
+    found[1:, 1:] = np.array(inner, dtype=np.float64) / over / over[:, None]
+    return found * moments.step
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """H⁻¹ of a positive semidefinite matrix, with a ridge of `RIDGE` of the diagonal; InputError for one that is not."""
+    scale = np.sqrt(matrix.diagonal())
+    if not (scale > 0.0).all():
+        raise InputError("moments", "no rows have these sums")
+    lower = matrix / scale / scale[:, None]
+    lower[np.diag_indices_from(lower)] += RIDGE
+    if not linalg.cholesky(lower):
+        raise InputError("moments", "no rows have these sums: their matrix is not positive definite")
+    found = np.eye(len(matrix))
+    linalg.forward(lower, found)
+    return linalg.backward(lower, found) / scale / scale[:, None]
+
+
+def _sandwich(inverse: Floats, information: Floats) -> Floats:
+    """H⁻¹·I·H⁻¹."""
+    half = np.stack([linalg.product(information, row) for row in inverse])
+    return np.stack([linalg.product(inverse, row) for row in half])

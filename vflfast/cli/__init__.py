@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import bins, handover, inspect, ledger, mart, net, plan, report, run, select, tools, validate
+from . import bins, coefficients, handover, inspect, ledger, mart, net, plan, report, run, select, tools, validate
 from .common import EXIT_CODES
 
 
@@ -25,6 +25,7 @@ def main() -> None:
     vflfast bins job.toml               the match, and every feature's classes
     vflfast plan job.toml               time, memory and traffic, before anything starts
     vflfast report run.json --out r.html   one page about a run
+    vflfast coefficients guest.json     what a party's columns weigh, with standard errors
     vflfast export --model guest.json --format pmml --out g.pmml   a model in another format; also drift, reasons
     vflfast ledger --role guest         what each peer was told about your numbers, over all runs
     vflfast mart build SPEC.toml --out store   a partner's store of feature classes; also mart info
@@ -33,7 +34,8 @@ def main() -> None:
     """  # noqa: D301  (\b is for click: keep these lines as they are)
 
 
-for command in (run.demo, run.train, run.score, validate.validate, select.select, inspect.inspect, bins.bins, plan.plan, report.report):
+for command in (run.demo, run.train, run.score, validate.validate, select.select, inspect.inspect, bins.bins, plan.plan, report.report,
+                coefficients.coefficients):  # fmt: skip
     main.add_command(command)
 for command in (tools.keygen, tools.info, tools.completion):
     main.add_command(command)

@@ -27,6 +27,7 @@ from ..protocol.link import Observer
 from ..protocol.settings import Settings
 from ..tables.table import Table
 from . import model as saved
+from .coefficients import coefficients
 from .job import mended, score_parties
 from .jobfile import BINNING, ID_KEY_BYTES
 from .matched import in_test_part
@@ -121,6 +122,15 @@ class TrainedModel:
     def coef_(self) -> dict[str, pd.Series]:
         """Weights over a party's integer columns, by column name, for every party by name."""
         return {n: pd.Series(p.weights, index=p.binner.column_names, name=n) for n, p in self.parties.items()}
+
+    @property
+    def coefficients(self) -> dict[str, pd.DataFrame]:
+        """Every party's coefficients by column name, the intercept first (jobs/coefficients.py).
+
+        Of a run with `inference` also standard errors, z, p, the 95 % interval, variance inflation, and the strongest correlation with a
+        column of the other party.
+        """
+        return {name: pd.DataFrame(coefficients(party)).set_index("column") for name, party in self.parties.items()}
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write each party's model as its own JSON file, as the command line does; return the paths."""

@@ -27,6 +27,9 @@ class Form(Protocol):
     def to_holder(self, n_values: int, bound: int) -> int:
         """Return the ciphertexts of numbers that the arbiter reads."""
 
+    def sums_to_holder(self, n_values: int, bound: int) -> int:
+        """Return those of sums that the arbiter reads and their sender does not know."""
+
 
 @dataclass(frozen=True)
 class PaillierForm:
@@ -48,6 +51,10 @@ class PaillierForm:
         """Return the packed ciphertexts."""
         return holder_plan(n_values, bound, self.key_bits).n_plaintexts
 
+    def sums_to_holder(self, n_values: int, bound: int) -> int:
+        """Return the packed ciphertexts."""
+        return self.to_holder(n_values, bound)
+
 
 @dataclass(frozen=True)
 class ElGamalForm:
@@ -62,6 +69,10 @@ class ElGamalForm:
     def to_holder(self, n_values: int, bound: int) -> int:
         """Return a ciphertext for every digit."""
         return n_values * HolderDigits.of(bound).places
+
+    def sums_to_holder(self, n_values: int, bound: int) -> int:
+        """Return one each."""
+        return n_values
 
 
 def form_of(settings: Settings) -> Form:

@@ -69,6 +69,10 @@ class PointWork(Work):
         """Numbers that the arbiter reads itself: digits that its table has."""
         self.add("arbiter", "decrypt", whole(count, self.rates) * self.rates.decrypt + self._table(HolderDigits.of(bound).base, count))
 
+    def read_sums(self, count: int, bound: int) -> None:
+        """Numbers as they are, of many rows."""
+        self.add("arbiter", "decrypt", whole(count, self.rates) * self.rates.decrypt + self._logarithms(count, bound))
+
     def _logarithms(self, count: int, bound: int) -> float:
         """Microseconds of finding sums of many rows: typically their root smaller than the bound."""
         made, bits = self._table(bound, count), self._table_bits(bound, count)

@@ -15,6 +15,7 @@ from ..learn.penalty import MOST_ROUNDS
 from ..params import MAX_GRAM_COLUMNS, RELAXATION, ROW_PACKINGS
 from ..protocol.leakage import guard_batches
 from ..protocol.settings import Settings
+from . import inference
 from .apart import Link, apart_seconds
 from .forms import form_of
 from .points import PointWork
@@ -133,6 +134,7 @@ def predict(
         before = len(work.steps) if number else 0  # a single round has no later one: the setup counts with it
         work.round()
     last = work.steps[before:]
+    inference.add_work(work)
     work.closing()
     if shape.n_test:
         work.evaluation()
@@ -140,6 +142,8 @@ def predict(
     for step in work.steps:
         by_stage[step.stage] = by_stage.get(step.stage, 0.0) + step.seconds
     sizes = traffic(shape, count)
+    for message, more in inference.traffic(shape).items():
+        sizes[message] = sizes.get(message, 0) + more
     seconds = sum(by_stage.values())
     apart, apart_round = (None, None) if link is None else apart_seconds(work.steps, last, sizes, count, link)
     return Prediction(
@@ -154,9 +158,9 @@ def packings(shape: RunShape, rates: Rates, link: Link) -> list[dict[str, float]
     """Return seconds of a round apart, and its bytes, for every `row_packing` that the key and the leakage guard allow."""
     found: list[dict[str, float]] = []
     for rows in ROW_PACKINGS if shape.settings.scheme == "paillier" else ():
-        packed = replace(shape, settings=shape.settings.changed(row_packing=rows))
-        work = work_of(packed, rates)
         try:
+            packed = replace(shape, settings=shape.settings.changed(row_packing=rows))
+            work = work_of(packed, rates)
             guard_batches(shape.n_rows, max(p.n_columns for p in shape.parties), shape.settings.n_batches, rows)
             sizes = traffic(packed, 1)
         except (InputError, LeakageGuardError):

@@ -50,7 +50,7 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
     width = form.width
     guest, *hosts = (party.name for party in shape.parties)
     cut, columns = pieces(-(-shape.n_rows // shape.settings.row_packing)), columns_sent(shape)
-    vector, wide = (rounds * sum(_limbs(k * (piece.stop - piece.start), width) for piece in cut) for k in (1, columns))
+    vector, wide = (rounds * sum(limb_bytes(k * (piece.stop - piece.start), width) for piece in cut) for k in (1, columns))
     chain = [guest] * len(hosts) if columns == 1 else [*hosts[1:], guest]  # several hosts hand columns on from one to the next
     sizes = {f"{host} → {to}: Predictor": wide for host, to in zip(hosts, chain, strict=True)}
     sizes |= {f"{guest} → {host}: Residual": vector for host in hosts}
@@ -58,11 +58,12 @@ def traffic(shape: RunShape, rounds: int) -> dict[str, int]:
     scores = form.to_holder(shape.n_rows, score_bound(shape))
     for party in shape.parties:
         asked, asked_bytes, answered, answered_bytes = form.opening(*gradient_opening(shape, party))
-        sizes[f"{party.name} → arbiter: MaskedGradient"] = rounds * _limbs(asked, asked_bytes)
-        sizes[f"arbiter → {party.name}: OpenedGradient"] = rounds * _limbs(answered, answered_bytes)
-        sizes[f"{party.name} → arbiter: Vote"] = rounds * (_limbs(1, width) + 8 + ms.DIGEST_BYTES * len(shape.parties))
+        sizes[f"{party.name} → arbiter: MaskedGradient"] = rounds * limb_bytes(asked, asked_bytes)
+        sizes[f"arbiter → {party.name}: OpenedGradient"] = rounds * limb_bytes(answered, answered_bytes)
+        sizes[f"{party.name} → arbiter: Vote"] = rounds * (limb_bytes(1, width) + 8 + ms.DIGEST_BYTES * len(shape.parties))
         sizes[f"arbiter → {party.name}: Verdict"] = rounds * (FRAME_BYTES + 16)
-        sizes[f"{party.name} → arbiter: {'JointShare' if jointly else 'ScoreShare'}"] = _limbs(scores, width) + 8 * (1 if jointly else 6)
+        share, numbers = ("JointShare", 1) if jointly else ("ScoreShare", 6)
+        sizes[f"{party.name} → arbiter: {share}"] = limb_bytes(scores, width) + 8 * numbers
         sizes[f"{party.name} → arbiter: Transcripts"] = FRAME_BYTES + 8 + ms.DIGEST_BYTES * len(shape.parties)
         sizes[f"arbiter → {party.name}: TranscriptsEqual"] = FRAME_BYTES
     for party in shape.parties if shape.settings.profile == "patent" else shape.parties[:1]:
@@ -76,17 +77,18 @@ def _evidence_traffic(shape: RunShape) -> dict[str, int]:
     guest, *hosts = shape.parties
     openings = {host.name: form.opening(host.used_classes, shape.n_rows) for host in hosts}
     sizes = {
-        f"{guest.name} → arbiter: MaskedSums": sum(_limbs(count, width) for count, width, _, _ in openings.values()),
-        f"arbiter → {guest.name}: OpenedSums": sum(_limbs(count, width) for _, _, count, width in openings.values()),
+        f"{guest.name} → arbiter: MaskedSums": sum(limb_bytes(count, width) for count, width, _, _ in openings.values()),
+        f"arbiter → {guest.name}: OpenedSums": sum(limb_bytes(count, width) for _, _, count, width in openings.values()),
     }
     for host in hosts:
         classes = 16 + 8 * len(host.class_counts) * host.class_width
-        sizes[f"{guest.name} → {host.name}: EncryptedLabels"] = _limbs(shape.n_rows, form.width)
-        sizes[f"{host.name} → {guest.name}: ClassSums"] = classes + 8 + SEED_BYTES + _limbs(openings[host.name][0], form.width)
+        sizes[f"{guest.name} → {host.name}: EncryptedLabels"] = limb_bytes(shape.n_rows, form.width)
+        sizes[f"{host.name} → {guest.name}: ClassSums"] = classes + 8 + SEED_BYTES + limb_bytes(openings[host.name][0], form.width)
         sizes[f"{host.name} → arbiter: SumsQuota"] = FRAME_BYTES + 8
         sizes[f"{guest.name} → {host.name}: ClassEvidence"] = FRAME_BYTES + classes
     return sizes
 
 
-def _limbs(count: int, width: int) -> int:
+def limb_bytes(count: int, width: int) -> int:
+    """Return the bytes of a message of `count` ciphertexts and nothing else."""
     return FRAME_BYTES + 16 + count * width

@@ -283,6 +283,10 @@ class Work:
         blinding = self.tables["arbiter"].cost(blinding_factors(count), self.bits // 2)
         self.add("arbiter", "decrypt", whole(count + 1, self.rates) * self.rates.decrypt + hiding + blinding)
 
+    def read_sums(self, count: int, bound: int) -> None:
+        """Decryptions of sums that the arbiter reads and their sender does not know."""
+        self.read(count, bound)
+
     def carry(self, sender: str, recipient: str, count: int) -> None:
         """Hash and copy ciphertexts at both ends."""
         micros = count * self.form.width * self.rates.digest + PER_MESSAGE

@@ -40,6 +40,7 @@ from .link import Link
 from .settings import Settings
 
 MOST_COLUMNS = 200  # of a party: the products of d columns are d(d + 1)/2 encrypted sums over all rows
+EXACT_BITS = 53  # of float64
 SLACK = 1e-9  # of a correlation above 1 by rounding
 
 log = logging.getLogger("vflfast")
@@ -132,8 +133,8 @@ def plain(blocks: Sequence[Block]) -> list[Inference]:
     if guest.row_weights is not None:
         weights = weights * guest.row_weights
     values = [np.stack([_values(block.matrix, j) for j in range(block.matrix.n_columns)]) for block in blocks]
-    rows = np.vstack([np.ones((1, weights.size), dtype=np.int64), *values]).astype(object)
-    moments = Moments(rows @ rows.T, (rows * weights) @ rows.T, step(settings))
+    rows = np.vstack([np.ones((1, weights.size), dtype=np.int64), *values])
+    moments = Moments(_products(rows, rows), _products(rows * weights, rows), step(settings))
     return _each(moments, guest.alpha, [block.matrix.n_columns for block in blocks])
 
 
@@ -250,6 +251,14 @@ def _checked(message: ms.StandardErrors, n_columns: int, n_other: int, party: st
     if not known or (errors < 0.0).any() or (inflated < 1.0).any() or message.intercept < 0.0:
         raise ProtocolError("arbiter", "StandardErrors", "no columns have these")
     return Inference(errors, message.intercept if party == "guest" else None, inflated, correlation, partners[:, 0])
+
+
+def _products(left: Ints, right: Ints) -> Exact:
+    """left·rightᵀ, exact: in float64, where no sum of magnitudes leaves its whole numbers, in any order of the sums."""
+    exact = float(np.abs(left).max()) * float(np.abs(right).max()) * left.shape[1] < 1 << EXACT_BITS
+    kind = np.float64 if exact else object
+    found: Exact = (left.astype(kind) @ right.astype(kind).T).astype(np.int64 if exact else object).astype(object)
+    return found
 
 
 # --- the arbiter's steps -----------------------------------------------------------------------------------------

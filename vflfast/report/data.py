@@ -12,6 +12,7 @@ from .. import __version__
 from ..binning.rules import CategoryRule, NumericRule
 from ..crypto.coded import CodedMatrix
 from ..errors import InputError, LeakageGuardError
+from ..jobs import coefficients as coef
 from ..jobs.job import TrainedJob
 from ..jobs.model import SavedParty
 from ..learn.logistic import sigmoid
@@ -87,8 +88,11 @@ def model_report(party: SavedParty) -> dict[str, Any]:
 def scorecard(party: SavedParty) -> dict[str, Any]:
     """Return every feature's classes with their training rows and what each adds to the linear predictor, widest spread first."""
     features = [_feature(*each) for each in _points(party)]
+    rows = coef.coefficients(party)
     return {
         "role": party.role,
+        "coefficients": coef.ready(rows),
+        "inference": coef.outline(rows),
         "intercept": party.intercept,
         "n_columns": len(party.weights),
         "rules": _count([rule.rule for rule in party.binner.rules]),

@@ -11,8 +11,10 @@ from typing import Any
 from ..errors import InputError
 from ..tables.writing import written_whole
 from .charts import Chart, require
+from .coefficients import coefficients
 from .figures import party_figures, run_figures
 from .opening import opening
+from .tables import table
 
 Data = Mapping[str, Any]
 
@@ -133,6 +135,7 @@ class _Page:
             self.section("Calibration", _figures(charts, "calibration", "distribution") + self.calibration()),
             self.section("Stability", self.stability()),
             self.section("Features", self.scorecards()),
+            self.section("Coefficients", coefficients(self.report["parties"], self.value)),
             self.section("Reason codes", self.samples()),
             self.section("Data", _figures(charts, "match", "bins")),
             self.section("Training", self.run_facts() + _figures(charts, "losses", "loss-kept-out", "auc-by-round")),
@@ -151,7 +154,8 @@ class _Page:
             self.section("Model", self.facts(facts)),
             self.section("What this party was given", self.ledger("/party/leak_ledger")),
             self.section("Training", _figures(charts, "losses", "bins")),
-            self.section("Coefficients", self.scorecards()),
+            self.section("Features", self.scorecards()),
+            self.section("Coefficients", coefficients(self.report["parties"], self.value)),
             self.section("Settings", self.settings("/party/settings")),
         ])  # fmt: skip
 
@@ -194,14 +198,14 @@ class _Page:
         """Each role's own things and what it learns."""
         patent = self.report["summary"]["settings"].get("profile") == "patent"
         rows = [(role, own, f"{learns}; {PATENT_SEES}" if patent and role == "host" else learns) for role, own, learns in WHO_SEES]
-        return _table(("role", "has", "learns"), [[escape(cell) for cell in row] for row in rows])
+        return table(("role", "has", "learns"), [[escape(cell) for cell in row] for row in rows])
 
     def ledger(self, path: str) -> str:
         """Equations given to each party against unknowns."""
         steps = _steps(path)
         entries = self._at(steps)
         rows = [[self.value(*steps, i, key) for key in LEDGER] for i in range(len(entries))]
-        return f"<h3>Leak ledger</h3>{_table(tuple(LEDGER.values()), rows, numbers=2)}"
+        return f"<h3>Leak ledger</h3>{table(tuple(LEDGER.values()), rows, numbers=2)}"
 
     def evaluation(self) -> str:
         """Figures of the customers kept out of training."""
@@ -215,10 +219,10 @@ class _Page:
             for name, told in evaluation["scores"].items()
         ]
         known = [text for key, text in SEPARATION.items() if all(key in told for told in evaluation["scores"].values())]
-        separation = _table(("score", *known), rows, numbers=1)
+        separation = table(("score", *known), rows, numbers=1)
         told = evaluation.get("probabilities", {})  # none in reports of earlier versions
         rows = [[escape(name), *(self.value(*where, "probabilities", name, key) for key in PROBABILITIES)] for name in told]
-        truth = _table(("probability", *PROBABILITIES.values()), rows, numbers=1) if rows else ""
+        truth = table(("probability", *PROBABILITIES.values()), rows, numbers=1) if rows else ""
         return f'<div class="tables">{self.facts(pairs)}{separation}{truth}</div>'
 
     def gains(self) -> str:
@@ -235,7 +239,7 @@ class _Page:
             return ""
         at = ("summary", "evaluation", "curves", "joint", name)
         rows = [[str(i + 1), *(self.value(*at, i, key) for key in columns)] for i in range(len(curves["joint"][name]))]
-        return f"<h3>{escape(head)}</h3>{_table(('tenth', *columns.values()), rows, numbers=1)}"
+        return f"<h3>{escape(head)}</h3>{table(('tenth', *columns.values()), rows, numbers=1)}"
 
     def stability(self) -> str:
         """How far the customers kept out are from those of training."""
@@ -252,7 +256,7 @@ class _Page:
         pairs = [("joint score", "score_psi"), ("its verdict", "score_verdict")]
         pairs += [(f"{verdict} features", verdict) for verdict in ("stable", "shifted", "drifted")]
         facts = self.facts([(text, "/" + "/".join((*at, key))) for text, key in pairs])
-        return f'{lead}<div class="tables">{facts}{_table(keys, rows, numbers=2)}</div>'
+        return f'{lead}<div class="tables">{facts}{table(keys, rows, numbers=2)}</div>'
 
     def scorecards(self) -> str:
         """Every party's features by what their classes add to the linear predictor."""
@@ -275,9 +279,9 @@ class _Page:
         more = len(party["features"]) - SHOWN_FEATURES
         note = f"<p>{more:,} more features are in the data at the end of this file.</p>" if more > 0 else ""
         first_class = party["features"][0]["classes"][0] if party["features"] else {}
-        table = _table(("feature", "rule", *(text for key, text in CLASS.items() if key in first_class)), rows, numbers=3)
+        rendered = table(("feature", "rule", *(text for key, text in CLASS.items() if key in first_class)), rows, numbers=3)
         head = f"{escape(party['role'])}: {len(party['features']):,} features, {party['n_columns']:,} columns, intercept"
-        return f"<details><summary>{head} {self.value('parties', index, 'intercept')}</summary>{table}{note}</details>"
+        return f"<details><summary>{head} {self.value('parties', index, 'intercept')}</summary>{rendered}{note}</details>"
 
     def samples(self) -> str:
         """Why a few customers got their scores."""
@@ -286,8 +290,9 @@ class _Page:
             at = ("samples", i)
             keys = ("party", "feature", "class", "effect")
             rows = [[self.value(*at, "reasons", r, key) for key in keys] for r in range(len(sample["reasons"]))]
-            table = _table(("party", "feature", "class", "effect on the log odds"), rows, numbers=3)
-            parts.append(f"<div><h3>{escape(sample['customer'].capitalize())}: {self.value(*at, 'joint_probability')}</h3>{table}</div>")
+            rendered = table(("party", "feature", "class", "effect on the log odds"), rows, numbers=3)
+            head = f"{escape(sample['customer'].capitalize())}: {self.value(*at, 'joint_probability')}"
+            parts.append(f"<div><h3>{head}</h3>{rendered}</div>")
         return f'<div class="tables">{"".join(parts)}</div>' if parts else ""
 
     def compared(self) -> str:
@@ -297,7 +302,7 @@ class _Page:
             return ""
         keys = ("what", "predicted", "actual", "ratio")
         rows = [[self.value("summary", "plan", "compared", i, key) for key in keys] for i in range(len(plan["compared"]))]
-        return _table(("figure", "predicted", "actual", "predicted / actual"), rows, numbers=1)
+        return table(("figure", "predicted", "actual", "predicted / actual"), rows, numbers=1)
 
     def settings(self, path: str) -> str:
         """All agreed settings."""
@@ -335,21 +340,11 @@ def _figures(charts: Mapping[str, Chart], *names: str) -> str:
 
 def _figure(chart: Chart) -> str:
     rows = [[escape(shown(cell)) for cell in row] for row in chart.rows]
-    table = _table(chart.headers, rows, numbers=1)
+    rendered = table(chart.headers, rows, numbers=1)
     return (
         f'<figure id="figure-{chart.name}"><figcaption>{escape(chart.title)}<p>{escape(chart.description)}</p></figcaption>{chart.svg}'
-        f"<details><summary>Numbers of this chart</summary>{table}</details></figure>"
+        f"<details><summary>Numbers of this chart</summary>{rendered}</details></figure>"
     )
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 99) -> str:
-    """A table of HTML cells; from column `numbers` on they are set as numbers."""
-    def cell(i: int, text: str, tag: str, extra: str = "") -> str:
-        return f"<{tag}{extra}{' class=n' if i >= numbers else ''}>{text}</{tag}>"
-
-    head = "".join(cell(i, escape(h), "th", ' scope="col"') for i, h in enumerate(headers))
-    body = "".join(f"<tr>{''.join(cell(i, c, 'td') for i, c in enumerate(row))}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _steps(path: str) -> list[str]:

@@ -22,8 +22,8 @@ from logistic import NEW, dense
 from row_privacy import coded
 
 from vflfast.crypto.coded import CodedMatrix
-from vflfast.learn.inference import Coefficient
 from vflfast.learn.solver import auto_alpha
+from vflfast.learn.uncertainty import Coefficient
 from vflfast.params import MIN_CLASS_SIZE
 from vflfast.protocol import inference
 from vflfast.protocol.block import Block
@@ -80,11 +80,20 @@ def report(inputs: list[Any], columns: Any, alpha: float) -> None:
     values = zip(weights, errors, strict=True), zip(reference, expected, strict=True)
     ours, theirs = ([Coefficient.of(*pair).p < 0.05 for pair in pairs] for pairs in values)
     same = np.mean([a == b for a, b in zip(ours, theirs, strict=True)])
-    inflated = np.diag(np.linalg.inv(np.corrcoef(columns.T)))
+    inflated = inflation_of(columns, np.concatenate([2 * one.matrix.column_features + k for k, one in enumerate(inputs)]))
     mine = np.concatenate([one.inflation for one in told])
     print(f"  alpha {alpha:.2g}: standard errors off by {off.max():.2%} at most, {off.mean():.2%} on average; p on the same side of 0.05 "
           f"{same:.1%} of {len(off)}; variance inflation (up to {inflated.max():.3g}) off by {np.abs(mine / inflated - 1).max():.1e}; "
           f"{took:.1f} s", flush=True)  # fmt: skip
+
+
+def inflation_of(columns: Any, features: Any) -> Any:
+    """1/(1 − R²) of every column beside those of all other features, from numpy's correlations."""
+    correlated, found = np.corrcoef(columns.T), []
+    for column, feature in enumerate(features):
+        beside = np.concatenate([[column], np.flatnonzero(features != feature)])
+        found.append(np.linalg.inv(correlated[np.ix_(beside, beside)])[0, 0])
+    return np.array(found)
 
 
 def peer(positive: Any, columns: Any, blocks: list[Block], alpha: float) -> tuple[Any, Any]:

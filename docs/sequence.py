@@ -12,7 +12,7 @@ from vflfast.protocol import matching, steps
 from vflfast.protocol import messages as ms
 
 Link = tuple[str, str]
-PHASES = ("match", "setup", "woe", "forward", "gradient", "update", "vote", "score", "joint", "end")
+PHASES = ("match", "setup", "woe", "forward", "gradient", "update", "vote", "inference", "score", "joint", "end")
 TITLES = {
     "match": "matching, a session of its own",
     "setup": "setup, of training and of every scoring session",
@@ -22,6 +22,7 @@ TITLES = {
     "gradient": "gradient",
     "update": "step of solver lbfgs",
     "vote": "vote",
+    "inference": "standard errors, after the last round",
     "score": "scores and threshold",
     "end": "before results are used",
 }
@@ -36,6 +37,7 @@ WHEN: dict[steps.Kind, str] = {
     ms.Quota: "training", ms.ThresholdChoice: "training",
     ms.MaskSeed: "solver lbfgs; scoring joint", ms.InnerProducts: "solver lbfgs", ms.HalfRange: "residual logistic",
     ms.PenaltyChoice: "alpha search",
+    **dict.fromkeys((ms.Curvature, ms.WeighedColumn, ms.ColumnMoments, ms.CrossMoments, ms.StandardErrors), "inference"),
     ms.ScoreShare: "scoring combined", ms.ScaleSeed: "scoring joint: training; combined: output probability",
     ms.JointShare: "scoring joint; output probability",
     ms.CombinedScores: "threshold ks, precision; output scores, probability",
@@ -73,6 +75,11 @@ LEARNS: dict[steps.Kind, str] = {
     ms.OpenedGradient: "its owner: as many sums over all rows as it has columns, and one",
     ms.Vote: "arbiter: one bit of each party",
     ms.Verdict: "guest, hosts: whether all voted to stop",
+    ms.Curvature: "nothing: encrypted, under fresh randomness of the guest",
+    ms.WeighedColumn: "the other: how many columns, which it knows, and the largest value in them; encrypted, under fresh randomness",
+    ms.ColumnMoments: "arbiter: second moments of unnamed columns, all rows and weighted ones; which columns are one feature; the penalty",
+    ms.CrossMoments: "arbiter: second moments of unnamed columns of both parties",
+    ms.StandardErrors: "its owner: three numbers a column; never sums of its own columns over single rows",
     ms.ScoreShare: "arbiter: the party's scores of unnamed customers in a secret order; hardened: normalised, patent: probabilities",
     ms.ThresholdChoice: "arbiter: the share to flag, or τ",
     ms.CombinedScores: "guest: F, or u′ + Σu″, of every customer, and from its own part the host's",
@@ -187,7 +194,7 @@ def diagram(profile: str) -> str:
             y += BAND
         parts += _row(step, y)
         y += ROW
-    first, end = bands[EVERY_ROUND[0]], bands["score"]
+    first, end = bands[EVERY_ROUND[0]], bands["inference"]
     ground = [svg.box(LEFT - 12, first, WIDTH - 2 * LEFT + 24, end - first)]
     ground += [svg.text(PLACES["guest"] - 60, first + 21, "every round", "small b", "end")]
     title = f"Messages of the protocol, profile {profile}"

@@ -25,7 +25,8 @@ TARGETS = {
     "ciphertexts": Target("vflfast/crypto/paillier/public.py", (
         "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/paillier/test_pool.py",
         "crypto/test_refusals.py"), (
-        "parse", "_check_range", "check_bound", "_alpha_bits", "encrypt", "_encrypt_integers", "encrypt_encoded", "encrypt_with")),
+        "parse", "check_bound", "_alpha_bits", "encrypt", "_encrypt_integers", "encrypt_encoded", "encrypt_with")),
+    "received": Target("vflfast/crypto/paillier/ranges.py", ("crypto/paillier/test_paillier.py", "crypto/test_refusals.py")),
     "decryption": Target("vflfast/crypto/paillier/private.py", (
         "crypto/paillier/test_paillier.py", "crypto/paillier/test_randomness.py", "crypto/test_refusals.py"), (
         "_open", "_randomness", "blinding_factors")),

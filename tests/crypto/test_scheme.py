@@ -124,6 +124,25 @@ def test_many_numbers_go_in_few_ciphertexts(private: interface.Private, count: i
         private.read_packed(request, count + 40, 1 << 20)
 
 
+@pytest.mark.parametrize("count", [1, 5, 30])
+def test_the_holder_reads_sums_that_their_sender_does_not_know(private: interface.Private, count: int) -> None:
+    numbers = [(-1) ** i * (BOUND - i) for i in range(count)]
+    encrypted = private.public.encrypt_encoded(np.array(numbers), frac_bits=0, bound=BOUND)
+    sent = private.public.sums_to_holder(encrypted)
+    assert len(sent) == private.public.sums_to_holder_size(count, BOUND)
+    assert private.read_sums(private.public.parse_to_holder(sent.limbs), count, BOUND) == numbers
+    assert not (sent.limbs == private.public.sums_to_holder(encrypted).limbs).all(axis=1).any()
+
+
+def test_sums_of_another_count_or_above_their_bound_are_refused(private: interface.Private) -> None:
+    encrypted = private.public.encrypt_encoded(np.array([1, 2, 3]), frac_bits=0, bound=BOUND)
+    with pytest.raises(VflError):
+        private.read_sums(private.public.sums_to_holder(encrypted), 200, BOUND)
+    above = private.public.encrypt_encoded(np.array([1, 2 * BOUND, 3]), frac_bits=0, bound=2 * BOUND)
+    with pytest.raises(CheckError):
+        private.read_sums(private.public.sums_to_holder(above.like(above.vector, BOUND >> 4)), 3, BOUND >> 4)
+
+
 # --- keys -----------------------------------------------------------------------------------------------------------
 
 

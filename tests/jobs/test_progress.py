@@ -236,3 +236,25 @@ def test_a_party_between_processes_shows_the_same() -> None:
     link.divide({"bucket": 1.0})
     assert "bucket" in shown.seconds
     Link("guest", (), _Observer(board, lambda party, round_, stage: None)).tell("loss", 0.5)  # one that shows no figures
+
+
+# --- standard errors ---------------------------------------------------------------------------------------------
+
+
+def test_standard_errors_show_how_much_is_done_and_what_remains(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Progress(Settings())
+    rounds(shown, clock, 2, 3.0)
+    capsys.readouterr()
+    shown.tell("guest", "inference", 0.0)
+    assert "standard errors 0%" in shown.line("guest", "inference: curvature")
+    clock.now += 30.0
+    shown.tell("host1", "inference", 0.25)
+    steps(shown, clock, (0.0, "host1", 2, "inference: products of columns"))
+    line = capsys.readouterr().err
+    assert "standard errors 25%  host1: inference: products of columns" in line
+    assert "about 90 s left" in line or "about 2 min left" in line
+    steps(shown, clock, (1.0, "host1", 2, "inference: products of columns"))
+    assert capsys.readouterr().err == ""  # a line a tenth
+    shown.tell("guest", "inference", 1.0)
+    steps(shown, clock, (1.0, "guest", 2, "calibrate"))
+    assert "left" not in capsys.readouterr().err

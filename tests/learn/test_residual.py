@@ -41,6 +41,21 @@ def test_it_is_the_sigmoid_of_the_sum(scale: float, centre: float, guest: Range)
     assert abs(error.mean()) < 2e-4
 
 
+@pytest.mark.parametrize("guest", [(0.0, 1 / 16), (-2.0, 0.5), (-1.0, 1.0), (3.0, 4.0)])
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_curvature_comes_from_the_same_columns(scale: float, guest: Range) -> None:
+    rng = np.random.default_rng(1)
+    made = tables(guest, (-0.5, scale))
+    a, b = rng.normal(guest[0], 0.85 * guest[1], 20_000), rng.normal(-0.5, 0.85 * scale, 20_000)
+    constant, factors = made.curvature_multipliers(a)
+    columns = made.columns(b, residual.CURVATURE_PHI_BITS)
+    whole = constant + (factors * columns).sum(axis=0)
+    error = whole / 2.0**residual.CURVATURE_BITS - sigma(a + b) * sigma(-a - b)
+    assert rms(error) < 0.04 * (sigma(a + b) * sigma(-a - b)).mean()
+    assert abs(error.mean()) < 1e-3
+    assert np.abs(whole).max() <= 1 << residual.CURVATURE_BITS
+
+
 @pytest.mark.parametrize("scale", [1 / 4, 1.0, 4.0])
 def test_heavy_tails_are_followed(scale: float) -> None:
     """Student's t with three degrees of freedom; the control is the expansion to second order."""

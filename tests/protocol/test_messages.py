@@ -136,6 +136,8 @@ def test_the_kinds_and_phases_of_messages_do_not_change() -> None:
         20: ("ScoreShare", "score"), 21: ("ThresholdChoice", "score"), 22: ("CombinedScores", "score"), 23: ("ScoreLabels", "score"),
         24: ("ScaleSeed", "score"), 25: ("JointShare", "score"), 26: ("Transcripts", "end"), 27: ("TranscriptsEqual", "end"),
         30: ("EncryptedLabels", "woe"), 31: ("ClassSums", "woe"),
+        50: ("Curvature", "inference"), 51: ("WeighedColumn", "inference"), 52: ("ColumnMoments", "inference"),
+        53: ("CrossMoments", "inference"), 54: ("StandardErrors", "inference"),
         32: ("SumsQuota", "woe"), 33: ("MaskedSums", "woe"), 34: ("OpenedSums", "woe"), 35: ("ClassEvidence", "woe"),
     }  # fmt: skip
 

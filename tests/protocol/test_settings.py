@@ -25,7 +25,7 @@ COMBINED: dict[str, Any] = {"scoring": "combined"}
 BAD: list[tuple[str, Any, dict[str, Any]]] = [
     *((name, value, COMBINED) for name in ("profile", "init", "norm", "output", "privacy") for value in NOT_A_CHOICE),
     *((name, value, {}) for name in ("solver", "residual", "stop", "scoring") for value in NOT_A_CHOICE[1:]),  # None: by the profile
-    *((name, value, {}) for name in ("test_key", "host_woe", "simulation", "allow_wide") for value in NOT_A_FLAG),
+    *((name, value, {}) for name in ("test_key", "host_woe", "simulation", "allow_wide", "inference") for value in NOT_A_FLAG),
     *((name, value, {}) for name in ("key_bits", "n_iter_no_change") for value in NOT_WHOLE),
     *((name, value, {}) for name in ("max_iter", "frac_bits") for value in NOT_WHOLE[1:]),
     *(("scheme", value, {}) for value in ("rsa", "", None, 1)),
@@ -218,6 +218,7 @@ CHANGES: list[dict[str, Any]] = [
     {"step": 0.1, "solver": "gd"}, {"momentum": 0.5, "solver": "gd"}, {"alpha": 0.01}, {"init": "zeros"}, {"tol": 0.004},
     {"n_iter_no_change": 20}, {"max_iter": 49}, {"n_batches": 2}, {"norm": "rank"}, {"epsilon": 1e-12}, {"powers": (1.0, 1.0)},
     {"threshold": 0.05}, {"threshold_value": 0.1}, {"output": "probability"}, {"host_woe": True}, {"simulation": True},
+    {"inference": True, "residual": "logistic"},
     {"row_packing": 2}, {"max_weight": 9}, {"weight_unit": 2, "max_weight": 9}, {"max_leverage": 0.1},
     {"privacy": "strict"}, {"allow_wide": True}, {"opening_noise": 0.1}, {"test_share": 0.2},
     {"scheme": "elgamal", "frac_bits": 24},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from support.runs import Parties, listen, parties, scoring_programs, settings, train, training_programs
 from support.simulator import MemoryJournal
 
+from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import ProtocolError
-from vflfast.protocol import forward
+from vflfast.protocol import forward, inference_messages
 from vflfast.protocol import messages as ms
 from vflfast.protocol.inline import party_names
 from vflfast.protocol.messages import MaskedSums, OpenedSums
@@ -34,6 +36,10 @@ QUASI_NEWTON: list[dict[str, Any]] = [
     {"solver": "lbfgs"}, {"solver": "lbfgs", "profile": "patent"}, {"solver": "lbfgs", "host_woe": True}, {"residual": "logistic"},
     {"residual": "logistic", "solver": "lbfgs"}, {"residual": "logistic", "host_woe": True},
     {"residual": "logistic", "solver": "lbfgs", "host_woe": True}, {"residual": "logistic", "profile": "patent"},
+]  # fmt: skip
+
+ERRORS: list[dict[str, Any]] = [
+    {}, {"threshold": "ks"}, {"profile": "patent"}, {"scoring": "joint"}, {"host_woe": True}, {"solver": "lbfgs"},
 ]  # fmt: skip
 
 Lanes = dict[tuple[str, str], list[Kind]]
@@ -71,12 +77,26 @@ def runs() -> list[Lanes]:
         for changes in JOINT:
             agreed, journals = settings(scoring="joint", **changes), {n: MemoryJournal() for n in party_names(n_hosts)}
             found += [lanes(listen(training_programs(made, agreed, journals))[1]) for _ in range(2)]
+        if n_hosts == 1:
+            found += [lanes(one) for one in _with_standard_errors(coarse)]
         with_scale = train(made, jointly)
         for output in ("labels", "probability"):
             found.append(lanes(listen(scoring_programs(made, with_scale, settings(scoring="joint", output=output)))[1]))
         trained = train(made, settings())
         found += [lanes(listen(scoring_programs(made, trained, settings(**changes)))[1]) for changes in SCORINGS]
     return found
+
+
+def _with_standard_errors(made: Parties) -> Iterator[list[tuple[ms.Message, ms.Envelope, bytes]]]:
+    """Runs whose columns go either way, labels from either score, new and resumed after the last round."""
+    short = Parties(made.guest, [dataclasses.replace(made.hosts[0], matrix=CodedMatrix(made.hosts[0].matrix.codes[:1]))])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forward, "ROWS_PER_MESSAGE", 100)
+        for inputs, changes in itertools.product((made, short), ERRORS):
+            agreed = settings(residual="logistic", inference=True, max_iter=1, **changes)
+            journals = {n: MemoryJournal() for n in party_names(1)}
+            for _ in range(2):
+                yield listen(training_programs(inputs, agreed, journals))[1]
 
 
 def name(kind: Kind | str) -> str:
@@ -112,7 +132,7 @@ def states() -> Iterator[tuple[str, str, Kind | str, tuple[Kind, ...]]]:
 
 
 def test_every_message_has_a_number_and_a_place() -> None:
-    made = {cls for cls in ms.Message.__subclasses__() if cls.__module__ == ms.__name__}
+    made = {cls for cls in ms.Message.__subclasses__() if cls.__module__ in (ms.__name__, inference_messages.__name__)}
     placed = {cls for lane in TABLE.values() for follow in lane.values() for cls in follow}
     assert made == set(ms.KINDS.values()) == placed
 
@@ -156,9 +176,10 @@ def test_a_refused_message_does_not_move_the_lane() -> None:
 
 def test_only_forward_messages_may_repeat() -> None:
     twice = {kind for table in TABLE.values() for kind, follow in table.items() if kind in follow}
-    # one a round, told apart by its number; inner products by their masks; one a host, by masks
-    assert twice == {ms.Predictor, ms.Residual, ms.InnerProducts, ms.HalfRange} | {MaskedSums, OpenedSums}
-    assert twice - {MaskedSums, OpenedSums} <= set(ROUND_KINDS)
+    # one a round, told apart by its number; inner products by their masks; one a host, by masks; columns numbered, and a vector in pieces
+    once_a_run = {MaskedSums, OpenedSums, ms.WeighedColumn, ms.Curvature}
+    assert twice == {ms.Predictor, ms.Residual, ms.InnerProducts, ms.HalfRange} | once_a_run
+    assert twice - once_a_run <= set(ROUND_KINDS)
 
 
 def test_nothing_follows_the_last_message() -> None:

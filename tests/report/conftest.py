@@ -14,7 +14,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained job with its page, the JSON it printed, and its models."""
     made = tmp_path_factory.mktemp("report")
     write_tables(made)
-    job = write_job(made, sections(made))
+    data = sections(made)
+    data["settings"] |= {"inference": True}
+    job = write_job(made, data)
     printed = succeeded("train", job, "--models", made / "models", "--report", made / "run.html", "--json")
     (made / "run.json").write_text(printed.stdout)
     succeeded("report", made / "run.json", "--out", made / "again.html")

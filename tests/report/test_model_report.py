@@ -51,6 +51,31 @@ def test_answers_follow_the_figures(changes: dict[str, Any], verdicts: list[str]
     assert set(verdicts) <= set(re.findall(r'<p class="verdict">([^<]*)</p>', text))
 
 
+def test_coefficients_are_shown_with_their_errors(run: Seen, folder: Path) -> None:
+    text = (folder / "run.html").read_text()
+    shown = text[text.index('id="section-coefficients"') : text.index('id="section-reason-codes"')]
+    assert "Standard errors are those of the penalised fit" in shown
+    for index, party in enumerate(run.data["parties"]):
+        assert 0 < party["inference"]["columns"] <= party["n_columns"]
+        assert f'data-path="/parties/{index}/inference/significant"' in shown
+        for key in ("error", "p", "inflation", "partner"):
+            assert f'data-path="/parties/{index}/coefficients/1/{key}"' in shown
+    alone = (folder / "guest.html").read_text()
+    assert 'data-path="/parties/0/coefficients/1/error"' in alone
+    assert "second moments of unnamed columns" in text
+
+
+def test_without_standard_errors_the_page_says_so(run: Seen) -> None:
+    plain = json.loads(json.dumps(run.data))
+    for party in plain["parties"]:
+        party["inference"] = None
+        party["coefficients"] = [{"column": row["column"], "value": row["value"]} for row in party["coefficients"]]
+    assert "the run had none" in page.render(plain)
+    for party in plain["parties"]:
+        del party["coefficients"]
+    assert 'id="section-coefficients"' not in page.render(plain)
+
+
 def test_a_summary_of_an_earlier_version_has_its_page(folder: Path) -> None:
     summary = json.loads((folder / "run.json").read_text())["summary"]
     for name in ("partner", "calibrated", "flagged", "stability"):

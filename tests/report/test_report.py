@@ -38,8 +38,8 @@ def test_every_chart_is_there_with_its_alternatives(run: Seen) -> None:
 
 def test_every_section_is_there(run: Seen) -> None:
     assert run.headings == [
-        "Summary", "Performance", "Calibration", "Stability", "Features", "Reason codes", "Data", "Training", "Who sees what",
-        "Time and traffic", "Predicted and actual cost", "Settings",
+        "Summary", "Performance", "Calibration", "Stability", "Features", "Coefficients", "Reason codes", "Data", "Training",
+        "Who sees what", "Time and traffic", "Predicted and actual cost", "Settings",
     ]  # fmt: skip
 
 

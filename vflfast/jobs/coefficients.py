@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..learn.inference import Coefficient
+from ..learn.uncertainty import Coefficient
 from .model import SavedParty
 
 INTERCEPT = "intercept"

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ..protocol.settings import Settings
 
+INFERENCE = "inference"  # the figure that says how much of the standard errors is done, from 0 to 1
 LEAST_SPAN = 0.001  # seconds; shorter ones would only make a timeline long
 
 
@@ -101,7 +102,8 @@ class Progress(StageClock):
         self.least_rounds = settings.least_rounds
         self._console = Console(stderr=True, quiet=quiet)
         self._status = self._console.status("starting") if self._console.is_terminal and not quiet else None
-        self._round_shown = 0
+        self._round_shown = self._tenths_shown = 0
+        self._inferring_since: float | None = None
         self._shown = 0.0
         if self._status:
             self._status.start()
@@ -114,14 +116,26 @@ class Progress(StageClock):
         if self._status:
             self._shown = self._since
             self._status.update(self.line(party, stage))
-        elif self._round > self._round_shown:
-            self._shown, self._round_shown = self._since, self._round
+        elif self._round > self._round_shown or self._tenths > self._tenths_shown:
+            self._shown, self._round_shown, self._tenths_shown = self._since, self._round, self._tenths
             self._console.print(self.line(party, stage), soft_wrap=True, markup=False, highlight=False)
+
+    def tell(self, party: str, what: str, value: float) -> None:
+        """Take a party's figure."""
+        if what == INFERENCE and self._inferring_since is None:
+            self._inferring_since = self._since
+        super().tell(party, what, value)
+
+    @property
+    def _tenths(self) -> int:
+        return int(10 * max(self.figures.get(INFERENCE, {"": 0.0}).values()))
 
     def line(self, party: str, stage: str) -> str:
         """Return the line: where the run is, its figures, bytes and time, how long a round takes, what remains at least."""
         if not self._round:
             return f"{party}: {stage}"
+        if self._inferring_since is not None:
+            return self._inference_line(party, stage, self._since - self._inferring_since)
         text = f"round {self._round} (stop rule: {self.least_rounds} or more, at most {self.last_round})  {party}: {stage}"
         for what, values in self.figures.items():
             text += f"  {what} " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
@@ -131,6 +145,12 @@ class Progress(StageClock):
             left = max(self.least_rounds - len(self.round_seconds), 1) * pace
             text += f"  {pace:.1f} s a round, {duration(left)} or more left"
         return text
+
+    def _inference_line(self, party: str, stage: str, seconds: float) -> str:
+        """How much of the standard errors is done, and what remains at that pace."""
+        share = max(self.figures[INFERENCE].values())
+        left = f", about {duration(seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
+        return f"standard errors {share:.0%}  {party}: {stage}  {self.n_bytes / 1e6:,.1f} MB, {duration(self._since - self._start)}{left}"
 
     def close(self) -> None:
         """Take the live line away."""

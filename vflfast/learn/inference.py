@@ -5,28 +5,28 @@ The covariance of its coefficients is H⁻¹·AᵀSA·H⁻¹, the sandwich of th
 (AᵀSA)⁻¹, the inverse Fisher information that statistical packages print. A penalised coefficient is drawn towards 0, and its standard error
 says how much it varies around that, not around the truth.
 
-The variance inflation of a column is 1/(1 − R²) of its regression on all other columns of all parties: the diagonal of the inverse of their
-correlations. What is not determined, because columns depend on each other and no penalty decides, is infinite.
+The variance inflation of a column is 1/(1 − R²) of its regression on the columns of all other features of all parties, from the inverse
+of the correlations: with one column a feature, it is that inverse's diagonal. What is not determined, because columns depend on each other
+and no penalty decides, is infinite.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
 from . import linalg
-from .checks import Floats
+from .checks import Floats, Ints
 
 Exact = npt.NDArray[np.object_]  # Python integers
 
 RIDGE = 1e-12  # on the diagonal of correlations: dependent columns are then seen by how large their inverse is
 DEPENDENT = 1e9  # of an inverse's diagonal over what it would be of a column on its own
-NORMAL_95 = 1.959963984540054
 FIELDS = ("errors", "inflation", "correlation", "partners")
 
 
@@ -41,7 +41,7 @@ class Inference:
     intercept_error
         That of the guest's intercept, at the mean of the other parties' columns; None at a host.
     inflation
-        Variance inflation of the columns beside all others of all parties.
+        Variance inflation of the columns beside those of all other features of all parties.
     correlation, partners
         The correlation of largest magnitude with a column of another party, and the number of that column there.
     """
@@ -56,25 +56,6 @@ class Inference:
         """Return the numbers, ready for JSON; None for NaN, and text for what is infinite."""
         told = {name: [_ready(value) for value in getattr(self, name).tolist()] for name in FIELDS}
         return told | {"intercept_error": None if self.intercept_error is None else _ready(self.intercept_error)}
-
-
-@dataclass(frozen=True)
-class Coefficient:
-    """One row of a coefficient table: value, standard error, z = value/error, two-sided p, and the ends of the 95 % interval."""
-
-    value: float
-    error: float
-    z: float
-    p: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, error: float) -> Self:
-        """Return the row of a coefficient and its standard error; NaN where that is NaN, p = 1 where it is infinite."""
-        z = value / error if error else math.nan
-        half = NORMAL_95 * error
-        return cls(value, error, z, math.erfc(abs(z) / math.sqrt(2.0)), value - half, value + half)
 
 
 @dataclass(frozen=True)
@@ -141,14 +122,45 @@ def correlations(plain: Exact) -> Floats:
     return found
 
 
-def inflation(correlated: Floats) -> Floats:
-    """Return 1/(1 − R²) of every column, shape (d,), from `correlations`; NaN of a constant one, infinite of one that depends on others."""
+def inflation(correlated: Floats, features: Ints) -> Floats:
+    """Return 1/(1 − R²) of every column, shape (d,), of its regression on the columns of all other features.
+
+    NaN of a constant column, infinite of one that depends on other features. Levels of a category add up to the constant; what they tell of
+    other features is the same without one of them, so that one is left out: the first, and for the first itself the last.
+
+    Parameters
+    ----------
+    correlated
+        Of `correlations`, shape (d, d).
+    features
+        The number of the feature that each column is of, shape (d,).
+    """
     found = np.full(len(correlated), np.nan)
     varies = np.flatnonzero(correlated.diagonal() > 0.0)
-    if varies.size:
-        each = _inverse(correlated[np.ix_(varies, varies)]).diagonal()
-        found[varies] = np.where(each > DEPENDENT, np.inf, np.maximum(each, 1.0))
+    groups = [varies[features[varies] == feature] for feature in np.unique(features[varies])]
+    dependent = [_dependent(correlated[np.ix_(group, group)]) for group in groups]
+    for left_out in (-1, 0):  # what the second pass finds is kept
+        kept = [np.delete(group, left_out) if whole else group for group, whole in zip(groups, dependent, strict=True)]
+        columns = np.concatenate(kept) if kept else varies
+        if columns.size:
+            inverse, start = _inverse(correlated[np.ix_(columns, columns)]), 0
+            for group in kept:
+                own = slice(start, start + len(group))
+                found[group] = _inflated(inverse[own, own])
+                start += len(group)
     return found
+
+
+def _dependent(correlated: Floats) -> bool:
+    """Whether the columns of one feature add up to the constant."""
+    return len(correlated) > 1 and bool((_inverse(correlated).diagonal() > DEPENDENT).any())
+
+
+def _inflated(block: Floats) -> Floats:
+    """1/(1 − R²) of a feature's columns from their block of the inverse, which is the inverse of what other features leave of them."""
+    if not block.size or (block.diagonal() > DEPENDENT).any():
+        return np.full(len(block), np.inf)
+    return np.maximum(1.0 / _inverse(block).diagonal(), 1.0)
 
 
 def strongest(correlated: Floats, own: slice) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -189,9 +201,9 @@ def _standardised(moments: Moments, n_rows: int, sums: Exact, varies: npt.NDArra
 
 def _inverse(matrix: Floats) -> Floats:
     """H⁻¹ of a positive semidefinite matrix, with a ridge of `RIDGE` of the diagonal; InputError for one that is not."""
-    scale = np.sqrt(matrix.diagonal())
-    if not (scale > 0.0).all():
+    if not (matrix.diagonal() > 0.0).all():
         raise InputError("moments", "no rows have these sums")
+    scale = np.sqrt(matrix.diagonal())
     lower = matrix / scale / scale[:, None]
     lower[np.diag_indices_from(lower)] += RIDGE
     if not linalg.cholesky(lower):

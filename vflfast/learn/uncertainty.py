@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,25 @@ class AucTest:
     difference: Estimate
     z: float
     p_value: float
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One row of a coefficient table: value, standard error, z = value/error, two-sided p, and the ends of the 95 % interval."""
+
+    value: float
+    error: float
+    z: float
+    p: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, error: float) -> Self:
+        """Return the row of a coefficient and its standard error; NaN where that is NaN, p = 1 where it is infinite."""
+        z = value / error if error else math.nan
+        half = _quantile(CONFIDENCE) * error
+        return cls(value, error, z, math.erfc(abs(z) / math.sqrt(2.0)), value - half, value + half)
 
 
 def auc_covariance(y_true: npt.ArrayLike, y_scores: Sequence[npt.ArrayLike]) -> tuple[Floats, Floats]:

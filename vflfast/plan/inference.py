@@ -32,12 +32,12 @@ def traffic(shape: RunShape) -> dict[str, int]:
     sizes = {
         f"{host.name} → {guest.name}: Predictor": several,
         f"{guest.name} → {host.name}: Curvature": one,
-        f"{sender.name} → {receiver.name}: WeighedColumn": 2 * sender.n_columns * (one + 8 * len(cut)),
+        f"{sender.name} → {receiver.name}: WeighedColumn": 2 * sender.n_columns * (one + 16 * len(cut)),
         f"{receiver.name} → arbiter: CrossMoments": FRAME_BYTES + sum(16 + count * form.width for count in cross),
     }
     for party in shape.parties:
         d, count = party.n_columns, form.sums_to_holder(*_own(shape, party))
-        clear = 8 + 16 + 8 * d + 16 + 8 * (d * (d + 1) // 2)
+        clear = 8 + 2 * (16 + 8 * d) + 16 + 8 * (d * (d + 1) // 2)
         sizes[f"{party.name} → arbiter: ColumnMoments"] = FRAME_BYTES + clear + 16 + count * form.width
         sizes[f"arbiter → {party.name}: StandardErrors"] = FRAME_BYTES + 8 + 3 * (8 + 8 * d) + 16 + 8 * d
     return sizes

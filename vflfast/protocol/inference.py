@@ -30,7 +30,7 @@ from ..learn import residual
 from ..learn.checks import Ints
 from ..learn.inference import Exact, Inference, Moments, correlations, inflation, standard_errors, strongest
 from ..learn.logistic import column_sums, gram
-from ..params import MAX_COLUMN_VALUE
+from ..params import MAX_COLUMN_VALUE, MAX_COUNT
 from . import columns as halves
 from . import messages as ms
 from .block import Block
@@ -83,7 +83,8 @@ async def at_data_party(
     weighted = public.sums_to_holder(_own_sums(matrix, curvature, own_bound(block.settings, matrix.n_rows, matrix.largest)))
     products = gram(matrix).astype(np.int64)[np.triu_indices(matrix.n_columns)]
     sums, squares = (np.ascontiguousarray(values.astype(np.int64)[:, None]).view(np.uint64) for values in (column_sums(matrix), products))
-    await link.send("arbiter", ms.ColumnMoments(block.alpha, sums, squares, weighted.limbs))
+    features = matrix.column_features.astype(np.uint64)[:, None]
+    await link.send("arbiter", ms.ColumnMoments(block.alpha, features, sums, squares, weighted.limbs))
     if sends(columns, link.name, other):
         await _send_columns(link, other, public, matrix, curvature)
     else:
@@ -116,7 +117,7 @@ async def at_arbiter(
     joined = [_joined(*blocks) for blocks in zip(own[first].blocks, own[second].blocks, across, strict=True)]
     moments = Moments(joined[0], joined[1], step(settings))
     try:
-        told = _each(moments, alphas[first], [columns[party] for party in link.peers])
+        told = _each(moments, alphas[first], [own[party].features for party in link.peers])
     except InputError as error:
         raise ProtocolError(receiver, "CrossMoments", str(error)) from error
     for party, one in zip(link.peers, told, strict=True):
@@ -135,7 +136,7 @@ def plain(blocks: Sequence[Block]) -> list[Inference]:
     values = [np.stack([_values(block.matrix, j) for j in range(block.matrix.n_columns)]) for block in blocks]
     rows = np.vstack([np.ones((1, weights.size), dtype=np.int64), *values])
     moments = Moments(_products(rows, rows), _products(rows * weights, rows), step(settings))
-    return _each(moments, guest.alpha, [block.matrix.n_columns for block in blocks])
+    return _each(moments, guest.alpha, [block.matrix.column_features for block in blocks])
 
 
 def sends(columns: Mapping[str, int], party: str, other: str) -> bool:
@@ -171,6 +172,7 @@ async def _curvature(link: Link, other: str, public: Public, block: Block) -> Ci
     settings, n_rows = block.settings, block.matrix.n_rows
     most = row_bound(settings)
     link.stage("inference: curvature")
+    link.tell("inference", 0.0)
     if link.name == "guest":
         made = await halves.return_curvature(
             link, other, public, block.predictor, settings.predictor_bound, block.row_weights, most
@@ -195,6 +197,7 @@ def _own_sums(matrix: CodedMatrix, curvature: CipherArray, bound: int) -> Cipher
 async def _send_columns(link: Link, other: str, public: Public, matrix: CodedMatrix, curvature: CipherArray) -> None:
     """Send every column, [[z]] of all rows, and then [[w·σ′·z]]."""
     public.expect(2 * matrix.n_columns * matrix.n_rows)
+    number = 0
     for weigh in (False, True):
         for j in range(matrix.n_columns):
             values = _values(matrix, j)
@@ -204,33 +207,48 @@ async def _send_columns(link: Link, other: str, public: Public, matrix: CodedMat
                     sent = public.rerandomize(curvature[piece] * values[piece])
                 else:
                     sent = public.encrypt_encoded(values[piece], frac_bits=0, bound=matrix.largest)
-                await link.send(other, ms.WeighedColumn(matrix.largest, sent.limbs))
+                await link.send(other, ms.WeighedColumn(number, matrix.largest, sent.limbs))
+                number += 1
+            link.tell("inference", (j + 1 + weigh * matrix.n_columns) / (2 * matrix.n_columns))
 
 
 async def _send_products(link: Link, other: str, public: Public, block: Block, curvature: CipherArray, n_columns: int) -> None:
     """Receive the other's columns; send the arbiter their products with the own ones."""
-    matrix, sums, largest = block.matrix, [], 1
+    matrix, sums, arrival = block.matrix, [], _Columns(link, other, public, block.matrix.n_rows)
     for most in (1, row_bound(block.settings)):
         found = []
         for _ in range(n_columns):
-            column, largest = await _receive_column(link, other, public, matrix.n_rows, most)
+            column = await arrival.receive(most)
+            link.tell("inference", arrival.columns / (2 * n_columns))
             link.stage("inference: products of columns")
             found.append(matrix.product(column)[0].vector)
-        bound = most * matrix.n_rows * largest * matrix.largest
+        bound = most * matrix.n_rows * arrival.largest * matrix.largest
         sums.append(public.sums_to_holder(CipherArray(public, np.concatenate(found), 0, bound)).limbs)
     await link.send("arbiter", ms.CrossMoments(*sums))
 
 
-async def _receive_column(link: Link, other: str, public: Public, n_rows: int, most: int) -> tuple[CipherArray, int]:
-    parts, largest = [], 0
-    for piece in pieces(n_rows):
-        message = await link.receive(other, ms.WeighedColumn)
-        if not 1 <= message.largest <= MAX_COLUMN_VALUE or largest not in (0, message.largest):
-            raise ProtocolError(other, "WeighedColumn", f"says that its columns reach {message.largest}")
-        largest = message.largest
-        link.stage("check ciphertexts")
-        parts.append(parse_vector(public, message.ciphertexts, piece.stop - piece.start, most * largest, other, "WeighedColumn"))
-    return CipherArray.concatenate(parts), largest
+class _Columns:
+    """Another party's columns as they come in: how many did, and the `largest` |z| of all of them, as it says."""
+
+    def __init__(self, link: Link, other: str, public: Public, n_rows: int) -> None:
+        self._link, self._other, self._public, self._n_rows = link, other, public, n_rows
+        self._next, self.columns, self.largest = 0, 0, 0
+
+    async def receive(self, most: int) -> CipherArray:
+        """Return the next column, whose rows are `most` times as large as its values; ProtocolError."""
+        parts = []
+        for piece in pieces(self._n_rows):
+            message = await self._link.receive(self._other, ms.WeighedColumn)
+            if message.number != self._next:
+                raise ProtocolError(self._other, "WeighedColumn", f"is number {message.number}, {self._next} is due")
+            if not 1 <= message.largest <= MAX_COLUMN_VALUE or self.largest not in (0, message.largest):
+                raise ProtocolError(self._other, "WeighedColumn", f"says that its columns reach {message.largest}")
+            self._next, self.largest = self._next + 1, message.largest
+            self._link.stage("check ciphertexts")
+            count, bound = piece.stop - piece.start, most * message.largest
+            parts.append(parse_vector(self._public, message.ciphertexts, count, bound, self._other, "WeighedColumn"))
+        self.columns += 1
+        return CipherArray.concatenate(parts)
 
 
 def _values(matrix: CodedMatrix, column: int) -> Ints:
@@ -266,21 +284,26 @@ def _products(left: Ints, right: Ints) -> Exact:
 
 @dataclass(frozen=True)
 class _Own:
-    """Of one party: its penalty, and sums of the constant, of its columns and of their products, shape (1 + d, 1 + d) each."""
+    """Of one party: its penalty, its columns' features, and sums of the constant, of columns and of products, shape (1 + d, 1 + d) each."""
 
     alpha: float
+    features: Ints
     blocks: tuple[Exact, Exact]
 
 
 async def _read_own(link: Link, private: Private, party: str, n_columns: int, quota: ms.Quota, settings: Settings) -> _Own:
     message = await link.receive(party, ms.ColumnMoments)
     n_products = n_columns * (n_columns + 1) // 2
-    if message.sums.shape != (n_columns, 1) or message.products.shape != (n_products, 1) or not np.isfinite(message.alpha):
+    sized = message.features.shape == message.sums.shape == (n_columns, 1) and message.products.shape == (n_products, 1)
+    if not sized or (message.features >= MAX_COUNT).any() or not np.isfinite(message.alpha):
         raise ProtocolError(party, "ColumnMoments", f"the sums of {n_columns} columns and their products are due")
+    clear = [quota.n_rows, *message.sums.view(np.int64)[:, 0].tolist(), *message.products.view(np.int64)[:, 0].tolist()]
+    plain_sums = _square(clear, n_columns)
+    if any(quota.n_rows * plain_sums[j, j] < plain_sums[0, j] ** 2 for j in range(1, 1 + n_columns)):
+        raise ProtocolError(party, "ColumnMoments", "no rows have these sums")
     bound = own_bound(settings, quota.n_rows, quota.largest)
     weighted = _read(link, private, message.weighted, own_count(n_columns), bound, party, "ColumnMoments")
-    clear = [quota.n_rows, *message.sums.view(np.int64)[:, 0].tolist(), *message.products.view(np.int64)[:, 0].tolist()]
-    return _Own(message.alpha, (_square(clear, n_columns), _square(weighted, n_columns)))
+    return _Own(message.alpha, message.features[:, 0].astype(np.int64), (plain_sums, _square(weighted, n_columns)))
 
 
 async def _read_products(
@@ -340,16 +363,16 @@ def _joined(first: Exact, second: Exact, across: Exact) -> Exact:
 # --- both --------------------------------------------------------------------------------------------------------
 
 
-def _each(moments: Moments, alpha: float, sizes: list[int]) -> list[Inference]:
-    """What is due to each party, from the sums of all."""
-    errors, intercept = standard_errors(moments, alpha, sizes[0])
+def _each(moments: Moments, alpha: float, features: Sequence[Ints]) -> list[Inference]:
+    """What is due to each party, from the sums of all and the features of each one's columns."""
+    errors, intercept = standard_errors(moments, alpha, len(features[0]))
     correlated = correlations(moments.plain)
-    inflated = inflation(correlated)
+    inflated = inflation(correlated, np.concatenate([2 * own + number for number, own in enumerate(features)]))
     told, start = [], 0
-    for number, size in enumerate(sizes):
-        own = slice(start, start + size)
+    for number, one in enumerate(features):
+        own = slice(start, start + len(one))
         values, partners = strongest(correlated, own)
         there = partners - np.where(partners >= own.stop, own.stop, 0)
         told.append(Inference(errors[own], None if number else intercept, inflated[own], values, there))
-        start += size
+        start = own.stop
     return told

@@ -15,17 +15,21 @@ from .message import Message
 class Curvature(Message):
     """Guest to host: [[w·σ′(u)]], one ciphertext a row."""
 
-    kind = 40
+    kind = 50
     phase = "inference"
     ciphertexts: Limbs
 
 
 @dataclass(frozen=True)
 class WeighedColumn(Message):
-    """Data party to data party: rows of one column, [[z]] or [[w·σ′(u)·z]], one ciphertext a row; `largest`: of |z| over all columns."""
+    """Data party to data party: rows of one column, [[z]] or [[w·σ′(u)·z]], one ciphertext a row.
 
-    kind = 41
+    `number`: of the message among these, from 0; `largest`: of |z| over all columns.
+    """
+
+    kind = 51
     phase = "inference"
+    number: int
     largest: int
     ciphertexts: Limbs
 
@@ -34,12 +38,14 @@ class WeighedColumn(Message):
 class ColumnMoments(Message):
     """Data party to arbiter: sums of its columns and of their products, in the clear and of weighted rows encrypted; the penalty.
 
-    `sums` and `products` (upper triangle by rows) are 64-bit two's complements; `weighted` has the constant first, then as these.
+    `features`: the number of the feature of each column. `sums` and `products` (upper triangle by rows) are 64-bit two's complements;
+    `weighted` has the constant first, then as these.
     """
 
-    kind = 42
+    kind = 52
     phase = "inference"
     alpha: float
+    features: Limbs
     sums: Limbs
     products: Limbs
     weighted: Limbs
@@ -49,7 +55,7 @@ class ColumnMoments(Message):
 class CrossMoments(Message):
     """Data party to arbiter: encrypted sums of products of another's columns and its own, of all rows and of weighted ones, row by row."""
 
-    kind = 43
+    kind = 53
     phase = "inference"
     plain: Limbs
     weighted: Limbs
@@ -62,7 +68,7 @@ class StandardErrors(Message):
     `partners`: shape (n_columns, 1), the number of the column of another party with the strongest correlation, counted over all parties.
     """
 
-    kind = 44
+    kind = 54
     phase = "inference"
     intercept: float
     errors: npt.NDArray[np.float64]

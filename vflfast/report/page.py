@@ -69,6 +69,7 @@ LEDGER = {
     "party": "party", "what": "was given", "equations": "equations", "unknowns": "unknowns", "share": "equations / unknowns",
     "largest": "of one row at most", "above_fifth": "rows above 0.2", "above_half": "above 0.5", "above_nine_tenths": "above 0.9",
 }  # fmt: skip
+ARBITER_INFERS = "second moments of unnamed columns of both sides, for the standard errors"
 PATENT_SEES = "in this profile also the training labels [0080] and the final labels [0152]"
 
 
@@ -196,8 +197,12 @@ class _Page:
 
     def who_sees(self) -> str:
         """Each role's own things and what it learns."""
-        patent = self.report["summary"]["settings"].get("profile") == "patent"
-        rows = [(role, own, f"{learns}; {PATENT_SEES}" if patent and role == "host" else learns) for role, own, learns in WHO_SEES]
+        settings = self.report["summary"]["settings"]
+        more = {
+            "host": PATENT_SEES if settings.get("profile") == "patent" else "",
+            "arbiter": ARBITER_INFERS if settings.get("inference") else "",
+        }
+        rows = [(role, own, f"{learns}; {more[role]}" if more.get(role) else learns) for role, own, learns in WHO_SEES]
         return table(("role", "has", "learns"), [[escape(cell) for cell in row] for row in rows])
 
     def ledger(self, path: str) -> str:

@@ -78,6 +78,7 @@ ARGUMENTS = {
     "report": "{0}/run.json --out {0}/run.html", "keygen": "--out {0}/new.key", "info": "", "completion": "bash",
     "export": "--model {0}/models/guest.json --format scorecard --out {0}/card.csv",
     "drift": "--model {0}/models/guest.json --table {0}/guest.csv --label-column bought",
+    "eliminate": "{0}/job.toml --models {0}/fewer --max-missing 0.5",
     "coefficients": "{0}/models/guest.json",
     "reasons": "--model {0}/models/guest.json --table {0}/guest.csv --label-column bought --out {0}/reasons.csv",
     "certs": "--out {0}/certificates", "mart build": "{0}/host1.csv --out {0}/store --id-column customer --observation-date 2026-01-01",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import bins, coefficients, handover, inspect, ledger, mart, net, plan, report, run, select, tools, validate
+from . import bins, coefficients, eliminate, handover, inspect, ledger, mart, net, plan, report, run, select, tools, validate
 from .common import EXIT_CODES
 
 
@@ -20,6 +20,7 @@ def main() -> None:
     vflfast launch job.toml             train, with every party in a process of its own
     vflfast score job.toml              score new customers with the saved models
     vflfast validate job.toml           how good it is on customers it has not seen, fold by fold
+    vflfast eliminate job.toml --max-p 0.05   leave features out by rules, with a refit after each
     vflfast select spec.toml            a table and its labels by SQL
     vflfast inspect bank.csv            how every column of a table is understood
     vflfast bins job.toml               the match, and every feature's classes
@@ -35,7 +36,7 @@ def main() -> None:
 
 
 for command in (run.demo, run.train, run.score, validate.validate, select.select, inspect.inspect, bins.bins, plan.plan, report.report,
-                coefficients.coefficients):  # fmt: skip
+                coefficients.coefficients, eliminate.eliminate):  # fmt: skip
     main.add_command(command)
 for command in (tools.keygen, tools.info, tools.completion):
     main.add_command(command)

@@ -367,6 +367,8 @@ def arbiter_inputs(job: Job | Part) -> ArbiterInputs:
 def read_like(plan: PartyPlan, party: saved.SavedParty) -> OpenTable:
     """Read a table as the training table was read; labels are optional now."""
     reading = {**party.reading, **{k: v for k, v in plan.reading.items() if k != "kinds"}}
+    if dropped := sorted({*party.reading.get("drop", ()), *plan.reading.get("drop", ())}):
+        reading["drop"] = dropped
     if "label_column" not in plan.reading:
         reading.pop("label_column", None)
     return plan.open(reading)

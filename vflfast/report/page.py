@@ -137,6 +137,7 @@ class _Page:
             self.section("Stability", self.stability()),
             self.section("Features", self.scorecards()),
             self.section("Coefficients", coefficients(self.report["parties"], self.value)),
+            self.section("Elimination", self.elimination()),
             self.section("Reason codes", self.samples()),
             self.section("Data", _figures(charts, "match", "bins")),
             self.section("Training", self.run_facts() + _figures(charts, "losses", "loss-kept-out", "auc-by-round")),
@@ -287,6 +288,16 @@ class _Page:
         rendered = table(("feature", "rule", *(text for key, text in CLASS.items() if key in first_class)), rows, numbers=3)
         head = f"{escape(party['role'])}: {len(party['features']):,} features, {party['n_columns']:,} columns, intercept"
         return f"<details><summary>{head} {self.value('parties', index, 'intercept')}</summary>{rendered}{note}</details>"
+
+    def elimination(self) -> str:
+        """Which features left the model, in their order, and why."""
+        steps = self.report["summary"].get("elimination")
+        if not steps:
+            return ""
+        at, keys = ("summary", "elimination"), ("fits", "party", "feature", "rule", "value", "limit")
+        rows = [[self.value(*at, i, key) for key in keys] for i in range(len(steps))]
+        lead = '<p class="lead">Features that left by the rules, after how many fits, with what broke the rule and its limit.</p>'
+        return lead + table(keys, rows, numbers=4)
 
     def samples(self) -> str:
         """Why a few customers got their scores."""

@@ -18,9 +18,11 @@ from ..jobs.model import SavedParty
 from ..learn.logistic import sigmoid
 from ..learn.uncertainty import rate_interval
 from ..protocol.block import PartyInputs
+from .warnings import feature_warnings
 
 REPORT_VERSION = 1
 SAMPLES = (("highest score", 1.0), ("near the threshold", None), ("median score", 0.5), ("lowest score", 0.0))
+MISSING = ("missing", "missing later")  # classes of an ordinal feature that have no place in its order
 REASONS = 4  # of each sign that are told of a customer
 NEEDED = (
     "match", "training_rows", "columns", "rounds", "stopped_by_rule", "losses", "evaluation", "threshold", "flagged_share_in_training",
@@ -111,6 +113,7 @@ def _tell_rates(card: dict[str, Any], party: SavedParty, matrix: CodedMatrix, la
             shown["test_rows"], shown["test_positives"] = rows[place], positives[place]
             shown["test_rate"] = None if seen is None else seen.value
             shown["test_rate_low"], shown["test_rate_high"] = (None, None) if seen is None else (seen.low, seen.high)
+        features[rule.feature]["warnings"] = feature_warnings(features[rule.feature])
 
 
 def _points(party: SavedParty) -> Iterator[tuple[NumericRule | CategoryRule, Floats, float]]:
@@ -128,12 +131,14 @@ def _feature(rule: NumericRule | CategoryRule, points: Floats, mean: float) -> d
     classes = [
         {"label": label, "rows": int(n), "points": float(p)} for label, n, p in zip(rule.class_texts(), rule.counts, points, strict=True)
     ]
+    ordinal = isinstance(rule, NumericRule) and rule.encoding == "ordinal"
     return {
         "feature": rule.feature,
         "kind": rule.kind,
         "rule": rule.rule,
         "spread": float(seen.max() - seen.min()) if seen.size else 0.0,
         "mean": mean,
+        "ordered": [place for place, one in enumerate(classes) if ordinal and one["label"] not in MISSING],
         "classes": classes,
     }
 

@@ -15,6 +15,7 @@ from .coefficients import coefficients
 from .figures import party_figures, run_figures
 from .opening import opening
 from .tables import table
+from .warnings import listed
 
 Data = Mapping[str, Any]
 
@@ -271,7 +272,7 @@ class _Page:
             '<p class="lead">Points are what a class adds to the log odds; features with the widest spread come first. Rates are of the '
             "customers kept out of training, with 95 % intervals: they should rise with the points.</p>"
         )
-        return text and lead + text
+        return text and lead + listed(self.report["parties"], self.value) + text
 
     def scorecard(self, index: int, party: Data) -> str:
         """One party's table."""

@@ -12,11 +12,13 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAGES = {"docs/performance.md": "whole", "docs/manual.md": "short"}
+LINE = 118  # characters of a line of text
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 MACHINE = ("processor", "cores", "clock_ghz", "python", "numpy", "gmpy2", "vflfast")
 NATIVE, YARDSTICK = ("ifma", "portable"), "gmpy2"
@@ -118,12 +120,13 @@ def ratio(times: float) -> str:
 
 def _heading(run: dict[str, Any]) -> str:
     m = run["machine"]
-    return (
+    text = (
         f"Measured on {run['date']} at commit {run['commit']}: {m['processor']}, {m['cores']} cores, {m['clock_ghz']} GHz, "
         f"Python {m['python']}, numpy {m['numpy']}, gmpy2 {m['gmpy2']}."
         + " Median; one thread unless the name says all cores." * ("figures" in run)
         + f" {run['remark']}" * bool(run["remark"])
     )
+    return fill(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def _table(figures: list[dict[str, Any]], size: str) -> str:

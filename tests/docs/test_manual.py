@@ -175,7 +175,8 @@ def test_the_backends_and_switches_are_those_of_the_code() -> None:
 
 
 def test_the_names_of_a_job_file_are_those_of_the_code() -> None:
-    section = MANUAL[MANUAL.index("Names of a party's section") : MANUAL.index("Settings on the command line win")]
+    flat = " ".join(MANUAL.split())
+    section = flat[flat.index("Names of a party's section") : flat.index("Settings on the command line win")]
     assert set(re.findall(r"`(\w+)`", section)) >= jobfile.PARTY_SETTINGS | set(model.READING)
     assert {f"[{name}]" for name in jobfile.SECTIONS - {"guest", "hosts"}} <= set(re.findall(r"\[\w+\]", section))
 

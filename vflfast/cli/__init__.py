@@ -7,31 +7,19 @@ import click
 from .. import __version__
 from . import bins, coefficients, eliminate, handover, inspect, ledger, mart, net, plan, report, run, select, tools, validate
 from .common import EXIT_CODES
+from .groups import Sections
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="vflfast")
 def main() -> None:
-    """Three-party vertical federated logistic regression on Paillier encryption.
+    """Three-party vertical federated logistic regression on encrypted sums.
 
     \b
-    vflfast demo                        train and score on made-up tables of a bank and a partner
-    vflfast train job.toml              train on your own tables
-    vflfast launch job.toml             train, with every party in a process of its own
-    vflfast score job.toml              score new customers with the saved models
-    vflfast validate job.toml           how good it is on customers it has not seen, fold by fold
-    vflfast eliminate job.toml --max-p 0.05   leave features out by rules, with a refit after each
-    vflfast select spec.toml            a table and its labels by SQL
-    vflfast inspect bank.csv            how every column of a table is understood
-    vflfast bins job.toml               the match, and every feature's classes
-    vflfast plan job.toml               time, memory and traffic, before anything starts
-    vflfast report run.json --out r.html   one page about a run
-    vflfast coefficients guest.json     what a party's columns weigh, with standard errors
-    vflfast export --model guest.json --format pmml --out g.pmml   a model in another format; also drift, reasons
-    vflfast ledger --role guest         what each peer was told about your numbers, over all runs
-    vflfast mart build SPEC.toml --out store   a partner's store of feature classes; also mart info
-    vflfast info                        which arithmetic this machine uses, and why
-    vflfast completion bash             completion for your shell; its help says where to put it
+    vflfast demo                   a bank and a partner with synthetic tables: train, score, report
+    vflfast inspect job.toml       how every column of your own tables is understood
+    vflfast train job.toml         train on them; the help of train shows a job file
+    vflfast COMMAND --help         options and examples of a command
     """  # noqa: D301  (\b is for click: keep these lines as they are)
 
 

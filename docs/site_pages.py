@@ -12,8 +12,9 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     "README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "reporting.md",
-    "csrc/README.md": "core.md",
+    "csrc/README.md": "core.md", "examples/README.md": "examples.md",
 }  # fmt: skip
+PAGES |= {f"examples/{path.parent.name}/README.md": f"examples-{path.parent.name}.md" for path in ROOT.glob("examples/*/README.md")}
 FILES = {"docs/example.ipynb": None, "Makefile": None}  # no pages: their names stay, without a link
 EARLIER = {"CipherVector", "WireVector"}  # names of version 0.1, of the same classes
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
@@ -40,7 +41,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         path = (ROOT / source.parent / target).resolve()
         if not path.is_relative_to(ROOT):
             return found[0]
-        name = path.relative_to(ROOT).as_posix()
+        name = (path / "README.md" if path.is_dir() else path).relative_to(ROOT).as_posix()
         if name in FILES:
             return "]"
         if name in PAGES:

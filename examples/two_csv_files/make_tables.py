@@ -1,0 +1,6 @@
+"""Write bank.csv and partner.csv, and those of a later month."""
+
+from vflfast.samples import write_bank
+
+write_bank(".", n_rows=2000)
+write_bank("later", n_rows=500, later=True)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from vflfast.samples import write_bank
 
-bank, partner = write_bank(".", n_rows=1500)
+bank, partner = write_bank(".", n_rows=1000)
 customers = pd.read_csv(bank, dtype={"phone": str})
 rng = np.random.default_rng(1)
 
@@ -16,7 +16,7 @@ loans = pd.DataFrame({"phone": buyers, "product": "loan", "amount": 5000.0})
 loans["day"] = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(1, 90, len(loans)), unit="D")
 
 # everybody pays by card in the year before
-payments = pd.DataFrame({"phone": rng.choice(customers["phone"], 20_000), "product": "card"})
+payments = pd.DataFrame({"phone": rng.choice(customers["phone"], 10_000), "product": "card"})
 payments["amount"] = rng.gamma(2.0, 30.0, len(payments)).round(2)
 payments["day"] = pd.Timestamp("2026-01-01") - pd.to_timedelta(rng.integers(1, 365, len(payments)), unit="D")
 

@@ -2,4 +2,4 @@
 
 from vflfast.samples import write_bank
 
-write_bank(".", n_rows=1500)
+write_bank(".", n_rows=1000)

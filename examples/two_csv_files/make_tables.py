@@ -2,5 +2,5 @@
 
 from vflfast.samples import write_bank
 
-write_bank(".", n_rows=2000)
-write_bank("later", n_rows=500, later=True)
+write_bank(".", n_rows=1000)
+write_bank("later", n_rows=300, later=True)

@@ -23,7 +23,8 @@ LEAVES = {
 }  # fmt: skip
 PRINTS = {
     "two_csv_files": "std. error", "sql_and_duckdb": "the partner adds", "three_processes": "kept out of training",
-    "encrypted_arrays": "elgamal [[2960.25, 3135.5, 4010.25]", "scikit_learn_pipeline": "AUC on customers that it has not seen: 0.",
+    "encrypted_arrays": "elgamal [[6000.5, 6351.0, 8100.5], [400.5, -250.5, 299.5]]",
+    "scikit_learn_pipeline": "AUC on customers that it has not seen: 0.",
 }  # fmt: skip
 
 

@@ -15,7 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONFIG = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 MADE = {"index.md", "changelog.md", "contributing.md", "reporting.md", "core.md", "reference/python.md", "reference/command-line.md",
-        "reference/errors.md"}  # fmt: skip
+        "reference/errors.md", "examples.md"}  # fmt: skip
+MADE |= {f"examples-{path.parent.name}.md" for path in ROOT.glob("examples/*/README.md")}
 
 
 def test_every_page_is_in_the_menu_once() -> None:
@@ -35,6 +36,7 @@ def test_ci_builds_it_and_warnings_are_errors() -> None:
         ("index.md", "[a](docs/arrays.md) [b](docs/manual.md#settings)", "[a](arrays.md) [b](manual.md#settings)"),
         ("index.md", "[c](CHANGELOG.md)", "[c](changelog.md)"),
         ("arrays.md", "[a](elgamal.md) ![p](picture.svg) [r](../README.md)", "[a](elgamal.md) ![p](picture.svg) [r](index.md)"),
+        ("examples.md", "[a](two_csv_files) [b](../docs/arrays.md)", "[a](examples-two_csv_files.md) [b](arrays.md)"),
         ("performance.md", "[core](../csrc/README.md)", "[core](core.md)"),
         ("contributing.md", "[m](Makefile), [h](https://example.org/x)", "[m], [h](https://example.org/x)"),
     ],

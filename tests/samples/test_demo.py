@@ -184,3 +184,30 @@ def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         demos.write_tables(tmp_path, "huge", 1, StageClock())
     assert caught.value.argument == "preset"
+
+
+# --- without the native core ---------------------------------------------------------------------------------------
+
+
+def test_the_usual_preset_follows_the_arithmetic() -> None:
+    assert {name: _preset_with(name) for name in backend.available()} == {
+        name: "tiny" if name == "gmpy2" else "small" for name in backend.available()
+    }
+
+
+def _preset_with(name: str) -> str:
+    with backend.use(name):
+        return demos.usual_preset()
+
+
+def test_slow_arithmetic_is_said_and_the_demo_shrinks() -> None:
+    with backend.use("gmpy2"):
+        told = succeeded("demo", *SMALL_KEY, "--json")
+        summary = json.loads(told.stdout)["summary"]
+        assert summary["match"]["rows"] == [400, 400]
+        assert summary["rounds"] == demos.FEW_ROUNDS
+        assert "400 customers and five rounds" in told.stderr
+        asked = succeeded("demo", "--preset", "tiny", *SMALL_KEY, "--max-iter", "2", "--json")
+        assert "slow arithmetic" not in asked.stderr  # who names a preset knows
+        assert json.loads(asked.stdout)["summary"]["rounds"] == 2
+        assert "C++ compiler" in succeeded("info").stdout

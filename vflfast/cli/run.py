@@ -24,12 +24,16 @@ from .common import (  # fmt: skip
     with_settings,
 )
 
+SLOW = (
+    "slow arithmetic, 10 to 100 times slower than the native core ({reason}): the demo has 400 customers and five rounds.\n"
+    "Wheels have the core; from source it takes a C++ compiler (pip install --force-reinstall vflfast). --preset small is the whole demo"
+)
 report_option = click.option("--report", type=click.Path(path_type=Path), help="HTML file for a page about the run.")
 
 
 @click.command()
-@click.option("--preset", type=click.Choice(["small", "patent"]), default="small", show_default=True,
-              help="patent: 66,274 customers to train on, 65 and 3,000 raw columns.")  # fmt: skip
+@click.option("--preset", type=click.Choice(["tiny", "small", "patent"]), show_default="small; tiny without the native core",
+              help="tiny: 400 customers; small: 8,000; patent: 66,274 to train on, 65 and 3,000 raw columns.")  # fmt: skip
 @click.option("--hosts", "n_hosts", type=click.IntRange(1, 8), default=1, show_default=True, help="Number of partners.")
 @click.option("--shape", type=click.Choice(["mixed", "five"]), default="mixed", show_default=True,
               help="mixed: dates, categories, gaps, zeros, amounts; five: amounts only, all in five classes.")  # fmt: skip
@@ -42,7 +46,7 @@ report_option = click.option("--report", type=click.Path(path_type=Path), help="
 @json_option
 @reports_errors
 def demo(
-    preset: str, n_hosts: int, shape: str, report: Path | None, folder: Path | None, id_method: str, verify: bool, as_json: bool,
+    preset: str | None, n_hosts: int, shape: str, report: Path | None, folder: Path | None, id_method: str, verify: bool, as_json: bool,
     profile: str | None, scheme: str | None, key_bits: int | None, max_iter: int | None, changes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Write raw tables of a bank and its partners, then match, bin, train and score them with real encryption.
@@ -52,6 +56,7 @@ def demo(
     vflfast demo --preset patent --profile patent
     vflfast demo --hosts 2 --json
     """  # noqa: D301
+    from ..crypto import backend
     from ..jobs.progress import Progress
     from ..protocol.settings import Settings
     from ..report import page
@@ -60,6 +65,11 @@ def demo(
     given = settings_given(profile, scheme, key_bits, max_iter, changes)
     if report:
         page.check_target(report)
+    if preset is None:
+        preset = demos.usual_preset()
+        if preset != "small":
+            click.echo(SLOW.format(reason=backend.current().reason), err=True)
+            given = {"max_iter": demos.FEW_ROUNDS, **given}
     progress = Progress(Settings.from_mapping({"simulation": True, **given}))
     with tempfile.TemporaryDirectory(prefix="vflfast-demo-") as temporary:
         target = folder or Path(temporary)

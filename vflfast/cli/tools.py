@@ -72,6 +72,8 @@ def info(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts))
         return
+    if chosen.name == "gmpy2":
+        facts["slow"] = "10 to 100 times slower than the native core, which wheels have; from source it takes a C++ compiler"
     for name, value in facts.items():
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         click.echo(f"{name:<10} {', '.join(text) if isinstance(text, list) else text}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..crypto import backend
 from ..errors import InputError
 from ..jobs import evaluation, jobfile
 from ..jobs import job as jobs
@@ -25,10 +26,17 @@ class Preset:
     test_share: float
 
 
+FEW_ROUNDS = 5  # of a demo on slow arithmetic
 PRESETS = {
     "small": Preset(8_000, 20, 160, 0.3),
+    "tiny": Preset(400, 5, 7, 0.3),
     "patent": Preset(71_925, 65, 3_000, 0.04872),  # with one partner 69,767 match, and the 66,274 of [0089] train
 }
+
+
+def usual_preset() -> str:
+    """Return the demo that takes a minute at most with the arithmetic of this machine: without the native core, the smallest."""
+    return "tiny" if backend.current().name == "gmpy2" else "small"
 
 
 def write_tables(folder: Path, preset: str, n_hosts: int, clock: StageClock, *, shape: str = "mixed") -> dict[str, Any]:

@@ -37,7 +37,7 @@ def read_shape(job: Job) -> RunShape:
 
 
 def side_by_side(prediction: Prediction, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the prediction, and beside each of its figures what came true, ready for JSON; `ratio` is predicted over actual."""
+    """Return the prediction, and beside each of its figures the measured one, ready for JSON; `ratio` is predicted over actual."""
     truth = {
         "rounds": summary["rounds"],
         "seconds": summary["seconds"],

@@ -317,5 +317,5 @@ def prediction(compared: list[Data]) -> Chart:
 
     rows = [(row["what"], row["predicted"], row["actual"]) for row in compared]
     guess = sum(row["predicted"] for row in compared)
-    text = f"Predicted {guess:.1f} seconds before the start, {total:.1f} came true."
+    text = f"Predicted {guess:.1f} seconds before the start, the run took {total:.1f}."
     return chart("prediction", "Prediction against truth", text, ("stage", "predicted s", "actual s"), rows, draw, 4.2)

@@ -1,4 +1,4 @@
-"""A made-up bank and a made-up telephone company with columns that read like real ones: for the tutorial and the example."""
+"""A synthetic bank and telephone company with columns that read like real ones: for the tutorial and the example."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_bank(folder: str | os.PathLike[str], *, n_rows: int = 4_000, seed: int
     """Write bank.csv and partner.csv, n_rows customers each, nearly all in common; return the paths.
 
     The label ``bought`` is 1 for the 12 % with the largest x + z + logistic noise, x a function of the bank's columns and z of the
-    company's: a logistic model ([0075]) that no side can fit alone. The data are made up; the names of the columns are those of a
+    company's: a logistic model ([0075]) that no side can fit alone. The data are synthetic; the names of the columns are those of a
     campaign for a savings product.
 
     Parameters
@@ -36,7 +36,7 @@ def write_bank(folder: str | os.PathLike[str], *, n_rows: int = 4_000, seed: int
     n_rows
         Rows of each file, at least 50.
     seed
-        Of the made-up data; no key or mask depends on it.
+        Of the synthetic data; no key or mask depends on it.
     later
         Customers of a later month: others, without labels, six years older, and more careful with their data volume.
 

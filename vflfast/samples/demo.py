@@ -1,4 +1,4 @@
-"""The demo: made-up raw tables of a bank and its partners, then exactly what a user does with their own."""
+"""The demo: synthetic raw tables of a bank and its partners, then exactly what a user does with their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up customers of a bank and its partners, written as the raw files that real parties would bring."""
+"""Synthetic customers of a bank and its partners, written as the raw files that real parties would bring."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LAST_DAY = 2000  # oldest date, in days before the observation date
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Files of one made-up case, and how to read them.
+    """Files of one synthetic case, and how to read them.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ def write_demo(
     guest_columns, host_columns
         Raw features of the guest and of each host.
     seed
-        Of the made-up data only; no key or mask depends on it.
+        Of the synthetic data only; no key or mask depends on it.
     n_hosts
         1..8.
     shape

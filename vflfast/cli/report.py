@@ -15,23 +15,35 @@ from .common import json_option, reports_errors
 @click.command()
 @click.argument("summary_file", required=False, type=click.Path(path_type=Path))
 @click.option("--model", type=click.Path(path_type=Path), help="One party's model file: a page about its side only.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--format", "format_", type=click.Choice(["html", "pdf"]), default="html", show_default=True,
+              help="pdf: printed by Chromium, Chrome or Edge, if one is installed.")  # fmt: skip
 @json_option
 @reports_errors
-def report(summary_file: Path | None, model: Path | None, out: Path, as_json: bool) -> None:
+def report(summary_file: Path | None, model: Path | None, out: Path, format_: str, as_json: bool) -> None:
     """Write a self-contained page from the JSON that train or demo printed, or from one party's model.
 
     \b
     vflfast train job.toml --json > run.json && vflfast report run.json --out report.html
     vflfast report --model models/guest.json --out guest.html
+    vflfast report run.json --out report.pdf --format pdf
     """  # noqa: D301
+    import tempfile
+
     from ..jobs.model import SavedParty, read_json
-    from ..report import data, page
+    from ..report import data, page, pdf
 
     if (summary_file is None) == (model is None):
         raise InputError("SUMMARY_FILE", "give either a run's JSON or --model")
     made = data.model_report(SavedParty.from_dict(read_json(model))) if model is not None else _run_report(str(summary_file))
-    page.write(out, made)
+    if format_ == "html":
+        page.write(out, made)
+    else:
+        pdf.browser()
+        with tempfile.TemporaryDirectory(prefix="vflfast-report-") as folder:
+            html = Path(folder) / "report.html"
+            page.write(html, made)
+            pdf.write_pdf(html, out)
     if as_json:
         click.echo(json.dumps({"file": str(out), "kind": made["kind"]}))
 

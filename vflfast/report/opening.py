@@ -41,7 +41,7 @@ def _partner(evaluation: Data, value: Value) -> tuple[str, str]:
     text = (
         f"AUC {value(*AT, 'scores', 'joint', 'auc')} together ({value(*AT, 'scores', 'joint', 'auc_low')} to "
         f"{value(*AT, 'scores', 'joint', 'auc_high')}), {value(*AT, 'scores', alone, 'auc')} for the {escape(alone)}. "
-        f"The difference is {value(*at, 'auc_gain')} ({value(*at, 'low')} to {value(*at, 'high')}, p = {value(*at, 'p_value')}, DeLong's "
+        f"The difference is {value(*at, 'auc_gain')} ({value(*at, 'low')} to {value(*at, 'high')}, p {value(*at, 'p_value')}, DeLong's "
         f"test). KS changes by {value(*at, 'ks_gain')}, lift in the first tenth by {value(*at, 'lift_10_gain')}."
     )
     return verdict, text

@@ -19,6 +19,7 @@ from .warnings import listed
 
 Data = Mapping[str, Any]
 
+P_VALUES, SMALLEST_P = ("p", "p_value"), 0.001
 SHOWN_FEATURES = 25  # of a scorecard; the embedded data has all
 
 STYLE = """
@@ -175,7 +176,7 @@ class _Page:
         for step in path:
             found = found[step]
         pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-        text = as_percent(found) if percent else shown(found)
+        text = as_percent(found) if percent else as_p(found) if path[-1] in P_VALUES else shown(found)
         return f'<data value="{escape(json.dumps(found))}" data-path="{escape(pointer)}">{escape(text)}</data>'
 
     def facts(self, pairs: Sequence[tuple[str, str]]) -> str:
@@ -343,6 +344,11 @@ def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def as_p(value: float | str | None) -> str:
+    """Return a p value as people read it."""
+    return "< 0.001" if isinstance(value, float) and value < SMALLEST_P else shown(value)
 
 
 def as_percent(value: float | None) -> str:

@@ -134,7 +134,7 @@ def centralised(ready: jobs.Prepared) -> float:
     [
         ("bank_marketing", "hmac"),
         ("hotel_bookings", "hmac"),
-        ("womens_clothing", "hmac"),
+        pytest.param("womens_clothing", "hmac", marks=pytest.mark.slow),
         pytest.param("bank_marketing", "ecdh", marks=pytest.mark.slow),
         pytest.param("hotel_bookings", "ecdh", marks=pytest.mark.slow),
         pytest.param("womens_clothing", "ecdh", marks=pytest.mark.slow),

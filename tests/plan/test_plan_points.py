@@ -33,7 +33,7 @@ def guess(n_rows: int = 5000, columns: tuple[int, ...] = (20, 160), **options: A
     return predict(flat_shape(n_rows, columns, options.pop("settings", SETTINGS)), options.pop("rates", RATES), **options)
 
 
-@pytest.mark.parametrize("host_woe", ["false", "true"])
+@pytest.mark.parametrize("host_woe", ["false", pytest.param("true", marks=pytest.mark.slow)])
 def test_traffic_is_that_of_the_run(tmp_path: Path, host_woe: str) -> None:
     write_tables(tmp_path, n_hosts=2)
     made = sections(tmp_path, n_hosts=2, settings={"max_iter": 2})

@@ -36,7 +36,7 @@ from vflfast.protocol.settings import Settings
 
 Floats = npt.NDArray[np.float64]
 
-N_ROWS = 250
+N_ROWS = 160
 AGREED = {"inference": True, "max_iter": 4, "alpha": 0.02}
 
 
@@ -248,7 +248,7 @@ def test_what_cannot_be_is_the_senders_fault(liar: str, change: Change, party: s
 
 
 def test_columns_in_several_messages_that_reach_differently(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward, "ROWS_PER_MESSAGE", 100)
+    monkeypatch.setattr(forward, "ROWS_PER_MESSAGE", 60)
     made = parties(N_ROWS, (3, 4), seed=6)
     run(training_programs(made, defaults(**AGREED)))
     with pytest.raises(ProtocolError, match="reach 3"):

@@ -61,7 +61,7 @@ def test_it_is_logistic_regression() -> None:
     assert np.sqrt(((predictors(made, taylor) - optimum(made, 0.02)) ** 2).mean()) > 0.1  # the control: another model
 
 
-@pytest.mark.parametrize("columns", [(3, 2, 3), (2, 2, 2, 2)])
+@pytest.mark.parametrize("columns", [(3, 2, 3), pytest.param((2, 2, 2, 2), marks=pytest.mark.slow)])
 def test_it_is_logistic_regression_with_several_hosts_too(columns: tuple[int, ...]) -> None:
     made = parties(N, columns)
     result = train(made, agreed(alpha=0.02, tol=1e-4), verify=True)

@@ -1,5 +1,5 @@
 # Sets up everything in .venv on a machine that has Python 3.11 or newer and a C++ compiler, then runs.
-#   make demo    the three parties on one machine       make lint     ruff, mypy, codespell
+#   make demo    the three parties on one machine       make lint     ruff and mypy
 #   make test    the tests                              make assure   the long campaigns
 #   make bench   the benchmarks                         make clean    remove what was built here
 #   make docs    the generated parts of docs/     make site     docs/ and references as a site in build/site
@@ -34,7 +34,6 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
-	$(VENV)/bin/codespell
 
 docs: $(STAMP)
 	$(VENV)/bin/python docs/write.py

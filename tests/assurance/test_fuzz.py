@@ -26,7 +26,7 @@ TESTS = Path(__file__).resolve().parents[1]
 DECODERS = {**wire_decoders.DECODERS, **file_decoders.DECODERS}
 needs_atheris = pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris has no wheel here")
 needs_core = pytest.mark.skipif(importlib.util.find_spec("vflfast._core") is None, reason="this build has no native core")
-QUICK_SECONDS = 60
+QUICK_SECONDS = 30
 
 
 def fuzz(folder: Path, seconds: float, decoder: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -47,7 +47,9 @@ def interrupted(arguments: list[str], sign: Path, number: int = signal.SIGINT) -
     return said[0]
 
 
-@pytest.mark.parametrize(("number", "ids"), [(signal.SIGINT, {"method": "ecdh"}), (signal.SIGTERM, {"method": "hmac"})])
+@pytest.mark.parametrize(("number", "ids"), [
+    (signal.SIGINT, {"method": "ecdh"}), pytest.param(signal.SIGTERM, {"method": "hmac"}, marks=pytest.mark.slow),
+])  # fmt: skip
 def test_training_goes_on_to_the_same_weights(tmp_path: Path, number: int, ids: dict[str, str]) -> None:
     file, models = job(tmp_path, ids=ids), tmp_path / "models"
     whole = json.loads(succeeded("train", file, "--models", tmp_path / "whole", "--json").stdout)["summary"]

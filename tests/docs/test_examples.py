@@ -34,7 +34,10 @@ def commands(folder: str) -> list[list[str]]:
     return [shlex.split(line) for language, block in blocks(text) if language == "sh" for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+LONG = {"sql_and_duckdb", "scikit_learn_pipeline"}  # what they show has tests of its own in every run
+
+
+@pytest.mark.parametrize("folder", [pytest.param(one, marks=[pytest.mark.slow] if one in LONG else []) for one in FOLDERS])
 def test_it_runs(folder: str, tmp_path: Path) -> None:
     for package in NEEDS.get(folder, ()):
         if importlib.util.find_spec(package) is None:

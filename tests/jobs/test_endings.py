@@ -57,7 +57,7 @@ def test_a_party_killed_at_its_end_leaves_a_completed_run(
     figure("B1", "killed at the end", 1)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", [ROLES[0], *(pytest.param(role, marks=pytest.mark.slow) for role in ROLES[1:])])
 def test_a_party_that_is_started_again_says_again_what_it_said(role: str, job: Path, weights: str, tmp_path: Path) -> None:
     """Alone, after all have left: no peer is needed, nothing is trained."""
     folder = tmp_path / "run"

@@ -48,7 +48,7 @@ def test_the_split_and_the_weights_are_those_of_one_process(trained: tuple[Path,
     assert apart["training_rows"] == inline["training_rows"] < inline["match"]["matched"]
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", [pytest.param("labels", marks=pytest.mark.slow), "probability"])
 def test_the_guest_finds_what_a_simulation_finds(output: str, trained: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
     path, inline, _ = trained
     found = launched(path, path.parent / "run", "--evaluate", "--output", output)["evaluation"]

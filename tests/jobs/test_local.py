@@ -208,6 +208,7 @@ wrong: int = vflfast.match_ids(bank, partner)
 '''
 
 
+@pytest.mark.slow
 def test_a_users_script_has_types(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir", str(tmp_path / "cache"), "script.py"]

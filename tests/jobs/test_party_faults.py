@@ -65,7 +65,7 @@ def expected(made: Parties, agreed: Settings) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("pause", [2.0, pytest.param(60.0, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("victim", ["host1", "arbiter"])
+@pytest.mark.parametrize("victim", ["host1", pytest.param("arbiter", marks=pytest.mark.slow)])
 def test_a_stopped_process_goes_on_where_it_was(victim: str, pause: float, tmp_path: Path) -> None:
     write_tables(tmp_path / "tables")
     agreed = {"key_bits": 512, "test_key": True, "max_iter": 12, "tol": 0.0, "simulation": True}
@@ -110,7 +110,7 @@ def hold_after(made: Parties, proxies: list[Proxy], round_: int, since: list[flo
     return dataclasses.replace(made, guest=dataclasses.replace(made.guest, after_round=after))
 
 
-@pytest.mark.parametrize("jump", [0.0, 86_400.0, -86_400.0])
+@pytest.mark.parametrize("jump", [0.0, 86_400.0, pytest.param(-86_400.0, marks=pytest.mark.slow)])
 def test_a_half_open_line_is_an_error_at_the_deadline(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line between guest and host stands, and carries nothing; both hear the arbiter all the time. Wall clocks may jump meanwhile."""
     agreed, since, timeout = settings(max_iter=40, tol=0.0), [], 4.0

@@ -202,6 +202,7 @@ def test_five_rounds_come_within_a_thousandth_of_the_optimum(name: str) -> None:
     assert after[1] < after[2] < after[5]
 
 
+@pytest.mark.slow
 def test_the_wide_set_with_quantised_columns() -> None:
     """3,000 tf-idf columns at the host, at 255 integer levels each."""
     made = split("womens_clothing", "five", "levels")

@@ -26,6 +26,7 @@ from support.runs import (
 )
 from support.simulator import MemoryJournal
 
+from vflfast.crypto.coded import CodedMatrix
 from vflfast.errors import InputError, ProtocolError
 from vflfast.plan.inference import traffic
 from vflfast.plan.shape import flat_shape
@@ -186,6 +187,19 @@ def test_more_hosts_or_columns_than_there_are_standard_errors_for(monkeypatch: p
     with pytest.raises(InputError, match="up to 3 columns of a party, host1 has 4"):
         trained(parties(N_ROWS, (3, 4)), defaults(**AGREED))
     trained(parties(N_ROWS, (3, 3)), defaults(**AGREED))
+
+
+def test_columns_whose_sums_the_scheme_cannot_read_in_time_are_refused_before_the_first_round() -> None:
+    """Of 256 levels: small logarithms of such sums take seconds each; Paillier reads them."""
+    wide = parties(N_ROWS, (2, 2), classes=5)
+    matrix = wide.guest.matrix
+    far = CodedMatrix(matrix.codes, matrix.class_counts, matrix.column_features, matrix.column_values * 60_000)
+    made = Parties(dataclasses.replace(wide.guest, matrix=far), wide.hosts)
+    with pytest.raises(InputError, match="reach 240000") as caught:
+        trained(made, elgamal_settings(**AGREED))
+    assert caught.value.argument == "inference"
+    trained(made, elgamal_settings(**AGREED | {"inference": False}))
+    trained(made, defaults(**AGREED))
 
 
 def cut(values: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -92,7 +91,7 @@ def _with_standard_errors(made: Parties) -> Iterator[list[tuple[ms.Message, ms.E
     short = Parties(made.guest, [dataclasses.replace(made.hosts[0], matrix=CodedMatrix(made.hosts[0].matrix.codes[:1]))])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forward, "ROWS_PER_MESSAGE", 100)
-        for inputs, changes in itertools.product((made, short), ERRORS):
+        for inputs, changes in (*((made, one) for one in ERRORS), (short, {}), (short, {"scoring": "joint"})):
             agreed = settings(residual="logistic", inference=True, max_iter=1, **changes)
             journals = {n: MemoryJournal() for n in party_names(1)}
             for _ in range(2 if inputs is made else 1):  # the second goes on after the last round

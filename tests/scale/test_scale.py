@@ -127,7 +127,10 @@ def dying(flag: Path, task: Callable[..., Any]) -> Callable[..., Any]:
     return once
 
 
-@pytest.mark.parametrize("name", ["class_sums", "multiply", "encrypt", "linear_predictor", "gram"])
+SELDOM = [pytest.param(name, marks=pytest.mark.slow) for name in ("multiply", "linear_predictor", "gram")]
+
+
+@pytest.mark.parametrize("name", ["class_sums", "encrypt", *SELDOM])
 def test_a_run_outlives_a_worker(name: str, client: Any, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flag = tmp_path / "died"
     monkeypatch.setattr(tasks, name, dying(flag, getattr(tasks, name)))

@@ -107,6 +107,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
             await link.send(host, ms.TrainingLabels((inputs.labels > 0).astype(np.uint8).tobytes()))
     link.stage("prepare")
     block = Block(inputs, settings, sum(opening.columns.values()), 1 + len(hosts), has_intercept=True)
+    inference.check_bounds(public, block)
     await announce_quota(link, block)
     seeds = await agree_on_seeds(link) if settings.shares_masks else {}
     exchange = Exchange(link, seeds) if settings.solver == "lbfgs" else None

@@ -55,6 +55,7 @@ async def train(link: Link, inputs: PartyInputs, settings: Settings, journal: Jo
     block = Block(inputs, settings, sum(opening.columns.values()), n_parties, has_intercept=False)
     if inputs.labels is not None and opening.checkpoint is None:
         ledger.add("training labels, sent by the guest", inputs.matrix.n_rows, inputs.matrix.n_rows)
+    inference.check_bounds(public, block)
     await announce_quota(link, block)
     seeds = await agree_on_seeds(link) if settings.shares_masks else {}
     exchange = Exchange(link, seeds) if settings.solver == "lbfgs" else None

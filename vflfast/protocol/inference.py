@@ -25,7 +25,7 @@ import numpy.typing as npt
 from ..crypto.arrays import CipherArray
 from ..crypto.coded import CodedMatrix
 from ..crypto.scheme import Private, Public
-from ..errors import CheckError, InputError, ProtocolError
+from ..errors import BoundError, CheckError, InputError, ProtocolError
 from ..learn import residual
 from ..learn.checks import Ints
 from ..learn.inference import Exact, Inference, Moments, correlations, inflation, standard_errors, strongest
@@ -41,6 +41,7 @@ from .settings import Settings
 
 MOST_COLUMNS = 200  # of a party: the products of d columns are d(d + 1)/2 encrypted sums over all rows
 EXACT_BITS = 53  # of float64
+SPARE_BITS = 9  # of a scheme's largest number, so that thousands of small logarithms are found in minutes
 SLACK = 1e-9  # of a correlation above 1 by rounding
 
 log = logging.getLogger("vflfast")
@@ -63,6 +64,19 @@ def check_columns(columns: Mapping[str, int], settings: Settings) -> None:
                 "inference", f"takes up to {MOST_COLUMNS} columns of a party, {party} has {count}; their products are as many encrypted "
                 "sums. Leave columns out, or set inference = false"
             )  # fmt: skip
+
+
+def check_bounds(public: Public, block: Block) -> None:
+    """Refuse, before the first round, columns whose weighted sums the arbiter could not read in minutes; InputError says what would do."""
+    if not block.settings.inference:
+        return
+    try:
+        public.check_bound(own_bound(block.settings, block.matrix.n_rows, block.matrix.largest) << SPARE_BITS)
+    except BoundError:
+        raise InputError(
+            "inference", f"the columns reach {block.matrix.largest}: with this scheme their weighted sums would take hours to read. Bin "
+            "them into few classes, take the default scheme, or set inference = false"
+        ) from None  # fmt: skip
 
 
 async def at_data_party(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..learn.inference import json_number
 from ..learn.uncertainty import Coefficient
 from .model import SavedParty
 
@@ -38,7 +39,7 @@ def coefficients(party: SavedParty) -> list[dict[str, Any]]:
 
 def ready(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows for JSON: null for NaN, the text "inf" for what is infinite."""
-    return [{name: _text(value) for name, value in row.items()} for row in rows]
+    return [{name: json_number(value) if isinstance(value, float) else value for name, value in row.items()} for row in rows]
 
 
 def outline(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -64,9 +65,3 @@ def outline(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _number(value: float | str | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _text(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return value

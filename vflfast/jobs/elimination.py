@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..binning.binner import Binner
-from ..binning.woe import weight_of_evidence
 from ..crypto.coded import CodedMatrix
 from ..errors import InputError, LeakageGuardError
+from ..learn.inference import json_number
 from ..protocol.block import PartyInputs
 from .coefficients import coefficients
 from .job import Prepared, TrainedJob, prepare, train_prepared
@@ -33,7 +33,6 @@ log = logging.getLogger("vflfast")
 MOST_STEPS = 400
 SAME = 1e-9  # relative difference of a number that two parties have
 RANGES = {"max_missing": (0, 1), "min_iv": (0, math.inf), "max_inflation": (1, math.inf), "max_correlation": (0, 1), "max_p": (0, 1)}
-Labels = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Step:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step for JSON; text for a number that is infinite."""
-        return {**vars(self), "value": "inf" if math.isinf(self.value) else self.value}
+        return {**vars(self), "value": json_number(self.value)}
 
 
 def eliminate(job: Job, rules: Rules, observer: StageClock, *, verify: bool = False) -> tuple[TrainedJob, list[Step]]:
@@ -140,22 +139,13 @@ def _dropping(party: SavedParty, steps: Sequence[Step]) -> SavedParty:
 
 def _alone(ready: Prepared, names: Sequence[str], rules: Rules) -> Iterator[Step]:
     """Features that break a rule by themselves, each party's own."""
-    labels = ready.inputs[0].labels
     for name, binner, inputs in zip(names, ready.binners, ready.inputs, strict=True):
-        for rule, codes in zip(binner.rules, inputs.matrix.codes, strict=True):
+        for rule in binner.rules:
             missing = rule.n_missing / inputs.matrix.n_rows
             if rules.max_missing is not None and missing > rules.max_missing:
                 yield Step(0, name, rule.feature, "max_missing", missing, rules.max_missing)
-            elif rules.min_iv is not None and name == "guest" and labels is not None:
-                found = _information(codes, labels)
-                if found < rules.min_iv:
-                    yield Step(0, name, rule.feature, "min_iv", found, rules.min_iv)
-
-
-def _information(codes: npt.NDArray[np.uint8], labels: Labels) -> float:
-    """Information value of a feature's classes."""
-    rows = np.bincount(codes)
-    return weight_of_evidence(rows, np.bincount(codes[labels > 0], minlength=len(rows)))[1]
+            elif rules.min_iv is not None and rule.iv is not None and rule.iv < rules.min_iv:  # known where the labels are
+                yield Step(0, name, rule.feature, "min_iv", rule.iv, rules.min_iv)
 
 
 def _worst(parties: Sequence[SavedParty], rules: Rules, fits: int) -> Step | None:

@@ -54,8 +54,8 @@ class Inference:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers, ready for JSON; None for NaN, and text for what is infinite."""
-        told = {name: [_ready(value) for value in getattr(self, name).tolist()] for name in FIELDS}
-        return told | {"intercept_error": None if self.intercept_error is None else _ready(self.intercept_error)}
+        told = {name: [json_number(value) for value in getattr(self, name).tolist()] for name in FIELDS}
+        return told | {"intercept_error": None if self.intercept_error is None else json_number(self.intercept_error)}
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,9 @@ def strongest(correlated: Floats, own: slice) -> tuple[Floats, npt.NDArray[np.in
     return rows[np.arange(len(rows)), partners], partners
 
 
-def _ready(value: float) -> float | str | None:
-    return None if value != value else "inf" if value == math.inf else value
+def json_number(value: float) -> float | str | None:
+    """Return a number for JSON: None for NaN, and text for what is infinite."""
+    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
 
 
 def _centred(plain: Exact) -> tuple[int, Exact, Exact]:

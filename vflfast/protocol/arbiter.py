@@ -83,7 +83,7 @@ async def train(link: Link, inputs: ArbiterInputs, settings: Settings, journal: 
         journal.commit(Checkpoint(opening.run, digest, link.round, stop, {"noise": noise.hex()} if noise else {}))
         for party in link.peers:
             await link.send(party, ms.Verdict(int(stop), link.round))
-    await inference.at_arbiter(link, private, opening.columns, quotas, settings)
+    await inference.at_arbiter(link, partial(_read_sums, link, private), opening.columns, quotas, settings)
     if settings.scoring == "joint":
         combined, powers = await _receive_parts(link, private), (1.0,) * len(link.peers)
     else:
@@ -187,6 +187,17 @@ def _answer(link: Link, private: Private, limbs: npt.NDArray[np.uint64], due: in
     request = _checked(link, private.public.parse_request, limbs, due, party, step)
     with _fault_of(party, step):
         return private.answer(request)
+
+
+def _read_sums(
+    link: Link, private: Private, limbs: npt.NDArray[np.uint64], n_values: int, bound: int, party: str, step: str
+) -> list[int]:
+    """Read sums that their sender does not know, exactly so many."""
+    with _fault_of(party, step):
+        due = private.public.sums_to_holder_size(n_values, bound)
+    vector = _checked(link, private.public.parse_to_holder, limbs, due, party, step)
+    with _fault_of(party, step):
+        return private.read_sums(vector, n_values, bound)
 
 
 def _checked(

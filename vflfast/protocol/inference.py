@@ -9,14 +9,14 @@
 
 What each learns. A data party: about three numbers a column. It is *not* given the sums of w·σ′(u) over products of its own columns:
 these are linear equations in the rows' σ′, d(d + 1)/2 of them, and a pair of classes that one customer has shows that customer's σ′, and
-with it the other half of its score (tests/attacks/test_inference.py). The arbiter: second moments of unnamed columns, d(d + 1)/2 of either
-kind. It knows no value of any column and no row of them; that it does not work together with a data party is assumed throughout.
+with it the other half of its score (tests/attacks/test_inference_rows.py). The arbiter: second moments of unnamed columns, d(d + 1)/2 of
+either kind. It knows no value of any column and no row of them; that it does not work together with a data party is assumed throughout.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,8 @@ import numpy.typing as npt
 
 from ..crypto.arrays import CipherArray
 from ..crypto.coded import CodedMatrix
-from ..crypto.scheme import Private, Public
-from ..errors import BoundError, CheckError, InputError, ProtocolError
+from ..crypto.scheme import Public
+from ..errors import BoundError, InputError, ProtocolError
 from ..learn import residual
 from ..learn.checks import Ints
 from ..learn.inference import Exact, Inference, Moments, correlations, inflation, standard_errors, strongest
@@ -38,6 +38,9 @@ from .forward import ONE_HOST, Arrival, parse_vector, pieces
 from .leakage import LeakLedger
 from .link import Link
 from .settings import Settings
+
+# ciphertexts, how many numbers, their bound, whose, of which message
+Read = Callable[[npt.NDArray[np.uint64], int, int, str, str], list[int]]
 
 MOST_COLUMNS = 200  # of a party: the products of d columns are d(d + 1)/2 encrypted sums over all rows
 EXACT_BITS = 53  # of float64
@@ -108,10 +111,8 @@ async def at_data_party(
     return told
 
 
-async def at_arbiter(
-    link: Link, private: Private, columns: Mapping[str, int], quotas: Mapping[str, ms.Quota], settings: Settings
-) -> None:
-    """Read the sums and tell each party what is due to its columns, where the settings say so.
+async def at_arbiter(link: Link, read: Read, columns: Mapping[str, int], quotas: Mapping[str, ms.Quota], settings: Settings) -> None:
+    """Read the sums and tell each party what is due to its columns, where the settings say so; `read` as the arbiter does.
 
     Raises
     ------
@@ -121,9 +122,9 @@ async def at_arbiter(
     if not settings.inference:
         return
     first, second = link.peers
-    own = {party: await _read_own(link, private, party, columns[party], quotas[party], settings) for party in link.peers}
+    own = {party: await _read_own(link, read, party, columns[party], quotas[party], settings) for party in link.peers}
     receiver = second if sends(columns, first, second) else first
-    across = await _read_products(link, private, receiver, columns, quotas, settings)
+    across = await _read_products(link, read, receiver, columns, quotas, settings)
     alphas = {party: own[party].alpha for party in link.peers}
     if alphas[first] != alphas[second]:
         raise ProtocolError(second, "ColumnMoments", f"its penalty is {alphas[second]!r}, that of {first} {alphas[first]!r}")
@@ -305,7 +306,7 @@ class _Own:
     blocks: tuple[Exact, Exact]
 
 
-async def _read_own(link: Link, private: Private, party: str, n_columns: int, quota: ms.Quota, settings: Settings) -> _Own:
+async def _read_own(link: Link, read: Read, party: str, n_columns: int, quota: ms.Quota, settings: Settings) -> _Own:
     message = await link.receive(party, ms.ColumnMoments)
     n_products = n_columns * (n_columns + 1) // 2
     sized = message.features.shape == message.sums.shape == (n_columns, 1) and message.products.shape == (n_products, 1)
@@ -316,12 +317,12 @@ async def _read_own(link: Link, private: Private, party: str, n_columns: int, qu
     if any(quota.n_rows * plain_sums[j, j] < plain_sums[0, j] ** 2 for j in range(1, 1 + n_columns)):
         raise ProtocolError(party, "ColumnMoments", "no rows have these sums")
     bound = own_bound(settings, quota.n_rows, quota.largest)
-    weighted = _read(link, private, message.weighted, own_count(n_columns), bound, party, "ColumnMoments")
+    weighted = read(message.weighted, own_count(n_columns), bound, party, "ColumnMoments")
     return _Own(message.alpha, message.features[:, 0].astype(np.int64), (plain_sums, _square(weighted, n_columns)))
 
 
 async def _read_products(
-    link: Link, private: Private, receiver: str, columns: Mapping[str, int], quotas: Mapping[str, ms.Quota], settings: Settings
+    link: Link, read: Read, receiver: str, columns: Mapping[str, int], quotas: Mapping[str, ms.Quota], settings: Settings
 ) -> list[Exact]:
     """Products of the first party's columns (rows) and the second's, plain and weighted."""
     message = await link.receive(receiver, ms.CrossMoments)
@@ -330,26 +331,10 @@ async def _read_products(
     bound = quotas[first].n_rows * quotas[first].largest * quotas[second].largest
     found = []
     for limbs, most in ((message.plain, 1), (message.weighted, row_bound(settings))):
-        numbers = _read(link, private, limbs, shape[0] * shape[1], bound * most, receiver, "CrossMoments")
+        numbers = read(limbs, shape[0] * shape[1], bound * most, receiver, "CrossMoments")
         block = np.array(numbers, dtype=object).reshape(shape)
         found.append(block if receiver == second else block.T)
     return found
-
-
-def _read(
-    link: Link, private: Private, limbs: npt.NDArray[np.uint64], n_values: int, bound: int, party: str, step_: str
-) -> list[int]:
-    """Read sums, exactly so many; anything wrong is their sender's fault."""
-    link.stage("check ciphertexts")
-    try:
-        due = private.public.sums_to_holder_size(n_values, bound)
-        if len(limbs) != due:
-            raise ProtocolError(party, step_, f"sent {len(limbs)} ciphertexts, {due} are due")
-        vector = private.public.parse_to_holder(limbs)
-        link.stage("decrypt")
-        return private.read_sums(vector, n_values, bound)
-    except (CheckError, InputError) as error:
-        raise ProtocolError(party, step_, str(error)) from error
 
 
 def _square(numbers: list[int], n_columns: int) -> Exact:
